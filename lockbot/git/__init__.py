@@ -1,0 +1,1 @@
+"""Everything that knows git: lockbot's own clone and worktrees, and publishing to the user's branch."""

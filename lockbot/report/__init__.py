@@ -1,0 +1,1 @@
+"""A run told to people and machines: commit message, terminal, JSON. Pure: values in, text out."""

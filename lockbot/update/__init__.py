@@ -1,0 +1,1 @@
+"""One update cycle: sync, propose, judge, publish."""
