@@ -12,7 +12,6 @@ import selectors
 import shlex
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -45,14 +44,27 @@ class Deadline:
 
 
 class CancelToken:
-    """Says to every child, in every thread, that the run is over: a signal, or its overall deadline."""
+    """Says to every child, in every thread, that the run is over: a signal, or its overall deadline.
 
-    def __init__(self, deadline: Deadline | None = None) -> None:
-        self.deadline = deadline
+    A token with a `parent` is over when either is: it ends one part of a run and not the rest.
+    """
+
+    def __init__(self, deadline: Deadline | None = None, parent: CancelToken | None = None) -> None:
+        self.deadline: Deadline | None = deadline or (parent.deadline if parent is not None else None)
+        self._parent = parent
         self._reason: str | None = None
-        self._lock = threading.Lock()
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._writer, False)
+
+    def __enter__(self) -> CancelToken:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        os.close(self._reader)
+        os.close(self._writer)
 
     def cancel(self, reason: str) -> None:
         """Safe in a signal handler and from any thread; the first reason stays."""
@@ -63,15 +75,17 @@ class CancelToken:
 
     @property
     def reason(self) -> str | None:
-        return self._reason
+        return self._reason or (self._parent.reason if self._parent is not None else None)
 
-    def fileno(self) -> int:
-        return self._reader
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """Become readable when the run is over."""
+        return (self._reader, *(self._parent.descriptors if self._parent is not None else ()))
 
     def check(self) -> None:
         """Raise if the run is over."""
-        if self._reason is not None:
-            raise Cancelled(f"stopped: {self._reason}")
+        if self.reason is not None:
+            raise Cancelled(f"stopped: {self.reason}")
         if self.deadline is not None and self.deadline.left <= 0:
             raise DeadlineExceeded(
                 f"{self.deadline.what} took longer than {duration(self.deadline.seconds)}",
@@ -80,21 +94,15 @@ class CancelToken:
 
     def sleep(self, seconds: float) -> None:
         """Wait, but not past the end of the run."""
-        end = time.monotonic() + seconds
+        pause = Deadline(seconds, "a pause")
         with selectors.DefaultSelector() as selector:
-            selector.register(self._reader, selectors.EVENT_READ)
+            for descriptor in self.descriptors:
+                selector.register(descriptor, selectors.EVENT_READ)
             while True:
                 self.check()
-                left = end - time.monotonic()
-                if left <= 0:
+                if pause.left <= 0:
                     return
-                if self.deadline is not None:
-                    left = min(left, max(self.deadline.left, 0))
-                selector.select(left)
-
-    def close(self) -> None:
-        os.close(self._reader)
-        os.close(self._writer)
+                selector.select(_patience(self, [pause], blind=False))
 
 
 @dataclass(frozen=True)
@@ -238,7 +246,8 @@ def _pump(
     """Move bytes until the child has ended and its pipes are empty; raise at a deadline or when cancelled."""
     waiting = memoryview(stdin or b"")
     with selectors.DefaultSelector() as selector, _exit_descriptor(process) as exited:
-        selector.register(cancel, selectors.EVENT_READ, "cancel")
+        for descriptor in cancel.descriptors:
+            selector.register(descriptor, selectors.EVENT_READ, "cancel")
         for name in streams:
             pipe = getattr(process, name)
             if pipe is not None:
@@ -261,7 +270,7 @@ def _pump(
             # A grandchild may hold the pipes open for ever: half a second after the leader's end is enough.
             if ended is not None and (not open_pipes or time.monotonic() - ended > 0.5):
                 return
-            for key, _ in selector.select(_patience(cancel, deadlines, exited is None, ended is not None)):
+            for key, _ in selector.select(_patience(cancel, deadlines, blind=exited is None or ended is not None)):
                 if key.data == "exit":
                     selector.unregister(key.fileobj)
                 elif key.data == "stdin":
@@ -274,12 +283,12 @@ def _pump(
                     selector.unregister(key.fileobj)
 
 
-def _patience(cancel: CancelToken, deadlines: Sequence[Deadline], blind: bool, ended: bool) -> float | None:
+def _patience(cancel: CancelToken, deadlines: Sequence[Deadline], *, blind: bool) -> float | None:
     """How long the selector may sleep: to the next deadline, or briefly where only a look tells of the end."""
     limits = [deadline.left for deadline in deadlines]
     if cancel.deadline is not None:
         limits.append(cancel.deadline.left)
-    if blind or ended:
+    if blind:
         limits.append(0.05)
     return max(min(limits), 0) if limits else None
 
@@ -389,3 +398,9 @@ def duration(seconds: float) -> str:
     minutes, left = divmod(rest, 60)
     parts = [(hours, "h"), (minutes, "min"), (left, "s")]
     return " ".join(f"{number} {unit}" for number, unit in parts if number) or "0 s"
+
+
+def kill(pid: int) -> None:
+    """End one process of ours at once."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,341 @@
+"""Nix's commands: one function per verb, and the only place that knows what differs between versions.
+
+It must not know hosts, inputs or runs. What a version can do is asked of Nix itself (`nix __dump-cli`), not
+guessed from its name. No flake's `nixConfig` is ever accepted and no registry is asked.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from lockbot import process
+from lockbot.errors import LockbotError, SurroundingsError
+from lockbot.process import CancelToken, Deadline, Finished
+
+OLDEST = "2.19"
+
+PASSED = (
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "TMPDIR",
+    "SSH_AUTH_SOCK",
+    "XDG_CACHE_HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_RUNTIME_DIR",
+    "NIX_REMOTE",
+    "NIX_STORE_DIR",
+    "NIX_STATE_DIR",
+    "NIX_LOG_DIR",
+    "NIX_CONF_DIR",
+    "NIX_DATA_DIR",
+    "NIX_LOCALSTATE_DIR",
+    "NIX_DAEMON_SOCKET_PATH",
+    "NIX_USER_CONF_FILES",
+    "NIX_CACHE_HOME",
+    "NIX_CONFIG_HOME",
+    "NIX_SSHOPTS",
+    "NIX_SSL_CERT_FILE",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "GIT_SSL_CAINFO",
+    "http_proxy",
+    "https_proxy",
+    "all_proxy",
+    "no_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "ALL_PROXY",
+    "NO_PROXY",
+    "LOCALE_ARCHIVE",
+)
+"""What Nix may see of the operator's environment; everything else, every GIT_* above all, is left out."""
+
+SETTINGS = {
+    "extra-experimental-features": "nix-command flakes",
+    "accept-flake-config": "false",
+    "use-registries": "false",
+    "warn-dirty": "false",
+    "connect-timeout": "15",
+    "stalled-download-timeout": "60",
+    "download-attempts": "3",
+}
+
+SSH_OPTIONS = "-oBatchMode=yes -oConnectTimeout=15"
+
+
+def environment(
+    environ: Mapping[str, str], data_home: Path, settings: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Nix's environment, from scratch. `data_home` hides the list of `nixConfig` values a user once trusted."""
+    passed = {name: environ[name] for name in PASSED if name in environ}
+    ours = SETTINGS | dict(settings or {})
+    lines = [environ.get("NIX_CONFIG", ""), *(f"{name} = {value}" for name, value in ours.items())]
+    return passed | {
+        "NIX_CONFIG": "\n".join(line for line in lines if line) + "\n",
+        "XDG_DATA_HOME": str(data_home),
+        "NIX_DATA_HOME": str(data_home / "nix"),
+        "NO_COLOR": "1",
+        "LANG": "C.UTF-8",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_ASKPASS": "/bin/false",
+        "SSH_ASKPASS": "/bin/false",
+        "GIT_SSH_COMMAND": f"{environ.get('GIT_SSH_COMMAND', 'ssh')} {SSH_OPTIONS}",
+    }
+
+
+@dataclass(frozen=True)
+class StoreInfo:
+    """What the store says of itself. `trusted`: may this user tell the daemon to run things as root?"""
+
+    url: str
+    trusted: bool | None
+
+
+@dataclass(frozen=True)
+class Nix:
+    """One installed Nix, ready to be called. Relative names never reach it: programs are absolute."""
+
+    nix: Path
+    nix_store: Path
+    environ: Mapping[str, str]
+    cancel: CancelToken
+    banner: str
+    """What `nix --version` prints: `nix (Nix) 2.34.8`, `nix (Lix, like Nix) 2.93.0`."""
+
+    @property
+    def version(self) -> str:
+        match = re.search(r"\d+\.\d+(\.\d+)?", self.banner)
+        return match.group(0) if match else ""
+
+    def with_cancel(self, cancel: CancelToken) -> Nix:
+        return replace(self, cancel=cancel)
+
+    def call(
+        self,
+        program: Path,
+        *arguments: str,
+        deadlines: Sequence[Deadline] = (),
+        cwd: Path | None = None,
+        extra: Mapping[str, str] | None = None,
+        on_stderr: Callable[[str], None] | None = None,
+        on_start: Callable[[int], None] | None = None,
+    ) -> Finished:
+        return process.run(
+            [str(program), *arguments],
+            env=dict(self.environ) | dict(extra or {}),
+            cancel=self.cancel,
+            deadlines=deadlines,
+            cwd=cwd,
+            on_stderr=on_stderr,
+            on_start=on_start,
+        )
+
+    # -- asking -------------------------------------------------------------------------------------------
+
+    def evaluate(
+        self,
+        expression: str,
+        *,
+        deadlines: Sequence[Deadline] = (),
+        options: Mapping[str, str] | None = None,
+        on_stderr: Callable[[str], None] | None = None,
+        on_start: Callable[[int], None] | None = None,
+    ) -> Finished:
+        """`nix eval --json --expr`, purely: what it reads must be locked."""
+        flags = [word for name, value in (options or {}).items() for word in ("--option", name, value)]
+        return self.call(
+            self.nix,
+            "eval",
+            "--json",
+            *flags,
+            "--expr",
+            expression,
+            deadlines=deadlines,
+            on_stderr=on_stderr,
+            on_start=on_start,
+        )
+
+    def settings(self) -> dict[str, Any]:
+        """Every setting in force. Never print it: access tokens are among them."""
+        finished = self.call(self.nix, "config", "show", "--json", deadlines=[Deadline(60, "nix config show")])
+        if finished.code != 0:  # 2.19 still says show-config
+            finished = self.call(self.nix, "show-config", "--json", deadlines=[Deadline(60, "nix show-config")])
+        if finished.code != 0:
+            raise finished.error("cannot read Nix's settings")
+        return {name: entry["value"] for name, entry in json.loads(finished.stdout).items()}
+
+    def store_info(self) -> StoreInfo:
+        """Reach the store, or raise SurroundingsError with what to do."""
+        finished = self.call(self.nix, "store", "info", "--json", deadlines=[Deadline(60, "nix store info")])
+        if finished.code != 0 and "is not a recognised command" in finished.stderr:
+            finished = self.call(self.nix, "store", "ping", "--json", deadlines=[Deadline(60, "nix store ping")])
+        if finished.code != 0:
+            tail = finished.stderr.strip().splitlines()[-1:] or ["no answer"]
+            raise SurroundingsError(
+                f"Nix's store cannot be reached: {tail[0]}", "is nix-daemon running, and may this user connect?"
+            )
+        answer = json.loads(finished.stdout)
+        trusted = answer.get("trusted")
+        return StoreInfo(answer.get("url", ""), None if trusted is None else bool(trusted))
+
+    @property
+    def store_directory(self) -> Path:
+        """Where store paths lie: `/nix/store`, nearly always."""
+        return Path(self.environ.get("NIX_STORE_DIR", "/nix/store"))
+
+    # -- locking ------------------------------------------------------------------------------------------
+
+    def update(
+        self, flake: Path, names: Sequence[str], overrides: Mapping[str, str], deadline: Deadline
+    ) -> Finished:
+        """`nix flake update NAME…` in a working tree of ours; with an override the name is pinned to it."""
+        flags = [word for name, ref in overrides.items() for word in ("--override-input", name, ref)]
+        wanted = [*names, *(name for name in overrides if name not in names)]
+        return self.call(self.nix, "flake", "update", *wanted, *flags, cwd=flake, deadlines=[deadline])
+
+    def lock(self, flake: Path, deadline: Deadline) -> Finished:
+        """Write what is missing of flake.lock; moves nothing that is locked."""
+        return self.call(self.nix, "flake", "lock", cwd=flake, deadlines=[deadline])
+
+    # -- the store ----------------------------------------------------------------------------------------
+
+    def realise(
+        self,
+        targets: Sequence[str],
+        *,
+        timeout: int,
+        silence: int,
+        options: Mapping[str, str],
+        on_stderr: Callable[[str], None],
+    ) -> Finished:
+        """Build or fetch everything, as far as it goes. Seconds per derivation; events come as JSON lines."""
+        flags = [word for name, value in options.items() for word in ("--option", name, value)]
+        return self.call(
+            self.nix_store,
+            "--realise",
+            "--keep-going",
+            "--timeout",
+            str(timeout),
+            "--max-silent-time",
+            str(silence),
+            "--log-format",
+            "internal-json",
+            *flags,
+            *targets,
+            on_stderr=on_stderr,
+        )
+
+    def _store(self, *arguments: str) -> Finished:
+        return self.call(self.nix_store, *arguments, deadlines=[Deadline(600, f"nix-store {arguments[0]}")])
+
+    def invalid(self, paths: Sequence[str]) -> frozenset[str]:
+        """Which of these outputs the store does not have."""
+        found: set[str] = set()
+        for some in _slices(paths):
+            finished = self._store("--check-validity", "--print-invalid", *some)
+            if finished.code != 0:
+                raise finished.error("cannot ask the store what it has")
+            found.update(finished.stdout.split())
+        return frozenset(found)
+
+    def requisites(self, drv: str) -> frozenset[str]:
+        """The derivation's closure: every derivation and source that it needs. Nothing is built."""
+        finished = self._store("--query", "--requisites", drv)
+        if finished.code != 0:
+            raise finished.error(f"cannot ask the store what {drv} needs")
+        return frozenset(finished.stdout.split())
+
+    def references(self, path: str) -> frozenset[str]:
+        finished = self._store("--query", "--references", path)
+        if finished.code != 0:
+            raise finished.error(f"cannot ask the store what {path} refers to")
+        return frozenset(finished.stdout.split())
+
+    def missing(self, drv: str) -> frozenset[str]:
+        """Which derivations would have to be built to have this one."""
+        finished = self._store("--realise", "--dry-run", drv)
+        if finished.code != 0:
+            raise finished.error(f"cannot ask the store what is missing for {drv}")
+        lines = [line.strip() for line in (finished.stderr + "\n" + finished.stdout).splitlines()]
+        return frozenset(
+            line for line in lines if line.startswith(f"{self.store_directory}/") and line.endswith(".drv")
+        )
+
+    def log(self, drv: str) -> str | None:
+        """The derivation's last build log, if the store kept one."""
+        finished = self._store("--read-log", drv)
+        return finished.stdout if finished.code == 0 else None
+
+    def root(self, paths: Sequence[str], link: Path) -> None:
+        """Keep these outputs from garbage collection until the links (`link`, `link-2`, …) are removed."""
+        finished = self._store("--realise", *paths, "--add-root", str(link))
+        if finished.code != 0:
+            raise finished.error("cannot register garbage collection roots")
+
+
+def _slices(paths: Sequence[str], size: int = 500) -> list[Sequence[str]]:
+    """Short enough for one command line."""
+    return [paths[start : start + size] for start in range(0, len(paths), size)]
+
+
+def find(environ: Mapping[str, str], cancel: CancelToken, data_home: Path, settings: Mapping[str, str]) -> Nix:
+    """The Nix on PATH. Refuses what is too old, by what it can do."""
+    programs = {name: shutil.which(name, path=environ.get("PATH", "")) for name in ("nix", "nix-store")}
+    for name, program in programs.items():
+        if program is None:
+            raise LockbotError(
+                f"no `{name}` on PATH", "install Nix 2.19 or newer (or Lix), or add it to this service's PATH"
+            )
+    nix = Nix(
+        nix=Path(programs["nix"] or "").absolute(),
+        nix_store=Path(programs["nix-store"] or "").absolute(),
+        environ=environment(environ, data_home, settings),
+        cancel=cancel,
+        banner="",
+    )
+    finished = nix.call(nix.nix, "--version", deadlines=[Deadline(60, "nix --version")])
+    banner = finished.stdout.strip()
+    if finished.code != 0 or not banner:
+        raise finished.error(f"{nix.nix} does not run", "try `nix --version` as this user")
+    nix = replace(nix, banner=banner)
+    if not _updates_by_name(nix):
+        raise LockbotError(
+            f"{banner} ({nix.nix}) is too old: it has no `nix flake update NAME`",
+            f"lockbot needs Nix {OLDEST} or newer, or Lix; put a newer `nix` first on PATH (Debian 12 ships 2.8: "
+            "install Nix from its own installer or from a newer Debian)",
+        )
+    return nix
+
+
+def _updates_by_name(nix: Nix) -> bool:
+    """`nix flake update NAME` came together with its --flake option (2.19)."""
+    finished = nix.call(nix.nix, "__dump-cli", deadlines=[Deadline(60, "nix __dump-cli")])
+    if finished.code != 0:
+        return False
+    try:
+        cli = json.loads(finished.stdout)
+        update = cli.get("args", cli)["commands"]["flake"]["commands"]["update"]
+        return "flake" in update["flags"]
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def local_flake(tree: Path, commit: str, directory: str = "") -> str:
+    """The locked flake reference of one commit of a work tree of ours."""
+    suffix = f"&dir={quote(directory)}" if directory else ""
+    return f"git+file://{quote(str(tree))}?rev={commit}{suffix}"
+
+
+def nix_string(text: str) -> str:
+    """A Nix string literal that says exactly this."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("${", "\\${")
+    return f'"{escaped}"'

@@ -1,0 +1,354 @@
+"""Asking a flake what it builds: the names of its hosts, and each host's derivation.
+
+Several evaluators run at a time, each over its share of the hosts in one process: what hosts have in common is
+read once, and a host's values are garbage as soon as its derivation is printed (by `builtins.trace`, so that
+building can start at the first line). A host that fails ends its process; what was printed stands, the error
+is that host's, and the rest go on in another process. It must not know what a failure means for the update.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from lockbot import process
+from lockbot.errors import DeadlineExceeded, LockbotError, SurroundingsError
+from lockbot.model import Failure, FailureKind, Host, HostKind, Progress, Retrying
+from lockbot.nix import failure
+from lockbot.nix.command import Nix, nix_string
+from lockbot.process import Deadline
+
+LARGEST_SHARE = 100
+"""Hosts in one process, at most: the expression is an argument, and those are limited to 128 KiB."""
+ERROR_LINES = 400
+"""How much of an error is kept: its last lines hold the reason."""
+SAMPLE_SECONDS = 0.2
+
+_SUFFIX = {
+    HostKind.NIXOS: ("config", "system", "build", "toplevel"),
+    HostKind.DARWIN: ("system",),
+    HostKind.HOME: ("activationPackage",),
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One host to evaluate at one commit; `flake` is that commit's locked reference."""
+
+    host: Host
+    flake: str
+    at: str = "candidate"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A derivation, or the reason why there is none. `target` is what to realise: `/…drv!out`."""
+
+    job: Job
+    drv: str = ""
+    out: str = ""
+    system: str = ""
+    target: str = ""
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """`memory` in bytes for all evaluators together, `timeout` in seconds for one host."""
+
+    workers: int
+    memory: int
+    timeout: float
+    import_from_derivation: bool = True
+    retries: int = 3
+    delay: float = 5.0
+
+    @property
+    def options(self) -> dict[str, str]:
+        return {} if self.import_from_derivation else {"allow-import-from-derivation": "false"}
+
+
+def host_names(nix: Nix, flake: str, deadline: Deadline) -> tuple[Host, ...]:
+    """Every host that the flake has, of every kind. Two kinds with the same name keep their kind in it."""
+    expression = (
+        f"let flake = builtins.getFlake {nix_string(flake)}; names = set: "
+        "if builtins.hasAttr set flake then builtins.attrNames flake.${set} else [ ]; "
+        "in builtins.listToAttrs (map (set: { name = set; value = names set; }) "
+        f"[ {' '.join(nix_string(kind.value) for kind in _SUFFIX)} ])"
+    )
+    finished = nix.evaluate(expression, deadlines=[deadline])
+    if finished.code != 0:
+        kind = failure.classify(finished.stderr)
+        words = failure.explain(finished.stderr)
+        if kind.surroundings:
+            raise SurroundingsError(f"cannot ask the flake for its hosts: {words}")
+        raise finished.error(f"cannot ask the flake for its hosts: {words}", "does `nix flake show` work there?")
+    found: dict[str, list[str]] = json.loads(finished.stdout)
+    hosts: dict[str, Host] = {}
+    for kind, suffix in _SUFFIX.items():
+        for name in found.get(kind.value, []):
+            unique = name if name not in hosts else f"{kind.value}.{name}"
+            hosts[unique] = Host(unique, (kind.value, name, *suffix), kind)
+    return tuple(hosts.values())
+
+
+def evaluate(
+    nix: Nix,
+    jobs: Sequence[Job],
+    limits: Limits,
+    *,
+    on_start: Callable[[Job], None],
+    on_done: Callable[[Evaluation], None],
+    progress: Progress,
+) -> None:
+    """Evaluate everything; `on_done` is called once for each job, from several threads, as soon as it is known.
+
+    Raises SurroundingsError when the network or the daemon stays away, Cancelled and DeadlineExceeded when the
+    run is over.
+    """
+    if not jobs:
+        return
+    pool = _Pool(nix, limits, on_start, on_done, progress)
+    pool.add(jobs)
+    pool.run()
+
+
+@dataclass
+class _Share:
+    """The jobs that one process works through, and how often they have been tried."""
+
+    jobs: list[Job]
+    tries: int = 0
+
+
+@dataclass
+class _Pool:
+    nix: Nix
+    limits: Limits
+    on_start: Callable[[Job], None]
+    on_done: Callable[[Evaluation], None]
+    progress: Progress
+    queue: deque[_Share] = field(default_factory=deque)
+    lock: threading.Condition = field(default_factory=threading.Condition)
+    busy: int = 0
+    allowed: int = 0
+    error: LockbotError | None = None
+    pids: dict[int, bool] = field(default_factory=dict)
+    """Evaluators at work, oldest first; True once one was shed to keep within the memory budget."""
+
+    def add(self, jobs: Sequence[Job]) -> None:
+        shares = min(len(jobs), max(self.limits.workers, -(-len(jobs) // LARGEST_SHARE)))
+        # Neighbours stay together: the candidate and the base of one host share what they read.
+        size, extra = divmod(len(jobs), shares)
+        start = 0
+        for number in range(shares):
+            end = start + size + (number < extra)
+            self.queue.append(_Share(list(jobs[start:end])))
+            start = end
+
+    def run(self) -> None:
+        self.allowed = self.limits.workers
+        finished = threading.Event()
+        monitor = threading.Thread(target=self._watch_memory, args=(finished,), daemon=True)
+        monitor.start()
+        try:
+            with ThreadPoolExecutor(self.limits.workers) as executor:
+                for future in [executor.submit(self._work) for _ in range(self.limits.workers)]:
+                    future.result()
+        finally:
+            finished.set()
+            monitor.join()
+        if self.error is not None:
+            raise self.error
+
+    def _work(self) -> None:
+        while (share := self._take()) is not None:
+            try:
+                rest = self._evaluate(share)
+            except LockbotError as error:
+                with self.lock:
+                    self.error = self.error or error
+                    self.busy -= 1
+                    self.lock.notify_all()
+                return
+            except BaseException:
+                with self.lock:
+                    self.busy -= 1
+                    self.queue.clear()
+                    self.lock.notify_all()
+                raise
+            with self.lock:
+                self.busy -= 1
+                self.queue.extendleft(reversed(rest))
+                self.lock.notify_all()
+
+    def _take(self) -> _Share | None:
+        """The next share; None when there is, and will be, nothing more to do."""
+        with self.lock:
+            while True:
+                if self.error is not None or (not self.queue and not self.busy):
+                    return None
+                if self.queue and self.busy < self.allowed:
+                    self.busy += 1
+                    return self._halved(self.queue.popleft())
+                self.lock.wait()
+
+    def _halved(self, share: _Share) -> _Share:
+        """Leave half of a share to an idle evaluator, where no other share waits for it."""
+        if share.tries or self.queue or len(share.jobs) < 4 or self.busy >= self.allowed:
+            return share
+        middle = len(share.jobs) // 2
+        self.queue.append(_Share(share.jobs[middle:]))
+        self.lock.notify_all()
+        return _Share(share.jobs[:middle])
+
+    def _evaluate(self, share: _Share) -> list[_Share]:
+        """Run one process over a share; returns what is still to do."""
+        reader = _Reader(share.jobs, self.on_start, self.on_done, self.limits.timeout)
+        pid = 0
+
+        def started(number: int) -> None:
+            nonlocal pid
+            pid = number
+            with self.lock:
+                self.pids[number] = False
+
+        code = -9
+        late: DeadlineExceeded | None = None
+        try:
+            finished = self.nix.evaluate(
+                reader.expression,
+                deadlines=[reader.deadline],
+                options={"allow-import-from-derivation": "false"}
+                if not self.limits.import_from_derivation
+                else {},
+                on_stderr=reader.line,
+                on_start=started,
+            )
+            code = finished.code
+        except DeadlineExceeded as error:
+            self.nix.cancel.check()  # the run's own deadline is not the host's
+            late = error
+        finally:
+            with self.lock:
+                shed = self.pids.pop(pid, False)
+                alone = not self.pids
+        rest = share.jobs[reader.done :]
+        if code == 0 and not rest:
+            return []
+        if shed:
+            return self._shed(rest, alone)
+        problem = reader.problem(code, late)
+        if problem.kind.surroundings or problem.kind is FailureKind.KILLED:
+            tries = 0 if reader.done else share.tries
+            return self._retry(rest, tries, problem)
+        self.on_done(Evaluation(rest[0], failure=problem))
+        return [_Share(rest[1:])] if rest[1:] else []
+
+    def _retry(self, rest: list[Job], tries: int, problem: Failure) -> list[_Share]:
+        """Try a job again after a while, when its failure was the surroundings'."""
+        enough = self.limits.retries if problem.kind.surroundings else min(1, self.limits.retries)
+        if tries >= enough:
+            if problem.kind.surroundings:
+                raise SurroundingsError(
+                    f"cannot evaluate {rest[0].host.name}: {problem.message}",
+                    "nothing was changed and no input is blamed; the next run tries again",
+                )
+            self.on_done(Evaluation(rest[0], failure=problem))
+            return [_Share(rest[1:])] if rest[1:] else []
+        delay = self.limits.delay * 2**tries
+        self.progress(Retrying(f"evaluating {rest[0].host.name}", problem.message, delay))
+        self.nix.cancel.sleep(delay)
+        return [_Share(rest, tries + 1)]
+
+    def _shed(self, rest: list[Job], alone: bool) -> list[_Share]:
+        """This process was ended to save memory: go on with fewer, or give up on a host too large by itself."""
+        if alone and self.allowed == 1:
+            budget = f"{self.limits.memory / 2**30:.1f} GiB"
+            message = f"needs more memory to evaluate than the budget of {budget}"
+            self.on_done(Evaluation(rest[0], failure=Failure(FailureKind.MEMORY, message)))
+            return [_Share(rest[1:])] if rest[1:] else []
+        return [_Share(rest)]
+
+    def _watch_memory(self, finished: threading.Event) -> None:
+        """End the youngest evaluator when all together hold more than the budget."""
+        while not finished.wait(SAMPLE_SECONDS):
+            with self.lock:
+                working = [pid for pid, shed in self.pids.items() if not shed]
+                if sum(process.resident_bytes(pid) for pid in working) <= self.limits.memory:
+                    continue
+                youngest = working[-1]
+                self.pids[youngest] = True
+                self.allowed = max(1, len(working) - 1)
+                process.kill(youngest)
+
+
+class _Reader:
+    """Follows one evaluator: which job it is at, what it printed, and the error it ended with."""
+
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        on_start: Callable[[Job], None],
+        on_done: Callable[[Evaluation], None],
+        timeout: float,
+    ) -> None:
+        self.jobs = jobs
+        self.done = 0
+        self.deadline = Deadline(timeout, "evaluation")
+        self._on_start = on_start
+        self._on_done = on_done
+        # The flake can print, too: it can't guess this.
+        self._mark = f"lockbot-{secrets.token_hex(16)} "
+        self._error: deque[str] = deque(maxlen=ERROR_LINES)
+
+    @property
+    def expression(self) -> str:
+        jobs = [{"flake": job.flake, "path": job.host.attribute} for job in self.jobs]
+        return f"""
+let
+  jobs = builtins.fromJSON {nix_string(json.dumps(jobs))};
+  say = what: builtins.trace ({nix_string(self._mark)} + builtins.toJSON what);
+  one = job:
+    let value = builtins.foldl' (set: name: set.${{name}}) (builtins.getFlake job.flake) job.path;
+    in say {{ start = true; }} (
+      if value.type or "" != "derivation"
+      then throw "this attribute is not a derivation: it can't be built"
+      else say {{
+        drv = value.drvPath; out = value.outPath;
+        system = value.system or ""; output = value.outputName or "out";
+      }} true);
+in builtins.foldl' (done: job: builtins.seq (one job) (done + 1)) 0 jobs
+"""
+
+    def line(self, line: str) -> None:
+        at = line.find(self._mark)
+        if at < 0:
+            self._error.append(line)
+            return
+        said = json.loads(line[at + len(self._mark) :])
+        job = self.jobs[self.done]
+        if "start" in said:
+            self._error.clear()
+            self._on_start(job)
+            return
+        self.done += 1
+        self.deadline.restart()
+        self._on_done(
+            Evaluation(job, said["drv"], said["out"], said["system"], target=f"{said['drv']}!{said['output']}")
+        )
+
+    def problem(self, code: int, late: DeadlineExceeded | None) -> Failure:
+        """Why the current job has no derivation."""
+        text = failure.strip_ansi("\n".join(self._error))
+        if late is not None:
+            return Failure(FailureKind.TIMEOUT, late.message, log=text)
+        if code < 0 or code in (137, 139):
+            return Failure(FailureKind.KILLED, f"the evaluator was killed (signal {-code % 128})", log=text)
+        tail = tuple(text.strip().splitlines()[-12:])
+        return Failure(failure.classify(text), failure.explain(text), tail=tail, log=text)
