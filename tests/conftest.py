@@ -1,0 +1,119 @@
+"""Fixtures for every test: real Nix versions, an environment for git, a cancel token; no process left behind."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from lockbot import process
+from tests import nixes
+
+INSTALLED = nixes.discover()
+_PATIENCE = 2.0
+"""Seconds that a test's children get to be gone: a killed process takes a moment to leave /proc."""
+
+
+def pytest_configure() -> None:
+    if not INSTALLED:
+        raise pytest.UsageError("no Nix 2.19 or newer to test with: run `make test`, which unpacks two")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    versions = ", ".join(installed.version for installed in INSTALLED)
+    terminalreporter.write_line(f"tested with Nix {versions}")
+    for suite in nixes.missing():
+        terminalreporter.write_line(
+            f"NOT TESTED with Debian {suite}'s Nix: it could not be unpacked or does not run "
+            f"(.ci/nix-from-debian {suite} .nix-versions/{suite})",
+            red=True,
+            bold=True,
+        )
+
+
+@pytest.fixture(scope="session")
+def _prepared(tmp_path_factory: pytest.TempPathFactory) -> Callable[[nixes.Installed], nixes.Nix]:
+    """One store for each version in each worker, made when it is first asked for."""
+    made: dict[nixes.Installed, nixes.Nix] = {}
+
+    def prepared(installed: nixes.Installed) -> nixes.Nix:
+        if installed not in made:
+            made[installed] = nixes.prepare(installed, tmp_path_factory.mktemp(str(installed)) / "nix")
+        return made[installed]
+
+    return prepared
+
+
+@pytest.fixture(params=INSTALLED, ids=str)
+def nix(request: pytest.FixtureRequest, _prepared: Callable[[nixes.Installed], nixes.Nix]) -> nixes.Nix:
+    """Each version in turn. The store is shared with this worker's other tests: count no builds in it."""
+    return _prepared(request.param)
+
+
+@pytest.fixture
+def one_nix(_prepared: Callable[[nixes.Installed], nixes.Nix]) -> nixes.Nix:
+    """The newest version only, for tests in which the version does not matter."""
+    return _prepared(INSTALLED[-1])
+
+
+@pytest.fixture(params=INSTALLED, ids=str)
+def fresh_nix(request: pytest.FixtureRequest, tmp_path: Path) -> nixes.Nix:
+    """Each version in turn, with an empty store of the test's own."""
+    return nixes.prepare(request.param, tmp_path / "fresh-nix")
+
+
+@pytest.fixture
+def git_environment(tmp_path: Path) -> dict[str, str]:
+    """A whole environment for git that knows nothing of this machine's user."""
+    return nixes.git_environment(tmp_path / "git-home")
+
+
+@pytest.fixture
+def cancel() -> Iterator[process.CancelToken]:
+    token = process.CancelToken()
+    yield token
+    token.close()
+
+
+@pytest.fixture(autouse=True)
+def _no_git_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hook or an editor may run the tests with GIT_DIR set; no test may write there."""
+    for name in list(os.environ):
+        if name.startswith("GIT_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _no_process_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Whatever a test starts ends with it: children, theirs, and what has left the family."""
+    place = str(tmp_path_factory.getbasetemp())
+    before = _running(place)
+    yield
+    end = time.monotonic() + _PATIENCE
+    while (left := _running(place) - before) and time.monotonic() < end:
+        time.sleep(0.02)
+    assert not left, "left running:\n" + "\n".join(f"{pid}: {_command(pid)}" for pid, _ in left)
+
+
+def _running(place: str) -> set[tuple[int, str]]:
+    """This worker's descendants, and (re-parented or not) processes whose environment names its directory."""
+    found = {one for one in process.descendants(os.getpid()) if _command(one[0])}
+    for entry in Path("/proc").glob("[0-9]*/environ"):
+        pid = int(entry.parent.name)
+        try:
+            if place.encode() in entry.read_bytes() and (started := process.process_start(pid)):
+                found.add((pid, started))
+        except OSError:
+            continue  # it ended meanwhile, or is another user's
+    return found
+
+
+def _command(pid: int) -> str:
+    """Empty for a zombie, which is over."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
