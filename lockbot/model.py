@@ -245,11 +245,21 @@ class Phase(StrEnum):
 class PhaseStarted:
     phase: Phase
     detail: str = ""
+    hosts: int = 0
+    """How many hosts it will decide, where that is known."""
 
 
 @dataclass(frozen=True)
 class HostEvaluating:
     """`at` says which commit: candidate or base."""
+
+    host: str
+    at: str = "candidate"
+
+
+@dataclass(frozen=True)
+class HostEvaluated:
+    """Its evaluation is over, one way or the other; what it needs may still be building."""
 
     host: str
     at: str = "candidate"
@@ -286,7 +296,16 @@ class Note:
     text: str
 
 
-Event = PhaseStarted | HostEvaluating | HostDecided | DerivationStarted | DerivationStopped | Retrying | Note
+Event = (
+    PhaseStarted
+    | HostEvaluating
+    | HostEvaluated
+    | HostDecided
+    | DerivationStarted
+    | DerivationStopped
+    | Retrying
+    | Note
+)
 Progress = Callable[[Event], None]
 """Receives events as they happen, from several threads; must return at once and never raise."""
 
