@@ -1,0 +1,198 @@
+"""The message of an update's commit: made to be reviewed by people, and read back by machines.
+
+Pure and deterministic: the same values give the same bytes, whatever their order, so that a message written
+before judging can be compared with the one that judging asks for. It holds no durations and no clock's time.
+Nothing from outside starts a line, so no name can forge a trailer, end the message or hide a part of it.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from lockbot.model import Held, Host, HostBuild, HostStatus, InputChange
+from lockbot.report import grouping, words
+from lockbot.report.block import lock_block
+from lockbot.report.escape import commit, name, plain, shortened
+from lockbot.report.trailers import trailer_lines
+
+PLACEHOLDERS = frozenset({"inputs", "count", "date", "hosts"})
+DEFAULT_SUBJECT = "flake.lock: update {inputs}"
+
+_WIDTH = 72
+_LONGEST_SUBJECT = 120
+_NAME = 60
+_NESTED_SHOWN = 10
+_LISTED = 60
+# Bytes per part; together below 60 kB, where forges and mail begin to cut.
+_CHANGES_LIMIT, _HOSTS_LIMIT, _HELD_LIMIT, _BLOCK_LIMIT, _TRAILERS_LIMIT = 12_000, 8_000, 3_000, 12_000, 24_000
+
+
+def commit_message(
+    run_id: str,
+    changes: Sequence[InputChange],
+    hosts: Sequence[HostBuild],
+    *,
+    subject_template: str = DEFAULT_SUBJECT,
+    now: datetime,
+    links: Mapping[str, str],
+    held: Sequence[Held] = (),
+) -> str:
+    """The whole message, ending with one newline; below 60 kB of UTF-8.
+
+    `subject_template` may hold {inputs} (their names, or as many as fit), {count} (of changed inputs), {date}
+    (of `now`) and {hosts} (how many were judged). `links` leads from an input's path to a page that compares
+    its two revisions. `hosts` may be a prediction: what is not known yet is left away by the caller.
+    """
+    families = grouping.families(changes)
+    parts = [
+        _subject(subject_template, families, len(hosts), now),
+        _within(_CHANGES_LIMIT, [_family(family, links) for family in families], "more input", "\n\n"),
+    ]
+    if hosts:
+        parts.append("Hosts:\n" + _within(_HOSTS_LIMIT, _hosts(hosts), "more line"))
+    if held:
+        kept_back = [_held(one) for one in sorted(held, key=lambda one: (one.input, one.reason))]
+        parts.append("Held back:\n" + _within(_HELD_LIMIT, kept_back, "more input"))
+    parts.append(lock_block(changes, limit=_BLOCK_LIMIT))
+    parts.append("\n".join(trailer_lines(run_id, changes, hosts, limit=_TRAILERS_LIMIT)))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def unknown_placeholders(template: str) -> frozenset[str]:
+    """What a subject template asks for in vain."""
+    return frozenset(re.findall(r"\{(\w*)\}", template)) - PLACEHOLDERS
+
+
+def _subject(template: str, families: Sequence[grouping.Family], hosts: int, now: datetime) -> str:
+    names = [name(family.head.input, _NAME) for family in families]
+    if not plain(template).strip():
+        template = DEFAULT_SUBJECT
+    values = {"count": str(len(names)), "date": now.strftime("%Y-%m-%d"), "hosts": str(hosts)}
+    for shown in range(len(names), -1, -1):
+        subject = _filled_in(template, values | {"inputs": _some(names, shown)})
+        if len(subject) <= _WIDTH:
+            return subject
+    return shortened(subject, _LONGEST_SUBJECT)
+
+
+def _filled_in(template: str, values: Mapping[str, str]) -> str:
+    return commit(re.sub(r"\{(\w+)\}", lambda match: values.get(match[1], match[0]), template).strip())
+
+
+def _some(names: Sequence[str], shown: int) -> str:
+    """`a, b and 3 more inputs`; `5 inputs` when none is to be named."""
+    left = len(names) - shown
+    if not left:
+        return ", ".join(names)
+    return (
+        f"{', '.join(names[:shown])} and {words.count(left, 'more input')}"
+        if shown
+        else words.count(left, "input")
+    )
+
+
+def _family(family: grouping.Family, links: Mapping[str, str]) -> str:
+    lines = _change(family.head, "", links)
+    for change in family.nested[:_NESTED_SHOWN]:
+        lines += _change(change, "  ", links)
+    if (left := len(family.nested) - _NESTED_SHOWN) > 0:
+        lines.append(f"  … and {words.count(left, 'more nested input')}")
+    return "\n".join(lines)
+
+
+def _change(change: InputChange, indent: str, links: Mapping[str, str]) -> list[str]:
+    first = f"{indent}{commit(name(change.input))}  "
+    lines = _wrapped(commit(grouping.move(change), 300), first, indent + "    ")
+    if said := ", ".join(grouping.progress(change)):
+        lines.append(f"{indent}  {said}")
+    if moved := grouping.moved_source(change):
+        lines += _wrapped(commit(moved, 400), indent + "  ", indent + "    ")
+    if link := _link(links.get(change.input, "")):
+        lines.append(f"{indent}  {link}")
+    return lines
+
+
+def _link(link: str) -> str:
+    """A link that is safe to show and to follow, else nothing."""
+    safe = re.fullmatch(r"https?://[^\s<>'\"`\\]{1,300}", link) and plain(link) == link
+    return link if safe else ""
+
+
+def _hosts(hosts: Sequence[HostBuild]) -> list[str]:
+    entries = []
+    for status, builds in grouping.by_status(hosts).items():
+        label = f"  {words.status(status)}:"
+        match status:
+            case HostStatus.FAILED | HostStatus.BROKEN_BEFORE:
+                entries += [label, *_failures(builds)]
+            case HostStatus.NOT_BUILDABLE_HERE:
+                entries.append(_listed([_name_and_system(build) for build in builds], f"{label} "))
+            case HostStatus.BUILT | HostStatus.UNCHANGED | HostStatus.EVALUATED:
+                entries.append(_listed([_host(build.host) for build in builds], f"{label} "))
+    return entries
+
+
+def _failures(builds: Sequence[HostBuild]) -> list[str]:
+    entries = []
+    for cause in grouping.causes(builds):
+        hosts, why = _listed([_host(host) for host in cause.hosts], "    "), commit(cause.words, 200)
+        fits = "\n" not in hosts and len(f"{hosts}: {why}") <= _WIDTH
+        entries.append(f"{hosts}: {why}" if fits else f"{hosts}:\n        {why}")
+    if silent := [_host(build.host) for build in builds if build.failure is None]:
+        entries.append(_listed(silent, "    "))
+    return entries
+
+
+def _host(host: Host) -> str:
+    return commit(name(host.name, _NAME))
+
+
+def _name_and_system(build: HostBuild) -> str:
+    return f"{_host(build.host)} ({commit(build.system, _NAME)})" if build.system else _host(build.host)
+
+
+def _held(held: Held) -> str:
+    stays = f" stays at {words.short(held.revision)}" if held.revision else ""
+    text = f"{name(held.input)}{stays}: {held.detail or held.reason}"
+    return "\n".join(_wrapped(commit(text, 600), "  ", "    "))
+
+
+def _wrapped(text: str, first: str, then: str) -> list[str]:
+    """Wrapped at 72 columns, never within a word."""
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent=first,
+        subsequent_indent=then,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _listed(items: Sequence[str], first: str) -> str:
+    """Items after one another, wrapped between them and never within one."""
+    if (left := len(items) - _LISTED) > 0:
+        items = [*items[:_LISTED], f"and {left} more"]
+    lines = [first + items[0]]
+    for item in items[1:]:
+        lines[-1] += ","
+        if len(lines[-1]) + len(item) + 2 > _WIDTH:
+            lines.append("      " + item)
+        else:
+            lines[-1] += " " + item
+    return "\n".join(lines)
+
+
+def _within(limit: int, entries: Sequence[str], noun: str, separator: str = "\n") -> str:
+    """The entries that fit into so many bytes; the rest is counted."""
+    shown = []
+    for entry in entries:
+        if (limit := limit - len((entry + separator).encode())) < 0:
+            break
+        shown.append(entry)
+    if left := len(entries) - len(shown):
+        shown.append(f"… and {words.count(left, noun)}")
+    return separator.join(shown)

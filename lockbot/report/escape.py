@@ -1,0 +1,90 @@
+"""Text from outside, made harmless for the place where it is shown: one function per sink.
+
+Knows what each sink acts upon, nothing of what the text means. Lock files, flakes, build logs and
+commit subjects are written by strangers: whatever a report shows goes through here.
+
+Escaping is for the reader's eyes and can't be undone; what machines read back is in `trailers`.
+"""
+
+from __future__ import annotations
+
+import html as _html
+import re
+
+# Letters and symbols that Python calls printable though nothing is seen: fillers, the blank Braille
+# pattern, the grapheme joiner.
+_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+
+# What a forge acts upon in a pushed commit's message: `@name` notifies, `fixes #1` closes an issue. An address
+# (git@host) and a link's fragment are left alone.
+_FORGE_ACTS = re.compile(
+    r"""(?<![^\s'"(\[])@(?=\w) | \#(?=\d) | (?<=GH)-(?=\d) | (?<=/issues)/(?=\d)""",
+    re.VERBOSE | re.IGNORECASE,
+)
+
+_CSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+_PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
+_BARE_NAME = re.compile(r"[^\W_][\w.+/-]*")
+
+
+def plain(text: str, limit: int | None = None) -> str:
+    """One line for a terminal, a log or a commit: control, bidirectional and invisible characters as `\\x1b`.
+
+    Lone surrogates too, so the result can always be encoded. At most `limit` characters, the last one `…`.
+    """
+    if not text.isprintable() or not _BLANK.isdisjoint(text):
+        # No more of it than can be shown: a name of megabytes costs nothing.
+        text = "".join(map(_visible, text if limit is None else text[: limit + 1]))
+    return shortened(text, limit)
+
+
+def shortened(text: str, limit: int | None) -> str:
+    """At most `limit` characters, the last one `…` when some are left out."""
+    return text if limit is None or len(text) <= limit else text[: limit - 1] + "…"
+
+
+def commit(text: str, limit: int | None = None) -> str:
+    """Part of a line of a commit message: `plain`, and nothing that makes a forge notify or close anything."""
+    return _FORGE_ACTS.sub(lambda match: f"\\x{ord(match[0]):02x}", plain(text, limit))
+
+
+def name(text: str, limit: int = 100) -> str:
+    """An input's or host's name within a sentence or list: quoted unless it can't be taken for anything else."""
+    text = plain(text, limit)
+    if _BARE_NAME.fullmatch(text):
+        return text
+    return '"' + text.replace('"', '\\"') + '"'
+
+
+def log_line(text: str, limit: int = 240) -> str:
+    """A line of a build log, `plain`: without colours, tabs, and what a progress bar overwrote."""
+    return plain(_CSI.sub("", text).rstrip("\r\n").rpartition("\r")[2].expandtabs(), limit)
+
+
+def markdown(text: str, limit: int | None = None) -> str:
+    """Running text in Markdown: no markup, link, mention or reference can start in it."""
+    escaped = _PUNCTUATION.sub(r"\\\1", plain(text, limit))
+    # Mentions and references are looked for after rendering, where a backslash is gone: only a character
+    # between helps. It is the one zero-width character that is ours.
+    return escaped.replace("@", "@\u200b").replace("#", "#\u200b")
+
+
+def markdown_code(text: str, limit: int | None = None) -> str:
+    """A code span in Markdown: shown as it is, with no mention in it acted upon."""
+    text = plain(text, limit)
+    if not text.strip():
+        return f"`{text or ' '}`"
+    fence = "`" * (max(map(len, re.findall("`+", text)), default=0) + 1)
+    pad = " " if text[0] in "` " or text[-1] in "` " else ""
+    return f"{fence}{pad}{text}{pad}{fence}"
+
+
+def html(text: str, limit: int | None = None) -> str:
+    """Text or a quoted attribute's value in HTML."""
+    return _html.escape(plain(text, limit), quote=True)
+
+
+def _visible(character: str) -> str:
+    if character.isprintable() and character not in _BLANK:
+        return character
+    return character.encode("unicode_escape").decode("ascii")

@@ -1,0 +1,188 @@
+"""What a person reads when a run is over, or shown again: what happened, why, and what to do.
+
+Returns lines; where and in which colours they are written is `lines`' business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from lockbot.model import Held, HostBuild, HostStatus, InputChange, Outcome, Run
+from lockbot.process import duration
+from lockbot.report import grouping, words
+from lockbot.report.escape import log_line, name
+from lockbot.report.lines import Line, Style, line
+from lockbot.report.table import columns
+
+_TAIL = 10
+_NAME_COLUMN = 44
+STATUS_STYLE = {
+    HostStatus.BUILT: Style.GOOD,
+    HostStatus.UNCHANGED: Style.QUIET,
+    HostStatus.EVALUATED: Style.PLAIN,
+    HostStatus.FAILED: Style.BAD,
+    HostStatus.BROKEN_BEFORE: Style.WARN,
+    HostStatus.NOT_BUILDABLE_HERE: Style.WARN,
+}
+
+
+def summary(run: Run) -> tuple[Line, ...]:
+    """The whole story of one run, sections parted by empty lines."""
+    sections = [
+        tuple(_outcome(run)),
+        tuple(_changes(run)),
+        tuple(_hosts(run.hosts)),
+        tuple(_failures(run.hosts)),
+        tuple(_held(run.held)),
+        tuple(_to_do(run)),
+        (_foot(run),),
+    ]
+    told = [section for section in sections if section]
+    return tuple(one for section in told for one in (*section, line()))[:-1]
+
+
+def headline(run: Run) -> tuple[str, Style]:
+    """What became of a run in one sentence."""
+    branch = run.branch or "the branch"
+    match run.outcome:
+        case Outcome.UNCHANGED if run.held:
+            return f"Nothing changed: {words.count(len(run.held), 'input')} held back.", Style.WARN
+        case Outcome.UNCHANGED:
+            return "Nothing to update.", Style.GOOD
+        case Outcome.PUBLISHED:
+            return f"{_published(run)}.", Style.GOOD
+        case Outcome.PARTLY_PUBLISHED:
+            return f"{_published(run)}, with {words.count(len(run.held), 'input')} held back.", Style.WARN
+        case Outcome.REJECTED:
+            failed = sum(build.status is HostStatus.FAILED for build in run.hosts)
+            why = f"{words.count(failed, 'host')} would no longer build" if failed else "nothing could be taken"
+            return f"Rejected: {why}; {branch} stands as it was.", Style.BAD
+        case Outcome.STALE:
+            return f"Stale: {branch} kept moving while hosts were built; nothing was published.", Style.WARN
+        case Outcome.FAILED:
+            return f"Failed: {_first_line(run.error) or 'no reason was recorded'}", Style.BAD
+        case Outcome.INTERRUPTED:
+            return f"Interrupted: {branch} stands as it was.", Style.WARN
+        case None if run.finished is None:
+            return "Not finished: still at work, or killed before it could say.", Style.WARN
+        case None:
+            return "Ended without an outcome.", Style.WARN
+
+
+def _first_line(text: str | None) -> str:
+    return (text or "").strip().partition("\n")[0]
+
+
+def _published(run: Run) -> str:
+    branch = run.branch or "the branch"
+    if run.dry_run:
+        return f"Dry run: would publish {words.short(run.candidate)} to {branch}"
+    if run.parked:
+        return f"Built {words.short(run.commit)} and parked it on {run.parked}: {branch} could not be moved"
+    pushed = " and pushed it" if run.pushed else ""
+    return f"Published {words.short(run.commit)} to {branch}{pushed}"
+
+
+def _outcome(run: Run) -> Iterator[Line]:
+    yield line(headline(run))
+    told = 1 if run.outcome is Outcome.FAILED else 0
+    for said in (run.error or "").strip().splitlines()[told:]:
+        yield line(f"  {log_line(said)}")
+    for said in (run.hint or "").splitlines():
+        yield line(f"  → {log_line(said)}")
+
+
+def _changes(run: Run) -> Iterator[Line]:
+    if not run.changes:
+        return
+    taken = run.outcome in (Outcome.PUBLISHED, Outcome.PARTLY_PUBLISHED, None)
+    yield line(("Inputs" if taken else "Inputs that were tried", Style.TITLE))
+    indented = [
+        (change, indent)
+        for family in grouping.families(run.changes)
+        for change, indent in [(family.head, "  "), *((nested, "    ") for nested in family.nested)]
+    ]
+    size = min(max(columns(indent + name(change.input)) for change, indent in indented), _NAME_COLUMN)
+    for change, indent in indented:
+        yield from _change(change, indent, size)
+
+
+def _change(change: InputChange, indent: str, size: int) -> Iterator[Line]:
+    shown = indent + name(change.input)
+    pad = " " * max(size - columns(shown), 0)
+    progress = "".join(f", {said}" for said in grouping.progress(change))
+    yield line(f"{shown}{pad}  {grouping.move(change)}", (progress, Style.QUIET))
+    if moved := grouping.moved_source(change):
+        yield line((f"{indent}  {moved}", Style.WARN))
+
+
+def _hosts(hosts: Sequence[HostBuild]) -> Iterator[Line]:
+    if not hosts:
+        return
+    yield line(("Hosts", Style.TITLE))
+    for status, builds in grouping.by_status(hosts).items():
+        yield line(
+            "  ",
+            (words.status(status), STATUS_STYLE[status]),
+            f" ({len(builds)}): {', '.join(_name_and_system(build) for build in builds)}",
+        )
+
+
+def _name_and_system(build: HostBuild) -> str:
+    shown = name(build.host.name)
+    if build.status is HostStatus.NOT_BUILDABLE_HERE and build.system:
+        return f"{shown} [{build.system}]"
+    return shown
+
+
+def _failures(hosts: Sequence[HostBuild]) -> Iterator[Line]:
+    """New failures before old ones; each cause once, with all its hosts."""
+    by_status = grouping.by_status(hosts)
+    for status, title in (
+        (HostStatus.FAILED, "Failures"),
+        (HostStatus.NOT_BUILDABLE_HERE, "Not buildable here"),
+        (HostStatus.BROKEN_BEFORE, "Broken before this update"),
+    ):
+        causes = grouping.causes(by_status.get(status, ()))
+        if causes:
+            yield line((title, Style.TITLE))
+        for cause in causes:
+            yield from _cause(cause, STATUS_STYLE[status])
+
+
+def _cause(cause: grouping.Cause, style: Style) -> Iterator[Line]:
+    yield line("  ", (", ".join(name(host.name) for host in cause.hosts), style), f": {cause.words}")
+    for said in cause.message.splitlines()[:_TAIL]:
+        yield line(f"      {log_line(said)}")
+    if cause.culprit:
+        yield line((f"      {cause.culprit}", Style.QUIET))
+    for logged in cause.tail[-_TAIL:]:
+        yield line(("      │ ", Style.QUIET), log_line(logged))
+
+
+def _held(held: Sequence[Held]) -> Iterator[Line]:
+    if not held:
+        return
+    yield line(("Held back", Style.TITLE))
+    for one in sorted(held, key=lambda one: one.input):
+        stays = f" stays at {words.short(one.revision)}" if one.revision else ""
+        yield line("  ", (name(one.input), Style.WARN), f"{stays}: {one.detail or one.reason}")
+
+
+def _to_do(run: Run) -> Iterator[Line]:
+    if not run.notes:
+        return
+    yield line(("Notes", Style.TITLE))
+    for note in run.notes:
+        first, *rest = note.splitlines() or [""]
+        yield line(f"  • {first}")
+        for more in rest:
+            yield line(f"    {more}")
+
+
+def _foot(run: Run) -> Line:
+    said = f"Run {run.id}, {run.started:%Y-%m-%d %H:%M %Z}"
+    if run.finished:
+        said += f", took {duration(max((run.finished - run.started).total_seconds(), 0))}"
+    phases = ", ".join(f"{phase} {duration(spent)}" for phase, spent in run.seconds.items() if spent >= 1)
+    return line((said + (f" ({phases})" if phases else ""), Style.QUIET))

@@ -1,0 +1,113 @@
+"""How lockbot puts things to people: revisions, dates, ages, numbers, kinds of failure.
+
+Plain English from single values. Escapes nothing: who shows the words does that.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+from lockbot.model import FailureKind, HostStatus, Locked
+
+_DERIVATION = re.compile(r"(?:.*/)?[0-9a-z]{32}-(.+?)(?:\.drv)?", re.DOTALL)
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+MINUTE, HOUR, DAY = 60, 3600, 86400
+
+
+def short(revision: str | None) -> str:
+    """`33ddeb9` for a commit, `sha256-LSrxrQH` for the hash of a content."""
+    if not revision:
+        return "unknown"
+    if _COMMIT.fullmatch(revision):
+        return revision[:7]
+    return revision[:14]
+
+
+def date(seconds: int | None) -> str:
+    """`2026-08-14` (UTC, as Nix prints it) for seconds since 1970; empty when there is none, or no such year."""
+    if seconds is None:
+        return ""
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d")
+    except (OverflowError, ValueError, OSError):
+        return ""
+
+
+def state(locked: Locked | None) -> str:
+    """`33ddeb9 (2026-08-09)`."""
+    if locked is None:
+        return "unknown"
+    when = date(locked.last_modified)
+    return short(locked.revision) + (f" ({when})" if when else "")
+
+
+def count(number: int, noun: str) -> str:
+    """`1 host`, `2 hosts`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def age(seconds: float) -> str:
+    """A length of time in its one most telling unit: `3 days`, `5 months`, `2 hours`."""
+    seconds = max(seconds, 0)
+    for unit, noun, until in (
+        (MINUTE, "minute", HOUR),
+        (HOUR, "hour", 2 * DAY),
+        (DAY, "day", 60 * DAY),
+        (30.44 * DAY, "month", 730 * DAY),
+    ):
+        if seconds < until:
+            whole = int(seconds // unit)
+            return count(whole, noun) if whole else "less than a minute"
+    return count(int(seconds // (365.25 * DAY)), "year")
+
+
+def ago(then: datetime, now: datetime) -> str:
+    """`3 days ago`."""
+    return f"{age((now - then).total_seconds())} ago"
+
+
+def derivation(path: str) -> str:
+    """`hello-2.12` for `/nix/store/…-hello-2.12.drv`."""
+    match = _DERIVATION.fullmatch(path)
+    return match[1] if match else path
+
+
+def status(value: HostStatus) -> str:
+    match value:
+        case HostStatus.BUILT | HostStatus.UNCHANGED | HostStatus.FAILED:
+            return value.value
+        case HostStatus.EVALUATED:
+            return "evaluated only"
+        case HostStatus.BROKEN_BEFORE:
+            return "broken before this update, not caused by it"
+        case HostStatus.NOT_BUILDABLE_HERE:
+            return "not buildable here"
+
+
+_FAILURES = {
+    FailureKind.EVALUATION: "evaluation failed",
+    FailureKind.ASSERTION: "assertion failed",
+    FailureKind.BUILD: "build failed",
+    FailureKind.DEPENDENCY: "dependency failed",
+    FailureKind.HASH_MISMATCH: "hash mismatch",
+    FailureKind.TIMEOUT: "timed out",
+    FailureKind.KILLED: "killed by a signal",
+    FailureKind.MEMORY: "out of memory",
+    FailureKind.PLATFORM: "needs another platform",
+    FailureKind.COLLECTED: "derivation was garbage-collected",
+    FailureKind.LOCK_FILE: "lock file is not usable",
+    FailureKind.DISK_FULL: "disk full",
+    FailureKind.DAEMON: "Nix daemon not reachable",
+    FailureKind.BUILDER_HOST: "builder host not reachable",
+    FailureKind.NETWORK: "network failed",
+    FailureKind.AUTH: "access refused",
+    FailureKind.NOT_FOUND: "not found",
+    FailureKind.UNKNOWN: "failed",
+}
+
+
+def failure(kind: FailureKind) -> str:
+    """`build failed`, `hash mismatch`."""
+    return _FAILURES[kind]
