@@ -1,0 +1,266 @@
+"""The model's values as rows, and back. Knows the tables' columns; not when or why something is stored.
+
+Every function runs inside the caller's transaction. What comes from outside is made storable here, and nothing of
+it raises: SQLite takes no lone surrogates and no integer above 64 bits, and prose has no natural end.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TypeVar
+
+from lockbot.errors import LockbotError
+from lockbot.model import (
+    ChangeKind,
+    Failure,
+    FailureKind,
+    Held,
+    Host,
+    HostBuild,
+    HostKind,
+    HostStatus,
+    InputChange,
+    Locked,
+    Outcome,
+    Run,
+)
+
+PROSE_CHARACTERS = 64 * 1024
+"""How much of one message, note or log line is kept: its beginning and its end. Whole logs are files."""
+LARGEST_INTEGER = 2**63 - 1
+CHILDREN = ("changes", "hosts", "held", "notes", "phases")
+
+_LOCKED = ("type", "url", "original", "rev", "ref", "nar_hash", "last_modified")
+_BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_'-]*")
+_Word = TypeVar("_Word", bound=StrEnum)
+Value = str | int | float | None
+
+
+def storable(text: str) -> str:
+    """The text, with each lone surrogate (a byte that was no UTF-8) written out as `\\udcff`."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+def prose(text: str) -> str:
+    """Storable, and without its middle when it is longer than PROSE_CHARACTERS. What it gave, it leaves alone."""
+    text = storable(text)
+    if len(text) <= PROSE_CHARACTERS:
+        return text
+    half = PROSE_CHARACTERS // 2 - 32  # room for the line in between
+    return f"{text[:half]}\n[… {len(text) - 2 * half} characters left out …]\n{text[-half:]}"
+
+
+def moment(time: datetime) -> str:
+    """UTC in ISO 8601, always with microseconds: text order is time order."""
+    return time.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def attribute_path(attribute: Sequence[str]) -> str:
+    """`nixosConfigurations."a.b".config`: as Nix writes it, so that no two paths look the same."""
+    parts = map(storable, attribute)
+    return ".".join(part if _BARE.fullmatch(part) else json.dumps(part, ensure_ascii=False) for part in parts)
+
+
+def write_run(connection: sqlite3.Connection, run: Run) -> None:
+    """Insert or rewrite a whole run; what marks its progress (`phase`, `publishing`) stays."""
+    columns: dict[str, Value] = {
+        "id": storable(run.id),
+        "repository": storable(run.repository),
+        "started": moment(run.started),
+        "finished": moment(run.finished) if run.finished else None,
+        "outcome": run.outcome,
+        "branch": storable(run.branch),
+        "base": _optional(run.base),
+        "candidate": _optional(run.candidate),
+        "published": _optional(run.commit),
+        "parked": _optional(run.parked),
+        "pushed": run.pushed,
+        "dry_run": run.dry_run,
+        "error": None if run.error is None else prose(run.error),
+        "hint": None if run.hint is None else prose(run.hint),
+    }
+    identity = str(columns["id"])
+    _insert(connection, "runs", columns, replacing="id")
+    for table in CHILDREN:
+        connection.execute(f"DELETE FROM {table} WHERE run = ?", (identity,))  # noqa: S608 -- our own table names
+    rows: dict[str, Iterable[dict[str, Value]]] = {
+        "changes": map(_change_columns, run.changes),
+        "hosts": (build_columns(connection, build) for build in run.hosts),
+        "held": map(_held_columns, run.held),
+        "notes": ({"text": prose(note)} for note in run.notes),
+        "phases": ({"phase": storable(name), "seconds": value} for name, value in run.seconds.items()),
+    }
+    for table in CHILDREN:
+        for position, row in enumerate(rows[table]):
+            _insert(connection, table, {"run": identity, "position": position, **row})
+
+
+def read_run(connection: sqlite3.Connection, row: sqlite3.Row) -> Run:
+    """A row of `runs`, with everything that belongs to it."""
+
+    def children(table: str) -> list[sqlite3.Row]:
+        query = f"SELECT * FROM {table} WHERE run = ? ORDER BY position"  # noqa: S608 -- our own table names
+        return connection.execute(query, (row["id"],)).fetchall()
+
+    return Run(
+        id=row["id"],
+        repository=row["repository"],
+        started=datetime.fromisoformat(row["started"]),
+        outcome=None if row["outcome"] is None else word(Outcome, row["outcome"]),
+        finished=None if row["finished"] is None else datetime.fromisoformat(row["finished"]),
+        branch=row["branch"],
+        base=row["base"],
+        candidate=row["candidate"],
+        commit=row["published"],
+        parked=row["parked"],
+        pushed=bool(row["pushed"]),
+        dry_run=bool(row["dry_run"]),
+        changes=tuple(map(_change, children("changes"))),
+        hosts=tuple(read_build(connection, host) for host in children("hosts")),
+        held=tuple(
+            Held(held["input"], held["reason"], held["detail"], held["revision"]) for held in children("held")
+        ),
+        notes=tuple(note["text"] for note in children("notes")),
+        error=row["error"],
+        hint=row["hint"],
+        seconds={phase["phase"]: phase["seconds"] for phase in children("phases")},
+    )
+
+
+def write_baseline(
+    connection: sqlite3.Connection, repository: str, commit: str, build: HostBuild, now: datetime
+) -> None:
+    """Remember one host at one commit, in place of what was known. (REPLACE would not fire the delete trigger.)"""
+    columns = build_columns(connection, build)
+    key = (storable(repository), storable(commit), columns["attribute"])
+    connection.execute("DELETE FROM baselines WHERE repository = ? AND revision = ? AND attribute = ?", key)
+    row: dict[str, Value] = {"repository": key[0], "revision": key[1], "recorded": moment(now), **columns}
+    _insert(connection, "baselines", row)
+
+
+def build_columns(connection: sqlite3.Connection, build: HostBuild) -> dict[str, Value]:
+    """The columns that `hosts` and `baselines` share; the failure, if any, is stored on the way."""
+    return {
+        "name": storable(build.host.name),
+        "attribute": _strings(map(storable, build.host.attribute)),
+        "kind": build.host.kind,
+        "evaluate_only": build.host.evaluate_only,
+        "status": build.status,
+        "drv": _optional(build.drv),
+        "out": _optional(build.out),
+        "system": _optional(build.system),
+        "failure": None if build.failure is None else _write_failure(connection, build.failure),
+    }
+
+
+def read_build(connection: sqlite3.Connection, row: sqlite3.Row) -> HostBuild:
+    """A row of `hosts` or `baselines`."""
+    host = Host(
+        name=row["name"],
+        attribute=tuple(json.loads(row["attribute"])),
+        kind=word(HostKind, row["kind"]),
+        evaluate_only=bool(row["evaluate_only"]),
+    )
+    failure = None if row["failure"] is None else _read_failure(connection, row["failure"])
+    return HostBuild(host, word(HostStatus, row["status"]), row["drv"], row["out"], row["system"], failure)
+
+
+def word(kind: type[_Word], text: str) -> _Word:
+    """A stored word as its enum; one that a newer lockbot wrote is an error, not a crash."""
+    try:
+        return kind(text)
+    except ValueError:
+        raise LockbotError(
+            f"the history says {text!r}, which this lockbot does not know ({kind.__name__})",
+            "it was written by a newer lockbot: use that one, or a state directory of its own",
+        ) from None
+
+
+def _insert(
+    connection: sqlite3.Connection, table: str, row: dict[str, Value], *, replacing: str | None = None
+) -> int:
+    """Add a row. With `replacing`, an existing row of that key has these columns rewritten, and no others."""
+    statement = f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})"  # noqa: S608 -- names are ours, values are bound
+    if replacing is not None:
+        rewritten = ", ".join(f"{column} = excluded.{column}" for column in row if column != replacing)
+        statement += f" ON CONFLICT ({replacing}) DO UPDATE SET {rewritten}"
+    return connection.execute(statement, tuple(row.values())).lastrowid or 0
+
+
+def _write_failure(connection: sqlite3.Connection, failure: Failure) -> int:
+    row: dict[str, Value] = {
+        "kind": failure.kind,
+        "message": prose(failure.message),
+        "culprit": _optional(failure.culprit),
+        "tail": _strings(map(prose, failure.tail)),
+        "log": prose(failure.log),
+    }
+    return _insert(connection, "failures", row)
+
+
+def _read_failure(connection: sqlite3.Connection, identity: int) -> Failure:
+    row = connection.execute("SELECT * FROM failures WHERE id = ?", (identity,)).fetchone()
+    kind = word(FailureKind, row["kind"])
+    return Failure(kind, row["message"], row["culprit"], tuple(json.loads(row["tail"])), row["log"])
+
+
+def _change_columns(change: InputChange) -> dict[str, Value]:
+    return {
+        "input": storable(change.input),
+        "kind": change.kind,
+        **_locked_columns("old", change.old),
+        **_locked_columns("new", change.new),
+        "old_follows": _optional(change.old_follows),
+        "new_follows": _optional(change.new_follows),
+        "commits": _integer(change.commits),
+    }
+
+
+def _change(row: sqlite3.Row) -> InputChange:
+    return InputChange(
+        input=row["input"],
+        kind=word(ChangeKind, row["kind"]),
+        old=_locked(row, "old"),
+        new=_locked(row, "new"),
+        old_follows=row["old_follows"],
+        new_follows=row["new_follows"],
+        commits=row["commits"],
+    )
+
+
+def _locked_columns(side: str, locked: Locked | None) -> dict[str, Value]:
+    if locked is None:
+        return {}
+    texts = {f"{side}_{name}": _optional(getattr(locked, name)) for name in _LOCKED if name != "last_modified"}
+    return {**texts, f"{side}_last_modified": _integer(locked.last_modified)}
+
+
+def _locked(row: sqlite3.Row, side: str) -> Locked | None:
+    return None if row[f"{side}_type"] is None else Locked(**{name: row[f"{side}_{name}"] for name in _LOCKED})
+
+
+def _held_columns(held: Held) -> dict[str, Value]:
+    return {
+        "input": storable(held.input),
+        "reason": storable(held.reason),
+        "detail": prose(held.detail),
+        "revision": _optional(held.revision),
+    }
+
+
+def _optional(text: str | None) -> str | None:
+    return None if text is None else storable(text)
+
+
+def _integer(number: int | None) -> int | None:
+    """Within SQLite's 64 bits: a lock file may claim any date."""
+    return None if number is None else max(-LARGEST_INTEGER, min(number, LARGEST_INTEGER))
+
+
+def _strings(texts: Iterable[str]) -> str:
+    return json.dumps(list(texts), ensure_ascii=False)

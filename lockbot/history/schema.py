@@ -1,0 +1,170 @@
+"""The tables of the history, and how an older database becomes the newest.
+
+Knows SQL's data definition only. Each entry of MIGRATIONS lifts the database by one version; an entry that was
+released is never edited, a new one is appended. A list of statements, because `executescript` commits.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+APPLICATION = 0x6C6B6274
+"""`PRAGMA application_id`: "lkbt". It tells this database from another program's."""
+
+# Times are UTC in ISO 8601, so that text order is time order; `attribute` and `tail` are JSON arrays of strings;
+# `published` is the model's Run.commit (COMMIT is a word of SQL).
+_FIRST = (
+    """
+    CREATE TABLE runs (
+        id TEXT NOT NULL PRIMARY KEY,
+        repository TEXT NOT NULL,
+        started TEXT NOT NULL,
+        finished TEXT,
+        outcome TEXT,
+        branch TEXT NOT NULL,
+        base TEXT,
+        candidate TEXT,
+        published TEXT,
+        parked TEXT,
+        pushed INTEGER NOT NULL,
+        dry_run INTEGER NOT NULL,
+        error TEXT,
+        hint TEXT,
+        phase TEXT,
+        publishing TEXT
+    ) STRICT
+    """,
+    "CREATE INDEX runs_by_repository ON runs (repository, started, id)",
+    "CREATE INDEX runs_by_start ON runs (started, id)",
+    "CREATE INDEX runs_unfinished ON runs (repository, started) WHERE outcome IS NULL",
+    """
+    CREATE TABLE changes (
+        run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+        position INTEGER NOT NULL,
+        input TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        old_type TEXT, old_url TEXT, old_original TEXT, old_rev TEXT, old_ref TEXT,
+        old_nar_hash TEXT, old_last_modified INTEGER,
+        new_type TEXT, new_url TEXT, new_original TEXT, new_rev TEXT, new_ref TEXT,
+        new_nar_hash TEXT, new_last_modified INTEGER,
+        old_follows TEXT,
+        new_follows TEXT,
+        commits INTEGER,
+        PRIMARY KEY (run, position)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE failures (
+        id INTEGER PRIMARY KEY,
+        kind TEXT NOT NULL,
+        message TEXT NOT NULL,
+        culprit TEXT,
+        tail TEXT NOT NULL,
+        log TEXT NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE hosts (
+        run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+        position INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        attribute TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        evaluate_only INTEGER NOT NULL,
+        status TEXT NOT NULL,
+        drv TEXT,
+        out TEXT,
+        system TEXT,
+        failure INTEGER REFERENCES failures (id),
+        PRIMARY KEY (run, position)
+    ) STRICT, WITHOUT ROWID
+    """,
+    "CREATE INDEX hosts_by_status ON hosts (run, status)",
+    "CREATE INDEX hosts_by_failure ON hosts (failure)",
+    """
+    CREATE TABLE held (
+        run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+        position INTEGER NOT NULL,
+        input TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        detail TEXT NOT NULL,
+        revision TEXT,
+        PRIMARY KEY (run, position)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE notes (
+        run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+        position INTEGER NOT NULL,
+        text TEXT NOT NULL,
+        PRIMARY KEY (run, position)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE phases (
+        run TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+        position INTEGER NOT NULL,
+        phase TEXT NOT NULL,
+        seconds REAL NOT NULL,
+        PRIMARY KEY (run, position)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE baselines (
+        repository TEXT NOT NULL,
+        revision TEXT NOT NULL,
+        attribute TEXT NOT NULL,
+        name TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        evaluate_only INTEGER NOT NULL,
+        status TEXT NOT NULL,
+        drv TEXT,
+        out TEXT,
+        system TEXT,
+        failure INTEGER REFERENCES failures (id),
+        recorded TEXT NOT NULL,
+        PRIMARY KEY (repository, revision, attribute)
+    ) STRICT, WITHOUT ROWID
+    """,
+    "CREATE INDEX baselines_by_failure ON baselines (failure)",
+    """
+    CREATE TRIGGER hosts_take_their_failure AFTER DELETE ON hosts WHEN OLD.failure IS NOT NULL
+    BEGIN DELETE FROM failures WHERE id = OLD.failure; END
+    """,
+    """
+    CREATE TRIGGER baselines_take_their_failure AFTER DELETE ON baselines WHEN OLD.failure IS NOT NULL
+    BEGIN DELETE FROM failures WHERE id = OLD.failure; END
+    """,
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+
+
+def version(connection: sqlite3.Connection) -> int:
+    """The number of migrations that the database has been through."""
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def belongs_to_another(connection: sqlite3.Connection) -> bool:
+    """Whether a sound database is some other program's. An empty one is anybody's."""
+    application = int(connection.execute("PRAGMA application_id").fetchone()[0])
+    tables = int(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+    return application != APPLICATION and (application != 0 or tables > 0)
+
+
+def migrate(connection: sqlite3.Connection, migrations: tuple[tuple[str, ...], ...] = MIGRATIONS) -> None:
+    """Lift the database to the newest version, all or nothing. Foreign keys must be off, the caller alone."""
+    if version(connection) >= len(migrations):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for step in migrations[version(connection) :]:
+            for statement in step:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION}")
+        connection.execute(f"PRAGMA user_version = {len(migrations)}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise

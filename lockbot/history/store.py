@@ -1,0 +1,366 @@
+"""What lockbot remembers between runs: each run, what each host was at a commit, and the logs.
+
+Knows SQL queries; not how a cycle goes. One file for all repositories, meant to be read with `sqlite3`, too.
+
+One `History` may be used from several threads: they take turns by a lock. Several processes may have it open: they
+take turns by SQLite's. Each method is one transaction, so that a process killed at any instant leaves all or
+nothing of it. Damage that shows while working is healed as at the opening: the file is moved aside, a new one
+begun, the method repeated on it, and `notes` and the progress say so.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+from lockbot.errors import LockbotError, UsageError
+from lockbot.history import codec, logs
+from lockbot.history.connection import Opened, is_damage, open_database, refusal
+from lockbot.model import FailureKind, HostBuild, HostStatus, Note, Outcome, Phase, Progress, Run, silent
+
+KEPT_RUNS = 20
+"""The newest runs of each repository, which no pruning removes."""
+
+_FOREVER_DAYS = 100 * 365.0
+"""Python's dates do not reach much further back."""
+
+_OWN_FAILURES = frozenset(
+    {
+        FailureKind.EVALUATION,
+        FailureKind.ASSERTION,
+        FailureKind.BUILD,
+        FailureKind.DEPENDENCY,
+        FailureKind.HASH_MISMATCH,
+        FailureKind.LOCK_FILE,
+    }
+)
+"""What would happen again. A timeout, lack of memory or a 404 may be the machine's or the moment's."""
+
+_Result = TypeVar("_Result")
+_Action = Callable[[sqlite3.Connection], _Result]
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """A line of the list of runs. `changes`, `hosts`, `failed` and `held` are counts."""
+
+    id: str
+    repository: str
+    started: datetime
+    finished: datetime | None
+    outcome: Outcome | None
+    branch: str
+    base: str | None
+    commit: str | None
+    parked: str | None
+    pushed: bool
+    dry_run: bool
+    error: str | None
+    changes: int
+    hosts: int
+    failed: int
+    held: int
+
+
+@dataclass(frozen=True)
+class Whereabouts:
+    """How far a run had come: its last phase, and the commit that it was about to publish (or has published)."""
+
+    phase: Phase | None = None
+    publishing: str | None = None
+
+
+class History:
+    """The history in one database file, with the logs in `logs/` beside it. A context manager that closes it."""
+
+    def __init__(self, path: Path, clock: Callable[[], datetime], opened: Opened, progress: Progress) -> None:
+        self._path = path
+        self._clock = clock
+        self._progress = progress
+        self._lock = threading.RLock()
+        self._logs = path.parent / "logs"
+        self.notes: tuple[str, ...] = ()
+        """What the user must be told, loudly: a damaged history was replaced."""
+        self._adopt(opened)
+
+    @classmethod
+    def open(cls, path: Path, clock: Callable[[], datetime], progress: Progress = silent) -> History:
+        """Open or create it. Raises LockbotError: a newer lockbot's database, or a place that can't be written."""
+        return cls(path, clock, open_database(path, clock()), progress)
+
+    def close(self) -> None:
+        with self._lock:
+            self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- runs
+
+    def start(self, run: Run) -> None:
+        """Record a run that begins; its id must be new."""
+
+        def insert(connection: sqlite3.Connection) -> None:
+            if connection.execute("SELECT 1 FROM runs WHERE id = ?", (codec.storable(run.id),)).fetchone():
+                raise LockbotError(f"a run {run.id!r} is recorded already")
+            codec.write_run(connection, run)
+
+        self._write(insert)
+
+    def save(self, run: Run) -> None:
+        """Record the run as it is now, whole, in place of what was recorded of it."""
+        self._write(lambda connection: codec.write_run(connection, run))
+
+    def mark_phase(self, run_id: str, phase: Phase) -> None:
+        """Remember that the run has reached a phase, should it not live to tell."""
+        self._mark(run_id, "UPDATE runs SET phase = ? WHERE id = ?", (phase,))
+
+    def mark_publishing(self, run_id: str, commit: str) -> None:
+        """Remember, before anything is moved, which commit is about to be published."""
+        marks = (Phase.PUBLISH, codec.storable(commit))
+        self._mark(run_id, "UPDATE runs SET phase = ?, publishing = ? WHERE id = ?", marks)
+
+    def whereabouts(self, run_id: str) -> Whereabouts:
+        """How far the run had come, by its marks."""
+        row = self._read(lambda connection: _find(connection, run_id))
+        return Whereabouts(None if row["phase"] is None else codec.word(Phase, row["phase"]), row["publishing"])
+
+    def get(self, run_id_or_prefix: str) -> Run:
+        """One run whole. Raises UsageError when no run, or more than one, begins like this."""
+        return self._read(lambda connection: codec.read_run(connection, _find(connection, run_id_or_prefix)))
+
+    def latest(self, repository: str) -> Run | None:
+        """The run that was started last, whole; it may be running still."""
+        query = "SELECT * FROM runs WHERE repository = ? ORDER BY started DESC, id DESC LIMIT 1"
+        found = self._whole(query, (codec.storable(repository),))
+        return found[0] if found else None
+
+    def unfinished(self, repository: str) -> tuple[Run, ...]:
+        """The runs without an outcome, oldest first: with the repository's lock held, those that were killed."""
+        query = "SELECT * FROM runs WHERE repository = ? AND outcome IS NULL ORDER BY started"
+        return self._whole(query, (codec.storable(repository),))
+
+    def runs(
+        self, repository: str | None = None, limit: int = 50, before: str | None = None
+    ) -> tuple[RunSummary, ...]:
+        """The newest runs, newest first; with `before` (a run's id or its prefix), those older than that one."""
+
+        def select(connection: sqlite3.Connection) -> tuple[RunSummary, ...]:
+            values: list[str | int] = [] if repository is None else [codec.storable(repository)]
+            if before is not None:
+                row = _find(connection, before)
+                values += [row["started"], row["id"]]
+            query = summaries_query(by_repository=repository is not None, paged=before is not None)
+            return tuple(map(_summary, connection.execute(query, (*values, limit))))
+
+        return self._read(select)
+
+    def prune(self, keep_days: float, now: datetime) -> int:
+        """Remove the runs that were started longer ago, and their logs. Returns how many went.
+
+        The newest KEPT_RUNS of each repository stay in any case.
+        """
+        oldest = now - timedelta(days=min(keep_days, _FOREVER_DAYS))
+
+        def delete(connection: sqlite3.Connection) -> tuple[list[str], list[str]]:
+            old = [row["id"] for row in connection.execute(_PRUNABLE, (KEPT_RUNS, codec.moment(oldest)))]
+            connection.executemany("DELETE FROM runs WHERE id = ?", [(run,) for run in old])
+            return old, [row["id"] for row in connection.execute("SELECT id FROM runs")]
+
+        gone, known = self._write(delete)
+        logs.remove_logs(self._logs, gone)
+        logs.remove_strays(self._logs, known, oldest.timestamp())
+        return len(gone)
+
+    # -- baselines
+
+    def baseline(self, repository: str, commit: str) -> dict[str, HostBuild]:
+        """What is remembered of the hosts at a commit, by `codec.attribute_path` of their attribute."""
+
+        def select(connection: sqlite3.Connection) -> dict[str, HostBuild]:
+            query = "SELECT * FROM baselines WHERE repository = ? AND revision = ?"
+            rows = connection.execute(query, (codec.storable(repository), codec.storable(commit)))
+            builds = [codec.read_build(connection, row) for row in rows.fetchall()]
+            return {codec.attribute_path(build.host.attribute): build for build in builds}
+
+        return self._read(select)
+
+    def remember(self, repository: str, commit: str, builds: Sequence[HostBuild]) -> tuple[HostBuild, ...]:
+        """Remember what these hosts are at a commit; other hosts' memories of it stay.
+
+        Returns those that were refused: a failure that is not the host's own would be held against it later.
+        """
+        refused = tuple(build for build in builds if not _rememberable(build))
+
+        def insert(connection: sqlite3.Connection) -> None:
+            for build in builds:
+                if _rememberable(build):
+                    codec.write_baseline(connection, repository, commit, build, self._clock())
+
+        self._write(insert)
+        return refused
+
+    def forget_baselines(self, repository: str, keep: Collection[str]) -> None:
+        """Forget what hosts were at any commit but these."""
+        kept = set(map(codec.storable, keep))
+
+        def delete(connection: sqlite3.Connection) -> None:
+            key = codec.storable(repository)
+            known = connection.execute("SELECT DISTINCT revision FROM baselines WHERE repository = ?", (key,))
+            gone = [(key, row["revision"]) for row in known.fetchall() if row["revision"] not in kept]
+            connection.executemany("DELETE FROM baselines WHERE repository = ? AND revision = ?", gone)
+
+        self._write(delete)
+
+    # -- logs
+
+    def write_log(self, run_id: str, host: str, text: str, limit: int) -> str | None:
+        """Keep at most `limit` bytes of a host's log. Returns a sentence for the user where that failed."""
+        return logs.write_log(self._logs, run_id, host, text, limit)
+
+    def read_log(self, run_id: str, host: str) -> str | None:
+        """A host's log; None when none is kept."""
+        return logs.read_log(self._logs, run_id, host)
+
+    def log_names(self, run_id: str) -> tuple[str, ...]:
+        """The hosts whose logs are kept with a run."""
+        return logs.log_names(self._logs, run_id)
+
+    # -- transactions
+
+    def _adopt(self, opened: Opened) -> None:
+        self._connection = opened.connection
+        if opened.note is not None:
+            self.notes += (opened.note,)
+            self._progress(Note(opened.note))
+
+    def _read(self, action: _Action[_Result]) -> _Result:
+        return self._transact("BEGIN", action)
+
+    def _write(self, action: _Action[_Result]) -> _Result:
+        # IMMEDIATE: a transaction that begins by reading and is then overtaken by a writer can't be waited out.
+        return self._transact("BEGIN IMMEDIATE", action)
+
+    def _transact(self, begin: str, action: _Action[_Result]) -> _Result:
+        with self._lock:
+            try:
+                return _transaction(self._connection, begin, action)
+            except sqlite3.Error as error:
+                if not is_damage(error):
+                    raise refusal(self._path, error) from error
+            self._connection.close()
+            self._adopt(open_database(self._path, self._clock(), suspicious=True))
+            try:
+                return _transaction(self._connection, begin, action)
+            except sqlite3.Error as error:
+                raise refusal(self._path, error) from error
+
+    def _whole(self, query: str, values: tuple[str, ...]) -> tuple[Run, ...]:
+        def select(connection: sqlite3.Connection) -> tuple[Run, ...]:
+            rows = connection.execute(query, values).fetchall()
+            return tuple(codec.read_run(connection, row) for row in rows)
+
+        return self._read(select)
+
+    def _mark(self, run_id: str, statement: str, marks: tuple[str, ...]) -> None:
+        def update(connection: sqlite3.Connection) -> None:
+            if connection.execute(statement, (*marks, codec.storable(run_id))).rowcount == 0:
+                raise LockbotError(f"no run {run_id!r} is recorded")
+
+        self._write(update)
+
+
+def summaries_query(*, by_repository: bool, paged: bool) -> str:
+    """The list of runs; its values are the repository, the (started, id) of the page's start, and the limit."""
+    conditions = ["repository = ?"] * by_repository + ["(started, id) < (?, ?)"] * paged
+    where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+    return f"{_SUMMARIES} {where} ORDER BY started DESC, id DESC LIMIT ?"
+
+
+_SUMMARIES = """
+    SELECT id, repository, started, finished, outcome, branch, base, published, parked, pushed, dry_run, error,
+        (SELECT count(*) FROM changes WHERE run = runs.id) AS changes,
+        (SELECT count(*) FROM hosts WHERE run = runs.id) AS hosts,
+        (SELECT count(*) FROM hosts WHERE run = runs.id AND status = 'failed') AS failed,
+        (SELECT count(*) FROM held WHERE run = runs.id) AS held
+    FROM runs
+"""
+
+_PRUNABLE = """
+    SELECT id FROM (
+        SELECT id, started, row_number() OVER (PARTITION BY repository ORDER BY started DESC, id DESC) AS age
+        FROM runs
+    ) WHERE age > ? AND started < ?
+"""
+
+
+def _transaction(connection: sqlite3.Connection, begin: str, action: _Action[_Result]) -> _Result:
+    connection.execute(begin)
+    try:
+        result = action(connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # SQLite has rolled back by itself when the disk is full
+            connection.execute("ROLLBACK")
+        raise
+    return result
+
+
+def _find(connection: sqlite3.Connection, prefix: str) -> sqlite3.Row:
+    """The run of this id, else the only one that begins like this."""
+    start = codec.storable(prefix)
+    exact: sqlite3.Row | None = connection.execute("SELECT * FROM runs WHERE id = ?", (start,)).fetchone()
+    if exact is not None:
+        return exact
+    query = "SELECT * FROM runs WHERE id >= ? AND id < ? ORDER BY id LIMIT 4"
+    rows = connection.execute(query, (start, start + "\U0010ffff")).fetchall() if start else []
+    match rows:
+        case [row]:
+            assert isinstance(row, sqlite3.Row)
+            return row
+        case []:
+            raise UsageError(f"no run begins with {prefix!r}", "`lockbot history` lists the runs")
+        case _:
+            found = ", ".join(row["id"] for row in rows[:3]) + (", …" if len(rows) > 3 else "")
+            raise UsageError(f"more than one run begins with {prefix!r}: {found}", "give more of the id")
+
+
+def _summary(row: sqlite3.Row) -> RunSummary:
+    return RunSummary(
+        id=row["id"],
+        repository=row["repository"],
+        started=datetime.fromisoformat(row["started"]),
+        finished=None if row["finished"] is None else datetime.fromisoformat(row["finished"]),
+        outcome=None if row["outcome"] is None else codec.word(Outcome, row["outcome"]),
+        branch=row["branch"],
+        base=row["base"],
+        commit=row["published"],
+        parked=row["parked"],
+        pushed=bool(row["pushed"]),
+        dry_run=bool(row["dry_run"]),
+        error=row["error"],
+        changes=row["changes"],
+        hosts=row["hosts"],
+        failed=row["failed"],
+        held=row["held"],
+    )
+
+
+def _rememberable(build: HostBuild) -> bool:
+    """Whether it says something lasting about the host."""
+    match build.status:
+        case HostStatus.FAILED | HostStatus.BROKEN_BEFORE:
+            return build.failure is not None and build.failure.kind in _OWN_FAILURES
+        case _:
+            return True

@@ -1,0 +1,84 @@
+"""Runs and builds to put into a history."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from lockbot.model import (
+    ChangeKind,
+    Failure,
+    FailureKind,
+    Held,
+    Host,
+    HostBuild,
+    HostKind,
+    HostStatus,
+    InputChange,
+    Locked,
+    Outcome,
+    Run,
+)
+
+NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+def clock() -> datetime:
+    return NOON
+
+
+def host(name: str) -> Host:
+    return Host(name, ("nixosConfigurations", name, "config", "system", "build", "toplevel"))
+
+
+def failed(name: str, kind: FailureKind = FailureKind.BUILD) -> HostBuild:
+    failure = Failure(kind, "boom", "/nix/store/x-boom.drv", ("line one", "line two"), "all\nof\nit")
+    return HostBuild(host(name), HostStatus.FAILED, "/nix/store/y.drv", None, "x86_64-linux", failure)
+
+
+def built(name: str) -> HostBuild:
+    return HostBuild(host(name), HostStatus.BUILT, f"/nix/store/{name}.drv", f"/nix/store/{name}", "x86_64-linux")
+
+
+def locked(rev: str) -> Locked:
+    return Locked("github", f"github:o/r/{rev}", "github:o/r/main", rev, "main", "sha256-abc=", 1_700_000_000)
+
+
+def run(number: int = 0, repository: str = "/srv/flake", **fields: object) -> Run:
+    """A run with an outcome; a higher number is a minute later."""
+    started = NOON + timedelta(minutes=number)
+    return Run(f"r{number:05}", repository, started, **{"outcome": Outcome.UNCHANGED, **fields})  # type: ignore[arg-type]  # tests pass fields by name
+
+
+def full_run(name: str = "full") -> Run:
+    """A run with something in every field."""
+    return Run(
+        id=name,
+        repository="/srv/flake",
+        started=NOON,
+        outcome=Outcome.PARTLY_PUBLISHED,
+        finished=NOON + timedelta(seconds=61.5),
+        branch="main",
+        base="b" * 40,
+        candidate="c" * 40,
+        commit="d" * 40,
+        parked="lockbot/update",
+        pushed=True,
+        dry_run=True,
+        changes=(
+            InputChange("nixpkgs", ChangeKind.UPDATED, locked("1" * 40), locked("2" * 40), commits=17),
+            InputChange("a/b", ChangeKind.REFOLLOWED, None, locked("3" * 40), old_follows="nixpkgs"),
+            InputChange("c", ChangeKind.REFOLLOWED, Locked("path", "path:/x", "path:/x"), new_follows="a/b"),
+        ),
+        hosts=(
+            built("alpha"),
+            failed("my.dotted host"),
+            HostBuild(
+                Host("check", ("checks", "x86_64-linux", "c"), HostKind.ATTRIBUTE, True), HostStatus.EVALUATED
+            ),
+        ),
+        held=(Held("home-manager", "breaks-host", "alpha does not build with it", "4" * 40), Held("c", "too-new")),
+        notes=("do this by hand", "and that"),
+        error="something",
+        hint="try again",
+        seconds={"sync": 0.25, "judge": 60.0},
+    )
