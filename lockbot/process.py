@@ -139,10 +139,8 @@ class _Stream:
         room = KEPT_BYTES // 2 - len(self.head)
         self.head += data[:room] if room > 0 else b""
         self.tail += data[max(room, 0) :]
-        if len(self.tail) > KEPT_BYTES:
-            cut = len(self.tail) - KEPT_BYTES // 2
-            self.dropped += cut
-            del self.tail[:cut]
+        if len(self.tail) > KEPT_BYTES:  # not at every byte too many: a cut moves what stays
+            self._cut()
         if self.on_line is not None:
             self.partial += data
             *lines, rest = self.partial.split(b"\n")
@@ -150,7 +148,13 @@ class _Stream:
             for line in lines:
                 self.on_line(bytes(line[:LINE_BYTES]).decode(errors="replace"))
 
+    def _cut(self) -> None:
+        surplus = max(len(self.tail) - KEPT_BYTES // 2, 0)
+        self.dropped += surplus
+        del self.tail[:surplus]
+
     def close(self) -> str:
+        self._cut()
         if self.on_line is not None and self.partial:
             self.on_line(bytes(self.partial).decode(errors="replace"))
             self.partial = bytearray()
@@ -190,8 +194,6 @@ def run(
         raise SurroundingsError(
             f"cannot start {argv[0]}: {error.strerror}", f"is it installed, and on PATH? ({shlex.join(argv)})"
         ) from error
-    if on_start is not None:
-        on_start(process.pid)
     return supervise(
         process,
         argv,
@@ -200,6 +202,7 @@ def run(
         stdin=stdin,
         on_stdout=on_stdout,
         on_stderr=on_stderr,
+        on_start=on_start,
     )
 
 
@@ -212,11 +215,14 @@ def supervise(
     stdin: bytes | None = None,
     on_stdout: Callable[[str], None] | None = None,
     on_stderr: Callable[[str], None] | None = None,
+    on_start: Callable[[int], None] | None = None,
 ) -> Finished:
     """See a started child (the leader of its own session) to its end; the rest is as in `run`."""
     begun = time.monotonic()
     streams = {"stdout": _Stream(on_stdout), "stderr": _Stream(on_stderr)}
     try:
+        if on_start is not None:
+            on_start(process.pid)
         _pump(process, streams, stdin, cancel, deadlines)
         # The leader is gone and its pipes are closed: what is left of the group (a background job) goes, too.
         end_group(process, grace=(0.0, 0.0))

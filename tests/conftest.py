@@ -89,7 +89,7 @@ def _no_git_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _no_process_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Whatever a test starts ends with it: children, theirs, and what has left the family."""
-    place = str(tmp_path_factory.getbasetemp())
+    place = f"{tmp_path_factory.getbasetemp()}/"
     before = _running(place)
     yield
     end = time.monotonic() + _PATIENCE

@@ -1,0 +1,45 @@
+# `make demo` and `make test` need no more than Python 3.11, pip, git and make: the rest lands in .venv and
+# .nix-versions, once. ARGS and PYTEST_ARGS reach the program: make test PYTEST_ARGS='-k fleet'.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PYTEST_ARGS ?=
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint check format nix-versions clean
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: $(STAMP) ## run lockbot on a sample flake that it makes, and watch
+	@directory=$$(.ci/usable-nix) && PATH="$$directory:$$PATH" $(BIN)/lockbot demo $(ARGS)
+
+test: $(STAMP) nix-versions ## run all tests, on each real Nix version
+	$(BIN)/pytest --numprocesses auto $(PYTEST_ARGS)
+
+lint: $(STAMP) ## ruff, mypy --strict, import-linter
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: lint test ## lint and test
+
+format: $(STAMP) ## let ruff format and fix what it can
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+# A version that can't be had is no reason to stop: the tests say in their last lines what they did without.
+nix-versions: $(STAMP)
+	@for suite in trixie sid; do .ci/nix-from-debian $$suite .nix-versions/$$suite || true; done
+
+$(STAMP): pyproject.toml .ci/install
+	.ci/install $(PYTHON) $(VENV)
+	@touch $@
+
+clean: ## remove everything that make made
+	rm -rf $(VENV) .nix-versions .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist
+	find lockbot tests -name __pycache__ -type d -prune -exec rm -rf {} +
