@@ -1,0 +1,192 @@
+"""Settings, made of what the sources give: environment before systemd credentials before file before defaults."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BeforeValidator, SecretStr, ValidationError, ValidatorFunctionWrapHandler, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_core import InitErrorDetails
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from lockbot.config.errors import Loc, Mistake, explain
+from lockbot.config.sections import Build, Commit, Eval, Group, Hosts, Repository, RunLimits, Section, State
+from lockbot.config.sources import Form, Kind, Layer, credentials, environment, file_layer, state_directory
+from lockbot.config.types import Local, Person, duration, duration_text, size, size_text
+from lockbot.errors import UsageError
+
+_layers: ContextVar[tuple[Layer, ...]] = ContextVar("layers", default=())
+"""What the next Settings() is made of, strongest first: pydantic-settings asks for it in a class method."""
+
+
+class Settings(BaseSettings):
+    """The whole configuration. Made by `load`; by itself it reads nothing, neither file nor environment."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    repository: Repository = Repository()
+    state: State
+    hosts: Hosts = Hosts()
+    eval: Eval = Eval()
+    build: Build = Build()
+    run: RunLimits = RunLimits()
+    commit: Commit = Commit()
+    group: tuple[Group, ...] = ()
+
+    @field_validator("group", mode="wrap")
+    @classmethod
+    def _names_differ(cls, value: Any, inner: ValidatorFunctionWrapHandler) -> tuple[Group, ...]:
+        """Wrapped around the groups' own checks, so that both kinds of mistake are told at once."""
+        errors = [_same_name(position) for position in _repeated(value)]
+        try:
+            groups: tuple[Group, ...] = inner(value)
+        except ValidationError as error:
+            errors += [
+                InitErrorDetails(type=e["type"], loc=e["loc"], input=e["input"], ctx=e.get("ctx", {}))
+                for e in error.errors()
+            ]
+            groups = ()
+        if errors:
+            raise ValidationError.from_exception_data("group", errors, hide_input=True)
+        return groups
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        del env_settings, dotenv_settings, file_secret_settings  # `sources` says why not
+        return init_settings, *(InitSettingsSource(settings_cls, layer.data) for layer in _layers.get())
+
+
+def _repeated(groups: object) -> Iterator[int]:
+    """The positions of groups whose name an earlier one has."""
+    seen: list[object] = []
+    for position, group in enumerate(groups if isinstance(groups, list) else []):
+        name = group.get("name") if isinstance(group, dict) else None
+        if name is not None and name in seen:
+            yield position
+        seen.append(name)
+
+
+def _same_name(position: int) -> InitErrorDetails:
+    error = ValueError("an earlier group has the same name")
+    return InitErrorDetails(type="value_error", loc=(position, "name"), input=None, ctx={"error": error})
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key as documentation needs it. `section` is `group` for those of [[group]]."""
+
+    section: str
+    name: str
+    meaning: str
+    default: Any
+    """As TOML would hold it; None: there is none. Then `absent` says what happens without, or it is required."""
+    absent: str
+    example: Any
+    form: Form
+
+
+def sections() -> dict[str, type[Section]]:
+    """Every table of the file with its model, in the order in which they are best read."""
+    return {name: _section(field) for name, field in Settings.model_fields.items()}
+
+
+def _section(field: FieldInfo) -> type[Section]:
+    kind = get_args(field.annotation)[0] if get_origin(field.annotation) is tuple else field.annotation
+    assert isinstance(kind, type) and issubclass(kind, Section)
+    return kind
+
+
+def keys() -> Iterator[Key]:
+    """Every key, section by section."""
+    for section, model in sections().items():
+        for name, info in model.model_fields.items():
+            kind, marks = _kind(info)
+            extra = info.json_schema_extra
+            extra = extra if isinstance(extra, dict) else {}
+            yield Key(
+                section,
+                name,
+                info.description or "",
+                None if info.is_required() else _written(info.default, marks),
+                str(extra.get("absent") or ""),
+                extra.get("example"),
+                _form((section, name), kind, marks),
+            )
+
+
+def _kind(info: FieldInfo) -> tuple[Any, list[Any]]:
+    """A key's type without `| None`, and what it is annotated with."""
+    kind, marks = info.annotation, list(info.metadata)
+    if get_origin(kind) in (Union, types.UnionType):
+        kind = next(each for each in get_args(kind) if each is not type(None))
+    if get_origin(kind) is Annotated:
+        kind, *more = get_args(kind)
+        marks += more
+    return kind, marks
+
+
+def _form(loc: tuple[str, ...], kind: Any, marks: list[Any]) -> Form:
+    """How the environment's text becomes this key's value."""
+    how = Kind.TEXT
+    if get_origin(kind) in (tuple, Mapping):
+        how = Kind.JSON
+    elif kind in (bool, int):
+        how = Kind.FLAG if kind is bool else Kind.NUMBER
+    return Form(loc, how, secret=kind is SecretStr, local=any(isinstance(mark, Local) for mark in marks))
+
+
+def _written(value: Any, marks: list[Any]) -> Any:
+    """A default as one would write it: 21600.0 → "6h"."""
+    readers = [mark.func for mark in marks if isinstance(mark, BeforeValidator)]
+    if duration in readers:
+        return duration_text(value)
+    if size in readers and value is not None:
+        return size_text(value)
+    return str(value) if isinstance(value, Person) else value
+
+
+def forms() -> list[Form]:
+    """What can be given in the environment: every key outside [[group]], and the groups as one list."""
+    return [key.form for key in keys() if key.section != "group"] + [Form(("group",), Kind.JSON)]
+
+
+def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
+    """The settings; `path` None: without a file. Raises UsageError with every mistake, each with its place."""
+    known = forms()
+    files = [file_layer(path, known, environ)] if path is not None else []
+    default = Layer({"state": {"directory": state_directory(environ)}}, lambda loc: (0, ".".join(map(str, loc))))
+    layers = (environment(environ, known), credentials(environ, known), *files, default)
+    mistakes = {mistake for layer in layers for mistake in layer.mistakes}
+    token = _layers.set(layers)
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        mistakes |= {_mistake(details, layers) for details in error.errors(include_url=False)}
+    finally:
+        _layers.reset(token)
+    if mistakes:
+        text = "\n".join(str(mistake) for mistake in sorted(mistakes))
+        raise UsageError(text, "the README's table of the configuration explains every key")
+    return settings
+
+
+def _mistake(details: Any, layers: tuple[Layer, ...]) -> Mistake:
+    loc: Loc = details["loc"]
+    section = sections().get(str(loc[0])) if loc else None
+    siblings = list(section.model_fields if section and len(loc) > 1 else sections())
+    elsewhere = {key.name: f"{key.section}.{key.name}" for key in keys() if key.section != "group"}
+    inside = loc[:-1] if details["type"] == "missing" else loc
+    layer = next((layer for layer in layers if layer.holds(inside)), layers[-2])
+    return layer.mistake(loc, explain(details, siblings, elsewhere))

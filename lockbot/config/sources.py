@@ -1,0 +1,285 @@
+"""Where a configuration's values come from: the file, systemd's credentials, the environment.
+
+Each source becomes a Layer: plain data, the mistakes met while reading it, and how to name the place of a value.
+The keys are handed in; what they mean is not known here. pydantic-settings' own sources stop at the first mistake,
+read os.environ only and cannot tell a misspelt variable, so these stand in for them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import re
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, ParamSpec
+
+from pydantic import SecretStr
+
+from lockbot.config.errors import Loc, Mistake, key_text, line_of, nearest
+from lockbot.errors import UsageError
+
+P = ParamSpec("P")
+
+PREFIX = "LOCKBOT_"
+OTHER_VARIABLES = frozenset({"LOCKBOT_CONFIG", "LOCKBOT_DEBUG"})
+"""Variables that are no keys: read by the command line. Those that start with LOCKBOT_TEST_ are the tests' own."""
+LARGEST_FILE = 1024 * 1024
+
+
+class Kind(StrEnum):
+    """How a text from the environment becomes a value."""
+
+    TEXT = "text"
+    FLAG = "flag"
+    NUMBER = "number"
+    JSON = "json"
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a source must know of a key: where it belongs, how it is read."""
+
+    loc: tuple[str, ...]
+    kind: Kind = Kind.TEXT
+    secret: bool = False
+    local: bool = False
+    """A path in this machine's file system."""
+
+    @property
+    def variable(self) -> str:
+        return PREFIX + "__".join(self.loc).upper()
+
+
+@dataclass(frozen=True)
+class Layer:
+    data: dict[str, Any]
+    place: Callable[[Loc], tuple[int, str]]
+    """A value's line (0 where there are none) and how to call its place."""
+    mistakes: list[Mistake] = field(default_factory=list)
+
+    def holds(self, loc: Loc) -> bool:
+        value: Any = self.data
+        for step in loc:
+            if not isinstance(value, dict):
+                return True
+            if step not in value:
+                return False
+            value = value[step]
+        return True
+
+    def mistake(self, loc: Loc, what: str) -> Mistake:
+        return Mistake(*self.place(loc), what)
+
+
+def file_layer(path: Path, forms: Sequence[Form], environ: Mapping[str, str]) -> Layer:
+    """The configuration file. Raises UsageError when it can't be read or is no TOML at all."""
+    text = _read(path)
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(_syntax(path, text, str(error))) from None
+    except RecursionError:
+        raise UsageError(f"{path}: tables or lists are nested too deeply") from None
+
+    def place(loc: Loc) -> tuple[int, str]:
+        line = line_of(text, loc) or 0
+        return line, ":".join([str(path), *([str(line)] if line else [])]) + f": {key_text(loc)}"
+
+    layer = Layer(data, place)
+    base = Path(os.path.abspath(path)).parent  # noqa: PTH100  # resolve() would follow a link to the file
+    for form in forms:
+        value = _get(data, form.loc)
+        if form.local and isinstance(value, str):
+            _try(layer, form.loc, absolute, value, base, environ)
+        if form.secret and value is not None:
+            _try(layer, form.loc, _secret_of_file, value, base, environ)
+    return layer
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST_FILE + 1)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        hint = "`lockbot init` writes one" if isinstance(error, FileNotFoundError) else ""
+        raise UsageError(f"cannot read the configuration {path}: {why}", hint) from None
+    if len(data) > LARGEST_FILE:
+        raise UsageError(f"{path}: larger than 1 MiB, which no configuration is")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise UsageError(f"{path}:{line}: not UTF-8") from None
+
+
+def _syntax(path: Path, text: str, message: str) -> str:
+    match = re.search(r" \(at line (\d+), column (\d+)\)$", message)
+    if match:
+        return f"{path}:{match[1]}:{match[2]}: not TOML: {_lower(message[: match.start()])}"
+    lines = text.split("\n")
+    message = message.removesuffix(" (at end of document)")
+    return f"{path}:{len(lines)}:{len(lines[-1]) + 1}: not TOML: {_lower(message)} at the end of the file"
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def environment(environ: Mapping[str, str], forms: Sequence[Form]) -> Layer:
+    """The variables LOCKBOT_SECTION__KEY. Lists and tables are JSON; relative paths start where lockbot does."""
+    known = {form.variable: form for form in forms}
+
+    def place(loc: Loc) -> tuple[int, str]:
+        names = [form for form in forms if loc[: len(form.loc)] == form.loc]
+        return 0, (names[0].variable if names else PREFIX + "__".join(map(str, loc)).upper()) + _rest(loc, names)
+
+    layer = Layer({}, place)
+    for name in sorted(environ):
+        if not name.upper().startswith(PREFIX) or name in OTHER_VARIABLES or name.startswith("LOCKBOT_TEST_"):
+            continue
+        if name not in known:
+            shown = name if name.isprintable() else json.dumps(name)
+            what = "unknown variable" + _nearest_variable(name, [*known, *OTHER_VARIABLES])
+            layer.mistakes.append(Mistake(0, shown, what))
+            continue
+        form, text = known[name], environ[name]
+        _set(layer.data, form.loc, text)
+        if form.local:
+            _try(layer, form.loc, absolute, text, Path.cwd(), environ)
+        else:
+            _try(layer, form.loc, _decoded, form, text)
+    return layer
+
+
+def _nearest_variable(name: str, names: Sequence[str]) -> str:
+    """Compared without the prefix that all share, or everything would be near."""
+    given = name.upper().removeprefix(PREFIX)
+    same_key = [each for each in names if each.endswith("__" + given)]
+    if same_key:
+        return f"; did you mean '{same_key[0]}'?"
+    near = nearest(given, [each.removeprefix(PREFIX).lower() for each in names])
+    return re.sub("'(.*)'", lambda match: f"'{PREFIX}{match[1].upper()}'", near)
+
+
+def _rest(loc: Loc, forms: Sequence[Form]) -> str:
+    """What of `loc` lies inside the variable's value."""
+    if not forms or len(loc) <= len(forms[0].loc):
+        return ""
+    if forms[0].loc == ("group",):
+        return f": {key_text(loc)}"
+    return "".join(f"[{step}]" for step in loc[len(forms[0].loc) :])
+
+
+def _decoded(form: Form, text: str) -> Any:
+    """What cannot be decoded stays text, and is then refused for its type."""
+    if form.secret:
+        return SecretStr(text)
+    match form.kind:
+        case Kind.FLAG:
+            return {"true": True, "1": True, "false": False, "0": False}.get(text.lower(), text)
+        case Kind.NUMBER:
+            return int(text) if re.fullmatch(r"-?[0-9]{1,18}", text) else text
+        case Kind.JSON:
+            try:
+                return json.loads(text)
+            except (ValueError, RecursionError):
+                example = '[{"name": "daily", "inputs": ["nixpkgs"]}]' if form.loc == ("group",) else '["a", "b"]'
+                example = '{"sandbox": true}' if form.loc[-1] == "options" else example
+                raise ValueError(f"must be JSON, such as {example}") from None
+        case Kind.TEXT:
+            return text
+
+
+def credentials(environ: Mapping[str, str], forms: Sequence[Form]) -> Layer:
+    """systemd's credentials: `LoadCredential=eval.access_tokens:/path` sets that key. Only secrets are sought."""
+    directory = environ.get("CREDENTIALS_DIRECTORY")
+
+    def path(loc: Loc) -> Path:
+        return Path(directory or "") / ".".join(map(str, loc))
+
+    layer = Layer({}, lambda loc: (0, str(path(loc))))
+    for form in forms:
+        if directory and form.secret and os.path.lexists(path(form.loc)):
+            _set(layer.data, form.loc, "")
+            _try(layer, form.loc, read_secret, path(form.loc))
+    return layer
+
+
+def _secret_of_file(value: object, base: Path, environ: Mapping[str, str]) -> SecretStr:
+    """In the file a secret is only ever pointed at: configurations are shared, committed, and in the Nix store."""
+    if isinstance(value, dict) and set(value) == {"file"} and isinstance(value["file"], str):
+        return read_secret(Path(absolute(value["file"], base, environ)))
+    raise ValueError('is a secret, which does not belong in this file: write { file = "/path/to/it" }')
+
+
+def read_secret(path: Path) -> SecretStr:
+    """The first and only line of a file."""
+    try:
+        return SecretStr(path.read_text(encoding="utf-8").strip())
+    except OSError as error:
+        raise ValueError(f"cannot read the secret {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"cannot read the secret {path}: not UTF-8") from None
+
+
+def absolute(text: str, base: Path, environ: Mapping[str, str]) -> str:
+    """A path that no longer depends on where lockbot is started. Links stay as they are."""
+    if not text:
+        raise ValueError("must not be empty")
+    if "\0" in text:
+        raise ValueError("must not hold a NUL character")
+    if text == "~" or text.startswith("~/"):
+        text = str(home(environ)) + text[1:]
+    elif text.startswith("~"):
+        raise ValueError("must not start with ~NAME: write the path out (or ./~NAME)")
+    return str(base / text)  # `..` stays: behind a link it is not what the text suggests
+
+
+def home(environ: Mapping[str, str]) -> Path:
+    return Path(environ.get("HOME") or pwd.getpwuid(os.getuid()).pw_dir)
+
+
+def state_directory(environ: Mapping[str, str]) -> str:
+    """systemd's, else the XDG base directory specification's."""
+    of_service = environ.get("STATE_DIRECTORY", "").split(":")[0]
+    if of_service.startswith("/"):
+        return of_service
+    of_user = environ.get("XDG_STATE_HOME", "")
+    root = Path(of_user) if of_user.startswith("/") else home(environ) / ".local/state"
+    return str(root / "lockbot")
+
+
+def _get(data: Mapping[str, Any], loc: Sequence[str]) -> Any:
+    value: Any = data
+    for step in loc:
+        value = value.get(step) if isinstance(value, dict) else None
+    return value
+
+
+def _set(data: dict[str, Any], loc: Sequence[str], value: object) -> None:
+    *tables, name = loc
+    for table in tables:
+        data = data.setdefault(table, {})
+    data[name] = value
+
+
+def _try(layer: Layer, loc: tuple[str, ...], read: Callable[P, object], *args: P.args, **named: P.kwargs) -> None:
+    """Put what is read at `loc`, or note why it can't be, and leave the key out."""
+    try:
+        _set(layer.data, loc, read(*args, **named))
+    except ValueError as error:
+        layer.mistakes.append(layer.mistake(loc, str(error)))
+        _drop(layer.data, loc)
+
+
+def _drop(data: dict[str, Any], loc: Sequence[str]) -> None:
+    *tables, name = loc
+    for table in tables:
+        data = data[table]
+    data.pop(name, None)
