@@ -1,0 +1,86 @@
+"""Is a branch of the user's in use? Where it is checked out, and what is going on with it.
+
+Reads the user's repository, and must not write to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lockbot.git.command import Git
+from lockbot.git.source import Repository
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A worktree of the user's repository."""
+
+    path: Path
+    head: str | None
+    branch: str | None
+    """The full ref; None when HEAD is detached (as during a rebase)."""
+
+
+def checkouts(git: Git) -> list[Checkout]:
+    """All worktrees of a repository, the main one first; a bare repository is none."""
+    found = []
+    for record in git.run("worktree", "list", "--porcelain", "-z").stdout.split("\0\0"):
+        lines = [line.partition(" ") for line in record.split("\0") if line]
+        fields = {key: value for key, _, value in lines}
+        if "worktree" in fields and "bare" not in fields:
+            found.append(Checkout(Path(fields["worktree"]), fields.get("HEAD"), fields.get("branch")))
+    return found
+
+
+@dataclass(frozen=True)
+class Operation:
+    """Something that the user has begun and not ended: `a rebase`, in a worktree."""
+
+    what: str
+    path: Path
+
+
+def operation(repository: Repository, trees: list[Checkout]) -> Operation | None:
+    """What the user is in the middle of with the branch, in any of the repository's worktrees.
+
+    git tells only in part: during a rebase the branch counts as checked out nowhere, and its abort would throw
+    away what was put on it.
+    """
+    ref = f"refs/heads/{repository.branch}"
+    places = {repository.common: trees[0].path if trees else repository.path}  # git lists the main one first
+    for record in (repository.common / "worktrees").glob("*"):
+        places[record] = Path(_read(record / "gitdir")).parent
+    for directory, path in places.items():
+        if what := _operation_in(directory, ref):
+            return Operation(what, path)
+    return None
+
+
+def _operation_in(directory: Path, ref: str) -> str | None:
+    for name in ("rebase-merge", "rebase-apply"):
+        if _read(directory / name / "head-name") == ref:
+            return "a rebase"
+    if ref in _read(directory / "rebase-merge" / "update-refs").splitlines():
+        return "a rebase"
+    if _read(directory / "BISECT_START") == ref.removeprefix("refs/heads/"):
+        return "a bisect"
+    if _read(directory / "HEAD") != f"ref: {ref}":
+        return None
+    for name, what in (
+        ("MERGE_HEAD", "a merge"),
+        ("CHERRY_PICK_HEAD", "a cherry-pick"),
+        ("REVERT_HEAD", "a revert"),
+        ("sequencer", "a cherry-pick"),
+        ("rebase-apply", "an am"),
+    ):
+        if (directory / name).exists():
+            return what
+    return None
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(errors="surrogateescape").strip()
+    except OSError:
+        return ""

@@ -1,0 +1,226 @@
+"""lockbot's own bare clone: opening and healing it, and questions about its history.
+
+It holds nothing that cannot be fetched again, so what is damaged is thrown away. Must not know the update cycle.
+Whoever opens it holds lockbot's own lock on the repository: lock files found in it are left-overs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from lockbot.errors import CommandError, LockbotError, SurroundingsError
+from lockbot.git.command import TIMEOUT, Git, own_environment, user_environment
+from lockbot.git.source import Remote
+from lockbot.process import CancelToken
+
+CANDIDATES = "refs/lockbot/candidate/"
+TREE_PREFIX = "tree-"
+"""How the directories of worktrees begin: nothing else under the given directory is touched."""
+
+_FORMAT = "1"
+"""Raise it when clones made by older versions must be made anew."""
+_CONFIG = f"""\
+[uploadpack]
+	allowAnySHA1InWant = true
+[lockbot]
+	format = {_FORMAT}
+"""
+_LOOSE_LIMIT = 2000
+_PACK_LIMIT = 40
+
+
+@dataclass(frozen=True)
+class Clone:
+    """The clone in `directory`, with its worktrees under `trees`."""
+
+    directory: Path
+    trees: Path
+    environ: Mapping[str, str]
+    cancel: CancelToken
+    timeout: float = TIMEOUT
+    notes: tuple[str, ...] = ()
+    """What had to be healed when it was opened, as sentences."""
+
+    @property
+    def git(self) -> Git:
+        """git in the clone, blind to the user's configuration."""
+        return Git(self.directory, own_environment(self.environ), self.cancel, self.timeout)
+
+    @property
+    def user(self) -> Git:
+        """git with the user's configuration and credentials; `at` moves it into the user's repository."""
+        return Git(self.directory, user_environment(self.environ), self.cancel, self.timeout)
+
+    def towards(self, remote: Remote) -> Git:
+        """git that can talk to a remote, by its name."""
+        return replace(self.user, environment=user_environment(self.environ, config=remote.config, ssh=remote.ssh))
+
+    def is_ancestor(self, old: str, new: str) -> bool:
+        """Whether `new` contains `old`; a commit contains itself."""
+        return self.git.holds("merge-base", "--is-ancestor", old, new)
+
+    def count(self, old: str, new: str) -> int:
+        """How many commits `new` has that `old` has not."""
+        return int(self.git.ask("rev-list", "--count", new, f"^{old}"))
+
+    def has(self, commit: str) -> bool:
+        return self.git.resolve(commit) is not None
+
+    def read_file(self, commit: str, path: str) -> bytes | None:
+        """A file's content at a commit; None: no such file there (a directory is none)."""
+        entry = self.git.ask("--literal-pathspecs", "ls-tree", "-z", commit, "--", path).partition("\t")[0].split()
+        if len(entry) != 3 or entry[1] != "blob":
+            return None
+        # Written by git to a file of its own: `Finished` holds text, and not all of a long one.
+        copy = self.directory / self.git.ask("unpack-file", entry[2])
+        try:
+            return copy.read_bytes()
+        finally:
+            copy.unlink(missing_ok=True)
+
+    def commit_date(self, commit: str) -> datetime:
+        """When it was committed, in UTC. The committer chose it."""
+        return datetime.fromtimestamp(int(self.git.ask("show", "-s", "--format=%ct", commit, "--")), UTC)
+
+    def keep(self, name: str, commit: str) -> None:
+        """Keep a commit from being collected, until `forget(name)`."""
+        self.git.run("update-ref", CANDIDATES + name, commit)
+
+    def forget(self, name: str) -> None:
+        """Let a kept commit go; one that is not kept is no error."""
+        self.git.run("update-ref", "-d", CANDIDATES + name)
+
+    def kept(self) -> dict[str, str]:
+        """Name to commit, of what is kept."""
+        lines = self.git.ask("for-each-ref", "--format=%(objectname) %(refname)", CANDIDATES).splitlines()
+        pairs = [line.split(" ", 1) for line in lines]
+        return {ref.removeprefix(CANDIDATES): commit for commit, ref in pairs}
+
+    def is_sound(self) -> bool:
+        """Whether all objects that its refs need are there and readable. Reads everything: for after a failure."""
+        return self.git.run("fsck", "--full", "--no-dangling", "--no-progress", check=False).code == 0
+
+    def rebuild(self) -> Clone:
+        """Throw it away, and make an empty one."""
+        _remove(self.directory)
+        _clear_trees(self)
+        _create(self)
+        return replace(self, notes=(*self.notes, "lockbot's own clone was damaged and was made anew"))
+
+    @contextlib.contextmanager
+    def blaming_damage(self) -> Iterator[None]:
+        """Where a command failed because the clone is damaged: throw it away and say so."""
+        try:
+            yield
+        except CommandError as error:
+            if self.is_sound():
+                raise
+            self.rebuild()
+            raise SurroundingsError(
+                f"lockbot's own clone was damaged ({error.message})", "it was thrown away: run lockbot again"
+            ) from error
+
+    def maintain(self) -> bool:
+        """Pack what has piled up; True if there was anything to do. Not while a cycle runs."""
+        lines = self.git.ask("count-objects", "-v").splitlines()
+        counts = {
+            name: int(value) for name, _, value in (line.partition(": ") for line in lines) if value.isdigit()
+        }
+        if counts.get("count", 0) < _LOOSE_LIMIT and counts.get("packs", 0) < _PACK_LIMIT:
+            return False
+        self.git.run("gc", "--quiet", "--prune=now")
+        return True
+
+
+def open_clone(
+    directory: Path, trees: Path, *, environ: Mapping[str, str], cancel: CancelToken, timeout: float = TIMEOUT
+) -> Clone:
+    """Open the clone in `directory`, or make it; clear what a killed lockbot left behind.
+
+    `trees` is where worktrees go. `environ` is the environment that lockbot was started with.
+    """
+    clone = Clone(directory, trees, environ, cancel, timeout)
+    _make_private(directory.parent)
+    _make_private(trees)
+    for half in directory.parent.glob(f"{directory.name}.new-*"):
+        _remove(half)
+    if not directory.exists():
+        _clear_trees(clone)
+        _create(clone)
+        return clone
+    _clear_trees(clone)
+    _clear_leftovers(directory)
+    return clone if _is_usable(clone) else clone.rebuild()
+
+
+def _make_private(directory: Path) -> None:
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SurroundingsError(
+            f"cannot make {directory}: {error.strerror}", "is the state directory right?"
+        ) from error
+
+
+def _create(clone: Clone) -> None:
+    """Made aside and moved in: there is a whole clone or none."""
+    aside = Path(tempfile.mkdtemp(prefix=f"{clone.directory.name}.new-", dir=clone.directory.parent))
+    try:
+        git = clone.git.at(aside)
+        git.run(
+            "init", "--quiet", "--bare", "--template=", "--initial-branch=lockbot", "--object-format=sha1", "."
+        )
+        with (aside / "config").open("a") as config:
+            config.write(_CONFIG)
+        aside.rename(clone.directory)
+    finally:
+        _remove(aside)
+
+
+def _is_usable(clone: Clone) -> bool:
+    """A cheap look: a repository of today's format, whose refs lead to commits. The rest shows in use."""
+    try:
+        if clone.git.run("config", "--get", "lockbot.format", check=False).stdout.strip() != _FORMAT:
+            return False
+        if clone.git.ask("rev-parse", "--is-bare-repository") != "true":
+            return False
+        refs = clone.git.run("for-each-ref", "--format=%(objectname)^{tree}", check=False)
+        asked = clone.git.run("cat-file", "--batch-check", stdin=refs.stdout.encode(), check=False)
+    except LockbotError as error:
+        if isinstance(error, CommandError):
+            return False
+        raise
+    broken = refs.code != 0 or "broken ref" in refs.stderr or asked.code != 0
+    return not broken and all(" tree " in line for line in asked.stdout.splitlines())
+
+
+def _clear_trees(clone: Clone) -> None:
+    """Worktrees of a run that was killed. Not by `worktree prune`: it spares one that was being made."""
+    for tree in clone.trees.glob(f"{TREE_PREFIX}*"):
+        _remove(tree)
+    _remove(clone.directory / "worktrees")
+
+
+def _clear_leftovers(directory: Path) -> None:
+    """Lock files, half-written packs and objects."""
+    for parent, directories, files in os.walk(directory):
+        for name in files:
+            if name.endswith(".lock") or name.startswith(("tmp_", ".tmp-", ".merge_file_")) or name == "gc.pid":
+                (Path(parent) / name).unlink(missing_ok=True)
+        for name in [name for name in directories if name.startswith("tmp_objdir-")]:
+            _remove(Path(parent) / name)
+
+
+def _remove(path: Path) -> None:
+    """Whatever it is, and whether it is there or not."""
+    if path.is_symlink() or path.is_file():
+        path.unlink(missing_ok=True)
+    else:
+        shutil.rmtree(path, ignore_errors=True)

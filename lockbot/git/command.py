@@ -1,0 +1,205 @@
+"""Running git: launched by GitPython, seen to its end by `process`. Two environments, built from scratch.
+
+Knows how git is started and what it may read and run there; must not know clones, branches or remotes.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lockbot.errors import SurroundingsError
+from lockbot.git.failure import explain, verb
+from lockbot.process import CancelToken, Deadline, Finished, supervise
+
+Pair = tuple[str, str]
+"""One entry of git's configuration: key, value."""
+
+TIMEOUT = 600.0
+"""Seconds that one git command may take."""
+_CONNECT_SECONDS = 20
+_STALL_SECONDS = 30
+
+_SAFE: tuple[Pair, ...] = (
+    ("core.hooksPath", "/dev/null"),
+    ("core.fsmonitor", "false"),
+    ("gc.auto", "0"),
+    ("maintenance.auto", "false"),
+    ("core.fsync", "all"),
+)
+"""Holds everywhere: nothing of the repository's runs, no background work, and a power cut leaves old or new."""
+
+_OWN: tuple[Pair, ...] = (
+    *_SAFE,
+    ("core.attributesFile", "/dev/null"),
+    ("core.excludesFile", "/dev/null"),
+)
+_USER: tuple[Pair, ...] = (
+    *_SAFE,
+    ("http.lowSpeedLimit", "1000"),
+    ("http.lowSpeedTime", str(_STALL_SECONDS)),
+    ("http.followRedirects", "false"),
+)
+
+_PROMPTLESS = {
+    "LC_ALL": "C",
+    "LANGUAGE": "C",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ASKPASS": "/bin/false",
+    "SSH_ASKPASS": "/bin/false",
+    "GIT_EDITOR": ":",
+    "GIT_PAGER": "cat",
+    "GIT_OPTIONAL_LOCKS": "0",
+}
+
+_OWN_NAMES = ("PATH", "HOME", "TMPDIR", "USER", "LOGNAME", "GNUPGHOME", "XDG_RUNTIME_DIR", "SSH_AUTH_SOCK")
+"""What git needs of the caller's environment in lockbot's own repository, signing included."""
+
+_GIT_PREFIXES = ("GIT_SSL_", "GIT_PROXY_", "GIT_HTTP_", "GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_")
+_GIT_NAMES = frozenset(
+    {"GIT_SSH_VARIANT", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_COUNT"}
+)
+"""An operator sets these on purpose; GIT_DIR, GIT_INDEX_FILE and the like come from a hook that started us."""
+_DROPPED = frozenset({"LANG", "PWD", "OLDPWD", "DISPLAY", "WAYLAND_DISPLAY"})
+
+
+@dataclass(frozen=True)
+class Git:
+    """git in one directory, with one environment. `timeout`: seconds for each command."""
+
+    directory: Path
+    environment: Mapping[str, str]
+    cancel: CancelToken
+    timeout: float = TIMEOUT
+
+    def run(self, *args: str, stdin: bytes | None = None, check: bool = True) -> Finished:
+        """Run one command to its end; with `check`, raise for any exit code but 0.
+
+        Raises CommandError, SurroundingsError (no git, full disk), UsageError (dubious ownership),
+        DeadlineExceeded, Cancelled.
+        """
+        argv = ("git", "-C", str(self.directory), *args)
+        self.cancel.check()
+        finished = supervise(
+            _launch(argv, self.environment, feed=stdin is not None),
+            argv,
+            cancel=self.cancel,
+            deadlines=(Deadline(self.timeout, f"git {verb(argv)}"),),
+            stdin=stdin,
+        )
+        if finished.code in (126, 127) and finished.stderr.startswith("env:"):
+            raise SurroundingsError(
+                f"cannot start git: {finished.stderr.strip()}", "is git installed, and on PATH?"
+            )
+        if check and finished.code != 0:
+            raise explain(finished)
+        return finished
+
+    def ask(self, *args: str) -> str:
+        """What the command prints, without the newline at its end."""
+        return self.run(*args).stdout.removesuffix("\n")
+
+    def holds(self, *args: str) -> bool:
+        """For commands that answer by exit code: 0 is yes, 1 is no, any other an error."""
+        finished = self.run(*args, check=False)
+        if finished.code > 1 or finished.code < 0:
+            raise explain(finished)
+        return finished.code == 0
+
+    def resolve(self, name: str) -> str | None:
+        """The commit that a name stands for; None: there is no such name or object."""
+        finished = self.run(
+            "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}", check=False
+        )
+        return finished.stdout.strip() if finished.code == 0 else None
+
+    def configured(self, *pairs: Pair) -> Git:
+        """The same with more configuration, which wins over all other."""
+        return replace(self, environment=_with_config(self.environment, pairs))
+
+    def at(self, directory: Path) -> Git:
+        return replace(self, directory=directory)
+
+    def config(self) -> list[Pair]:
+        """All configuration that holds here; section and variable in lower case, in git's order."""
+        items = self.run("config", "--list", "-z").stdout.split("\0")
+        parts = [item.partition("\n") for item in items if item]
+        return [(key, value if equals else "true") for key, equals, value in parts]
+
+
+def own_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """For lockbot's own clone and worktrees: no configuration but the clone's, no hook, no filter."""
+    kept = {name: environ[name] for name in _OWN_NAMES if name in environ}
+    fixed = {
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_ATTR_NOSYSTEM": "1",
+        "GIT_NO_REPLACE_OBJECTS": "1",
+    }
+    return _with_config(kept | _PROMPTLESS | fixed, _OWN)
+
+
+def user_environment(
+    environ: Mapping[str, str], *, config: Iterable[Pair] = (), ssh: str | None = None
+) -> dict[str, str]:
+    """For remotes and the user's own repository: the user's configuration and credentials; no hooks, no prompts.
+
+    `config` is what else the remote needs; `ssh` is the configured core.sshCommand, if there is one.
+    """
+    kept = {name: value for name, value in environ.items() if _wanted(name)}
+    command = environ.get("GIT_SSH_COMMAND") or ssh
+    if not command and (program := environ.get("GIT_SSH")):
+        command = shlex.quote(program)
+    # ssh takes the first of contradicting options: the operator's own come first, and win.
+    options = f"-oBatchMode=yes -oConnectTimeout={_CONNECT_SECONDS}"
+    fixed = {"GIT_SSH_COMMAND": f"{command or 'ssh'} {options}"}
+    return _with_config(_with_config(kept | _PROMPTLESS | fixed, config), _USER)
+
+
+def _wanted(name: str) -> bool:
+    if name.startswith("GIT_"):
+        return name in _GIT_NAMES or name.startswith(_GIT_PREFIXES)
+    return name not in _DROPPED and not name.startswith("LC_")
+
+
+def _with_config(environment: Mapping[str, str], pairs: Iterable[Pair]) -> dict[str, str]:
+    """Configuration by environment: no secret in it is in any argv, and it wins over every file."""
+    result = dict(environment)
+    text = result.get("GIT_CONFIG_COUNT", "0")
+    count = int(text) if text.isdigit() else 0
+    for key, value in pairs:
+        result[f"GIT_CONFIG_KEY_{count}"] = key
+        result[f"GIT_CONFIG_VALUE_{count}"] = value
+        count += 1
+    return result | {"GIT_CONFIG_COUNT": str(count)}
+
+
+def _launch(argv: tuple[str, ...], environment: Mapping[str, str], *, feed: bool) -> subprocess.Popen[bytes]:
+    # Imported late: it takes 0.15 s, and raises when git is not on PATH.
+    try:
+        import git
+    except ImportError as error:
+        raise SurroundingsError(
+            "git cannot be used: GitPython finds no git", "is git installed, and on PATH?"
+        ) from error
+    program = str(git.Git.GIT_PYTHON_GIT_EXECUTABLE or argv[0])
+    # GitPython starts from os.environ and can only add to it: env(1) takes the rest out again.
+    drop = [f"--unset={name}" for name in os.environ if name and name not in environment]
+    try:
+        handle = git.Git("/").execute(
+            ["env", *drop, program, *argv[1:]],
+            istream=subprocess.PIPE if feed else None,
+            as_process=True,
+            start_new_session=True,
+            env=dict(environment),
+        )
+    except (OSError, git.exc.GitCommandNotFound) as error:
+        raise SurroundingsError(f"cannot start git: {error}", "is git installed, and on PATH?") from error
+    process = handle.proc
+    assert process is not None
+    handle.proc = None  # else it ends the process once more when it is collected
+    return process

@@ -1,0 +1,100 @@
+"""Push one commit to one branch of a remote, and find out for certain what became of it.
+
+Never moves a branch that is not where it was seen. Knows nothing of the user's local repository.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from lockbot.errors import CommandError, LockbotError, SurroundingsError
+from lockbot.git import failure
+from lockbot.git.clone import Clone
+from lockbot.git.failure import RemoteError
+from lockbot.git.source import Remote
+from lockbot.git.sync import fetch_remote, heads, talk
+from lockbot.process import Finished
+
+_OPTIONS = ("--porcelain", "--atomic", "--no-verify", "--no-follow-tags", "--recurse-submodules=no")
+
+
+class Pushed(StrEnum):
+    DONE = "done"
+    """The remote's branch has the commit."""
+    MOVED = "moved"
+    """Someone moved or deleted the remote's branch; nothing was pushed."""
+
+
+def push_commit(clone: Clone, remote: Remote, branch: str, *, seen: str, commit: str) -> Pushed:
+    """Move the remote's branch from `seen` to `commit`, or leave it.
+
+    Whatever git says but success is settled by asking the remote. Raises CommandError with the remote's words
+    when it refuses (a hook, a protected branch), RemoteError when it can't be reached.
+    """
+    if not clone.is_ancestor(seen, commit):  # a lease alone would permit to throw commits away
+        raise LockbotError(f"{commit} is not built on {seen}: it is not pushed")
+    ref = f"refs/heads/{branch}"
+    lease = f"--force-with-lease={ref}:{seen}"
+    git = clone.towards(remote)
+    try:
+        finished = talk(git, remote.shown, "push", *_OPTIONS, lease, "--", remote.name, f"{commit}:{ref}")
+        if finished.code == 0:
+            return Pushed.DONE
+        trouble = _refusal(finished, remote, branch)
+    except RemoteError as error:  # it hung: perhaps after it had moved the branch
+        trouble = error
+    settled = contains(clone, remote, branch, commit)
+    if settled is not None and settled.has:
+        return Pushed.DONE
+    if settled is None or settled.tip != seen:
+        return Pushed.MOVED
+    raise trouble
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What the remote says: its branch's tip, and whether that has the commit."""
+
+    tip: str
+    has: bool
+
+
+def contains(clone: Clone, remote: Remote, branch: str, commit: str) -> Settled | None:
+    """Ask the remote whether its branch has the commit; None: it has no such branch. Raises RemoteError."""
+    ref = f"refs/heads/{branch}"
+    tip = heads(clone, remote, ref).get(ref)
+    if tip is None:
+        return None
+    if tip == commit:
+        return Settled(tip, has=True)
+    if not clone.has(tip):
+        tip = fetch_remote(clone, remote, branch)
+        if tip is None:
+            return None
+    return Settled(tip, has=clone.has(commit) and clone.is_ancestor(commit, tip))
+
+
+_REJECTED = re.compile(r"^!\t[^\t]*\t\[([^\]]*)\](?: \((.*)\))?$", re.MULTILINE)
+
+
+def _refusal(finished: Finished, remote: Remote, branch: str) -> LockbotError:
+    """Why the push failed, in the remote's own words where it has any."""
+    match = _REJECTED.search(finished.stdout)
+    if match is None:
+        return failure.explain_remote(finished, remote.shown)
+    reason = match.group(2) or match.group(1)
+    lines = [
+        line.removeprefix("remote:").strip() for line in finished.stderr.splitlines() if line.startswith("remote:")
+    ]
+    words = failure.redact("\n".join(line for line in lines if line))
+    if "lock" in reason and "declined" not in reason:  # another push is under way: nobody refuses anything
+        return SurroundingsError(f"{remote.shown} is busy: {reason}", "try again")
+    return CommandError(
+        f"{remote.shown} refuses the push to {branch}: {reason}",
+        "let lockbot's user push to that branch, or set push = false",
+        command=finished.command,
+        output=words,
+        code=finished.code,
+    )

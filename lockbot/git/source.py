@@ -1,0 +1,232 @@
+"""What the user has: a repository at a path, or a URL. Finds its branch and its remote.
+
+Knows how users set up repositories; reads them, and must not write anything.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+from lockbot.errors import LockbotError, UsageError
+from lockbot.git import failure
+from lockbot.git.command import Git, Pair
+
+
+@dataclass(frozen=True)
+class LocalSource:
+    """A repository at a path: bare or not, a sub-directory of a work tree, a linked worktree.
+
+    branch None: the one that is checked out there. remote None: found (`discover`); "": none at all.
+    """
+
+    path: Path
+    branch: str | None = None
+    remote: str | None = None
+    push: bool = True
+
+
+@dataclass(frozen=True)
+class RemoteSource:
+    """A repository at a URL. branch None: the remote's default branch."""
+
+    url: str
+    branch: str | None = None
+    push: bool = True
+
+
+Source = LocalSource | RemoteSource
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A repository of the user's, and the branch in it that is meant."""
+
+    path: Path
+    """The top of the work tree; the repository itself where it is bare."""
+    common: Path
+    """Its git directory, shared by all its worktrees."""
+    bare: bool
+    branch: str
+    subdirectory: str
+    """Where the given path lies in the work tree, as `hosts/one`; empty at the top."""
+    remote: str | None
+    """The name of its remote."""
+    remote_branch: str
+    tracking: str | None
+    """The ref that follows the remote's branch here: `refs/remotes/origin/main`."""
+    config: tuple[Pair, ...] = field(repr=False)
+    """All of git's configuration that holds in it; secrets, too."""
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A remote as git configuration, so that no URL (it may hold a token) comes into any argv."""
+
+    name: str
+    shown: str
+    """How to tell a person."""
+    config: tuple[Pair, ...] = field(repr=False)
+    ssh: str | None
+    """The command that stands in for ssh."""
+    is_path: bool
+    """It is a repository on this machine."""
+
+    @property
+    def url(self) -> str:
+        return next(value for key, value in self.config if key == f"remote.{self.name}.url")
+
+
+def discover(git: Git, path: Path, *, branch: str | None = None, remote: str | None = None) -> Repository:
+    """Look at the repository at a path. `git` gives the user's environment; its directory does not matter.
+
+    Raises UsageError: not a repository, shallow, SHA-256, dubious ownership, detached HEAD, no such remote, a name
+    that no branch can have.
+    """
+    if not path.is_dir():
+        raise UsageError(f"{path} is not a directory", "give the path of the repository that holds the flake")
+    git = git.at(path.resolve())
+    place = _inspect(git, path)
+    prefix = PurePosixPath(place.prefix)
+    top = git.directory.parents[len(prefix.parts) - 1] if prefix.parts else git.directory
+    branch = check_branch(git, branch) if branch else _current_branch(git, path)
+    entries = git.config()
+    config = dict(entries)
+    name = _remote_name(config, branch, remote)
+    followed = name is not None and config.get(f"branch.{branch}.remote") == name
+    merge = config.get(f"branch.{branch}.merge", "") if followed else ""
+    tracking = git.ask("for-each-ref", "--format=%(upstream)", f"refs/heads/{branch}") if followed else ""
+    return Repository(
+        path=top if place.in_tree else place.common,
+        common=place.common,
+        bare=place.bare,
+        branch=branch,
+        subdirectory=place.prefix,
+        remote=name,
+        remote_branch=merge.removeprefix("refs/heads/") if merge.startswith("refs/heads/") else branch,
+        tracking=tracking if tracking.startswith("refs/remotes/") else None,
+        config=tuple(entries),
+    )
+
+
+@dataclass(frozen=True)
+class _Place:
+    bare: bool
+    in_tree: bool
+    common: Path
+    prefix: str
+
+
+_QUESTIONS = (
+    "--is-bare-repository",
+    "--is-inside-work-tree",
+    "--is-shallow-repository",
+    "--show-object-format",
+    "--path-format=absolute",
+    "--git-common-dir",
+    "--show-prefix",
+)
+
+
+def _inspect(git: Git, path: Path) -> _Place:
+    """Where in what repository a directory is; refuses what lockbot can't work with."""
+    finished = git.run("rev-parse", *_QUESTIONS, check=False)
+    if finished.code != 0:
+        if "not a git repository" in finished.stderr:
+            raise UsageError(f"{path} is not in a git repository", "run `git init` there and commit the flake")
+        raise failure.explain(finished)
+    answers = finished.stdout.split("\n")
+    if len(answers) != 7:  # six, and nothing after the last newline
+        raise UsageError(f"lockbot cannot work in {str(path)!r}: the path holds a newline", "rename the directory")
+    bare, in_tree, is_shallow, algorithm, common, prefix, _ = answers
+    if algorithm != "sha1":
+        raise failure.sha256(str(path))
+    if is_shallow == "true":
+        raise failure.shallow(str(path))
+    return _Place(bare == "true", in_tree == "true", Path(common), prefix.rstrip("/"))
+
+
+def _current_branch(git: Git, path: Path) -> str:
+    head = git.run("symbolic-ref", "--quiet", "HEAD", check=False).stdout.strip()
+    if not head.startswith("refs/heads/"):
+        raise UsageError(
+            f"no branch is checked out in {path} (detached HEAD)", "say which with `branch` in [repository]"
+        )
+    return head.removeprefix("refs/heads/")
+
+
+def _remote_name(config: dict[str, str], branch: str, wanted: str | None) -> str | None:
+    names = sorted(
+        key[len("remote.") : -len(".url")] for key in config if re.fullmatch(r"remote\..+\.url", key, re.DOTALL)
+    )
+    if wanted:
+        if wanted not in names:
+            raise UsageError(f"there is no remote {wanted!r}", f"there are: {', '.join(names) or 'none'}")
+        return wanted
+    if wanted == "":
+        return None
+    followed = config.get(f"branch.{branch}.remote")
+    if followed is not None:  # "." follows another local branch: nothing there to push to
+        return followed if followed in names else None
+    return "origin" if "origin" in names else None
+
+
+def check_branch(git: Git, name: str) -> str:
+    """The name, if git would take it for a branch."""
+    if name.startswith("-") or not git.run("check-ref-format", f"refs/heads/{name}", check=False).code == 0:
+        raise UsageError(f"{name!r} cannot be the name of a branch", "see `git help check-ref-format`")
+    return name
+
+
+_CARRIED = ("core.sshcommand", "credential.", "http.", "url.", "ssh.", "protocol.")
+_OF_REMOTE = ("url", "pushurl", "proxy", "proxyauthmethod", "uploadpack", "receivepack", "vcs")
+
+
+def remote_of(repository: Repository, here: Sequence[Pair]) -> Remote:
+    """The repository's remote, usable from lockbot's clone.
+
+    `here` is the configuration that holds in the clone: a key or a credential helper that only the repository has
+    (its own, or by `includeIf`) is carried over.
+    """
+    name = repository.remote
+    if name is None:
+        raise LockbotError(f"{repository.path} has no remote")
+    there = repository.config
+    missing = Counter(there) - Counter(here)
+    prefix = f"remote.{name}."
+    config: list[Pair] = []
+    for key, value in there:
+        if key.startswith(prefix) and key[len(prefix) :] in _OF_REMOTE:
+            config.append((key, _absolute(value, repository.path) if key.endswith("url") else value))
+        elif key.startswith(_CARRIED) and missing[key, value] > 0:
+            missing[key, value] -= 1
+            config.append((key, value))
+    url = next(value for key, value in config if key == f"{prefix}url")
+    shown = f"remote {name} ({failure.redact(url)})"
+    return Remote(name, shown, tuple(config), dict(there).get("core.sshcommand"), _is_path(url))
+
+
+def remote_at(url: str, here: Sequence[Pair]) -> Remote:
+    """A RemoteSource's remote. Raises UsageError for a URL that holds a password or names a program."""
+    if not url or url.startswith("-") or not url.isprintable() or re.match(r"\w+::", url):
+        raise UsageError(f"{failure.redact(url)!r} cannot be the address of a repository")
+    if failure.redact(url) != url:
+        raise UsageError(
+            f"the address {failure.redact(url)} holds a user name or a password",
+            "take it out, and give it to git by a credential helper",
+        )
+    config = (("remote.source.url", _absolute(url, Path.cwd())),)
+    return Remote("source", url, config, dict(here).get("core.sshcommand"), _is_path(url))
+
+
+def _is_path(url: str) -> bool:
+    """As git decides it: `file://`, or no colon before the first slash."""
+    return url.startswith("file://") or ":" not in url.partition("/")[0]
+
+
+def _absolute(url: str, base: Path) -> str:
+    """A relative path is meant from the repository that names it."""
+    return str(base / url) if _is_path(url) and not url.startswith(("/", "file://")) else url

@@ -1,0 +1,199 @@
+"""Sync: fetch the source's branch into the clone, and decide which commit a candidate is built on.
+
+Knows how a local branch and its remote can stand to each other; must not change either.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from lockbot.errors import CommandError, DeadlineExceeded, LockbotError, UsageError
+from lockbot.git import failure
+from lockbot.git.clone import Clone
+from lockbot.git.command import Git
+from lockbot.git.failure import RemoteError
+from lockbot.git.source import (
+    LocalSource,
+    Remote,
+    RemoteSource,
+    Repository,
+    Source,
+    check_branch,
+    discover,
+    remote_at,
+    remote_of,
+)
+from lockbot.model import FailureKind
+from lockbot.process import Finished, duration
+
+SEEN_LOCAL = "refs/lockbot/local"
+SEEN_REMOTE = "refs/lockbot/remote"
+"""Fixed names: no branch, whatever it is called, gets in the way of another."""
+
+
+@dataclass(frozen=True)
+class Base:
+    """What a candidate is built on, and what was seen when that was decided (full commit ids)."""
+
+    commit: str
+    branch: str
+    local: str | None
+    """The tip of the user's branch; None for a RemoteSource."""
+    remote: str | None
+    """The tip of the remote's branch; None: no remote, it lacks the branch, or it was not reached."""
+    push_allowed: bool
+    """False: pushing would push commits that the user has not."""
+    subdirectory: str = ""
+    """Where the source's path lies in its work tree."""
+    notes: tuple[str, ...] = ()
+
+
+def sync(clone: Clone, source: Source) -> Base:
+    """Fetch and decide. A damaged clone is made anew, with a note.
+
+    Raises UsageError (shallow, SHA-256, no such branch, no commit, …), RemoteError (auth, network, not found).
+    """
+    try:
+        base = _sync(clone, source)
+    except CommandError:
+        if clone.is_sound():
+            raise
+        clone = clone.rebuild()
+        base = _sync(clone, source)
+    return replace(base, notes=(*clone.notes, *base.notes))
+
+
+def _sync(clone: Clone, source: Source) -> Base:
+    match source:
+        case LocalSource():
+            return _sync_local(clone, source)
+        case RemoteSource():
+            return _sync_remote(clone, source)
+        case _:
+            assert_never(source)
+
+
+def _sync_local(clone: Clone, source: LocalSource) -> Base:
+    repository = look(clone, source)
+    git = clone.user.at(repository.path)
+    if git.resolve(f"refs/heads/{repository.branch}") is None:
+        names = git.ask("for-each-ref", "--format=%(refname)", "refs/heads/").splitlines()
+        raise _no_branch(str(source.path), repository.branch, names)
+    local = fetch(clone, clone.user, str(repository.common), repository.branch, SEEN_LOCAL, str(source.path))
+    if local is None:
+        raise LockbotError(f"the branch {repository.branch} vanished while it was fetched")
+    base = Base(local, repository.branch, local, None, push_allowed=False, subdirectory=repository.subdirectory)
+    if repository.remote is None:
+        return base
+    return _against_remote(clone, source, repository, base, local)
+
+
+def _against_remote(clone: Clone, source: LocalSource, repository: Repository, base: Base, local: str) -> Base:
+    remote = find_remote(clone, repository)
+    name = f"{remote.name}/{repository.remote_branch}"
+    try:
+        tip = fetch_remote(clone, remote, repository.remote_branch)
+    except RemoteError as error:
+        if source.push:
+            raise
+        return replace(base, notes=(f"{error.message}; only the local branch was looked at",))
+    if tip is None:
+        return replace(
+            base, notes=(f"{remote.shown} has no branch {repository.remote_branch}: nothing is pushed",)
+        )
+    seen = replace(base, remote=tip)
+    if clone.is_ancestor(local, tip):
+        return replace(seen, commit=tip, push_allowed=True)
+    ahead = clone.count(tip, local)
+    if clone.is_ancestor(tip, local):
+        note = f"{base.branch} has {ahead} commit(s) that {name} has not: push them yourself, lockbot does not"
+    else:
+        behind = clone.count(local, tip)
+        note = f"{base.branch} and {name} have diverged ({ahead} and {behind} commits): nothing is pushed"
+    return replace(seen, notes=(note,))
+
+
+def _sync_remote(clone: Clone, source: RemoteSource) -> Base:
+    remote = remote_at(source.url, clone.user.config())
+    branch = check_branch(clone.user, source.branch) if source.branch else _default_branch(clone, remote)
+    tip = fetch_remote(clone, remote, branch)
+    if tip is None:
+        raise _no_branch(remote.shown, branch, list(heads(clone, remote)))
+    return Base(tip, branch, None, tip, push_allowed=True)
+
+
+def look(clone: Clone, source: LocalSource, branch: str | None = None) -> Repository:
+    """The source's repository as it is now."""
+    return discover(clone.user, source.path, branch=branch or source.branch, remote=source.remote)
+
+
+def find_remote(clone: Clone, repository: Repository) -> Remote:
+    return remote_of(repository, clone.user.config())
+
+
+def fetch_remote(clone: Clone, remote: Remote, branch: str) -> str | None:
+    """Fetch a remote's branch; its tip, or None when it has no such branch. Raises RemoteError."""
+    return fetch(clone, clone.towards(remote), remote.name, branch, SEEN_REMOTE, remote.shown)
+
+
+def fetch(clone: Clone, git: Git, where: str, branch: str, into: str, shown: str) -> str | None:
+    """Fetch one branch into a ref of the clone's; None when there is no such branch."""
+    options = ("--quiet", "--no-tags", "--no-prune", "--no-recurse-submodules", "--no-write-fetch-head")
+    refspec = f"+refs/heads/{branch}:{into}"
+    finished = talk(git, shown, "fetch", *options, "--no-auto-maintenance", "--", where, refspec)
+    if "couldn't find remote ref" in finished.stderr:
+        return None
+    # A source that is shallow is refused ref by ref, with a mere warning.
+    if finished.code != 0 or failure.SHALLOW.search(finished.stderr):
+        raise failure.explain_remote(finished, shown)
+    tip = clone.git.resolve(into)
+    if tip is None:
+        raise failure.explain_remote(finished, shown)
+    return tip
+
+
+def heads(clone: Clone, remote: Remote, pattern: str = "refs/heads/*") -> dict[str, str]:
+    """Ask the remote: ref to commit. Raises RemoteError."""
+    finished = talk(clone.towards(remote), remote.shown, "ls-remote", "--quiet", "--", remote.name, pattern)
+    if finished.code != 0:
+        raise failure.explain_remote(finished, remote.shown)
+    pairs = [line.split("\t", 1) for line in finished.stdout.splitlines() if "\t" in line]
+    return {ref: commit for commit, ref in pairs}
+
+
+def _default_branch(clone: Clone, remote: Remote) -> str:
+    finished = talk(
+        clone.towards(remote), remote.shown, "ls-remote", "--quiet", "--symref", "--", remote.name, "HEAD"
+    )
+    if finished.code != 0:
+        raise failure.explain_remote(finished, remote.shown)
+    for line in finished.stdout.splitlines():
+        if line.startswith("ref: refs/heads/") and line.endswith("\tHEAD"):
+            return line[len("ref: refs/heads/") : -len("\tHEAD")]
+    names = list(heads(clone, remote))
+    if not names:
+        raise _no_branch(remote.shown, "HEAD", names)
+    raise UsageError(f"{remote.shown} names no default branch", f"say which with `branch`: {_listed(names)}")
+
+
+def talk(git: Git, shown: str, *args: str) -> Finished:
+    """Run a command that talks to another repository; its own deadline means that the other side hangs."""
+    try:
+        return git.run(*args, check=False)
+    except DeadlineExceeded as error:
+        git.cancel.check()  # the whole run's deadline is another matter
+        raise RemoteError(
+            FailureKind.NETWORK, f"{shown} did not answer within {duration(git.timeout)}", "try again later"
+        ) from error
+
+
+def _no_branch(where: str, branch: str, refs: list[str]) -> UsageError:
+    if not refs:
+        return UsageError(f"{where} has no commit yet", "commit the flake first")
+    return UsageError(f"{where} has no branch {branch!r}", f"there are: {_listed(refs)}")
+
+
+def _listed(refs: list[str]) -> str:
+    names = [ref.removeprefix("refs/heads/") for ref in refs]
+    return ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")

@@ -1,0 +1,191 @@
+"""Candidates: a worktree of the clone, and commits made in it that are on no branch.
+
+Knows how to make exactly the commit that is asked for; must not know what is in flake.lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+
+from lockbot.errors import DeadlineExceeded, LockbotError
+from lockbot.git.clone import TREE_PREFIX, Clone
+from lockbot.git.command import Git, Pair
+from lockbot.git.failure import last_line
+from lockbot.git.source import LocalSource, Source, remote_at
+from lockbot.git.sync import find_remote, look
+
+
+@dataclass(frozen=True)
+class Worktree:
+    """A checkout of one commit. Its HEAD stays there, whatever is committed from it."""
+
+    path: Path
+    commit: str
+    submodules: bool
+    """The commit has submodules, and they are checked out: evaluate with `?submodules=1`."""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Identity:
+    name: str
+    email: str
+
+
+class SigningFormat(StrEnum):
+    OPENPGP = "openpgp"
+    SSH = "ssh"
+
+
+@dataclass(frozen=True)
+class Signing:
+    """How commits are signed. `key`: a GPG key id; for SSH a file or `key::ssh-ed25519 …` (in the agent)."""
+
+    format: SigningFormat
+    key: str
+    program: str | None = None
+    """Instead of gpg or ssh-keygen."""
+
+
+@contextlib.contextmanager
+def worktree(clone: Clone, commit: str, source: Source, *, submodules: bool = True) -> Iterator[Worktree]:
+    """Check a commit out, detached, for as long as the context lasts. No hook and no filter runs (LFS: pointers).
+
+    Submodules come from where `source` says; that they can't be had is a note, not an error.
+    """
+    path = Path(tempfile.mkdtemp(prefix=TREE_PREFIX, dir=clone.trees))
+    try:
+        with clone.blaming_damage():
+            clone.git.run("worktree", "add", "--quiet", "--detach", "--", str(path), commit)
+        tree = Worktree(path, commit, submodules=False)
+        if submodules and clone.read_file(commit, ".gitmodules") is not None:
+            tree = _with_submodules(clone, tree, source)
+        yield tree
+    finally:
+        _discard(clone, path)  # without git: it must work when the run was cancelled
+
+
+def _discard(clone: Clone, path: Path) -> None:
+    record = clone.directory / "worktrees" / path.name
+    with contextlib.suppress(OSError):
+        record = Path((path / ".git").read_text().strip().removeprefix("gitdir: "))
+    shutil.rmtree(path, ignore_errors=True)
+    if record.parent == clone.directory.resolve() / "worktrees" or record.parent == clone.directory / "worktrees":
+        shutil.rmtree(record, ignore_errors=True)
+
+
+def _with_submodules(clone: Clone, tree: Worktree, source: Source) -> Worktree:
+    git, url, is_path = _submodule_access(clone, source)
+    # The remote's address is what `url = ../other` in .gitmodules is relative to.
+    pairs: list[Pair] = [("remote.origin.url", url), *_without_filters(git.config())]
+    pairs.append(("protocol.file.allow", "always" if is_path else "never"))
+    git = git.at(tree.path).configured(*pairs)
+    try:
+        finished = git.run("submodule", "--quiet", "update", "--init", "--recursive", "--checkout", check=False)
+        why = last_line(finished.stderr) if finished.code != 0 else None
+    except DeadlineExceeded as error:
+        clone.cancel.check()
+        why = error.message
+    if why is None:
+        return replace(tree, submodules=True)
+    return replace(
+        tree, notes=(f"the submodules could not be checked out, the flake is judged without them: {why}",)
+    )
+
+
+def _submodule_access(clone: Clone, source: Source) -> tuple[Git, str, bool]:
+    """How to reach submodules: git, the address they are relative to, and whether that is on this machine."""
+    if isinstance(source, LocalSource):
+        repository = look(clone, source)
+        if repository.remote is None:
+            return clone.user, str(repository.path), True
+        remote = find_remote(clone, repository)
+    else:
+        remote = remote_at(source.url, clone.user.config())
+    return clone.towards(remote), remote.url, remote.is_path
+
+
+def _without_filters(config: Sequence[Pair]) -> Iterator[Pair]:
+    """Make every filter that is configured anywhere do nothing."""
+    names = {key.rpartition(".")[0] for key, _ in config if key.startswith("filter.")}
+    for name in sorted(names):
+        yield from ((f"{name}.{part}", "") for part in ("smudge", "clean", "process"))
+        yield (f"{name}.required", "false")
+
+
+def commit(
+    clone: Clone,
+    tree: Worktree,
+    paths: Sequence[str],
+    message: str,
+    *,
+    name: str,
+    identity: Identity,
+    when: datetime,
+    sign: Signing | None = None,
+) -> str:
+    """Commit these paths (as they lie in the worktree) on top of its commit, on no branch; the new commit's id.
+
+    It is kept until `clone.forget(name)`. Raises LockbotError when they hold nothing new.
+    """
+    git = clone.git.at(tree.path)
+    git.run("read-tree", tree.commit)  # whatever was staged meanwhile (Nix does) is none of the commit
+    git.run("--literal-pathspecs", "add", "--force", "--", *paths)
+    content = git.ask("write-tree")
+    if content == git.ask("rev-parse", f"{tree.commit}^{{tree}}"):
+        raise LockbotError(f"nothing to commit: {', '.join(paths)} did not change")
+    date = f"@{int(when.astimezone(UTC).timestamp())} +0000"
+    who = {
+        f"GIT_{role}_{part}": value
+        for role in ("AUTHOR", "COMMITTER")
+        for part, value in (("NAME", identity.name), ("EMAIL", identity.email), ("DATE", date))
+    }
+    return _commit_tree(clone, content, (tree.commit,), message, who, sign, name)
+
+
+def recommit(clone: Clone, commit: str, message: str, *, name: str, sign: Signing | None = None) -> str:
+    """The same tree, parents, people and dates with another message; kept by `name` in the old one's place."""
+    form = "%T%x00%P%x00%an%x00%ae%x00%ad%x00%cn%x00%ce%x00%cd"
+    shown = clone.git.ask("show", "-s", "--date=raw", f"--format={form}", commit, "--")
+    content, parents, *people = shown.split("\0")
+    names = [f"GIT_{role}_{part}" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL", "DATE")]
+    who = {key: f"@{value}" if key.endswith("DATE") else value for key, value in zip(names, people, strict=True)}
+    return _commit_tree(clone, content, tuple(parents.split()), message, who, sign, name)
+
+
+def _commit_tree(
+    clone: Clone,
+    content: str,
+    parents: tuple[str, ...],
+    message: str,
+    who: Mapping[str, str],
+    sign: Signing | None,
+    name: str,
+) -> str:
+    git = replace(clone.git, environment={**clone.git.environment, **who})
+    options = [option for parent in parents for option in ("-p", parent)]
+    if sign is not None:
+        git = git.configured(*_signing(sign))
+        options.append("-S")
+    text = message.replace("\0", "").encode(errors="replace")
+    made = git.run("commit-tree", *options, "-F", "-", content, stdin=text).stdout.strip()
+    clone.keep(name, made)
+    return made
+
+
+def _signing(sign: Signing) -> Iterator[Pair]:
+    yield ("gpg.format", sign.format.value)
+    key = sign.key
+    if sign.format is SigningFormat.SSH and not key.startswith("key::"):
+        key = os.path.expanduser(key)  # noqa: PTH111  # a key may also be a literal, which Path would mangle
+    yield ("user.signingKey", key)
+    if sign.program is not None:
+        yield ("gpg.program" if sign.format is SigningFormat.OPENPGP else "gpg.ssh.program", sign.program)

@@ -1,0 +1,1 @@
+"""Tests of lockbot.git, on real repositories."""

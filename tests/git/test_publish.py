@@ -1,0 +1,511 @@
+"""Publishing, with a user who does not hold still: nothing of theirs may be lost."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lockbot.errors import CommandError, UsageError
+from lockbot.git.failure import RemoteError
+from lockbot.git.publish import BaseMoved, Moved, Parked, publish, settle
+from lockbot.git.source import LocalSource, RemoteSource
+from lockbot.git.sync import sync
+from tests.git.world import LOCK, World, script
+
+
+def test_checked_out_branch_moves_with_its_files(world: World) -> None:
+    result, made = world.cycle(world.source())
+    assert result == Moved(pushed=False)
+    assert world.tip(world.user) == made
+    assert "new" in (world.user / LOCK).read_text()
+    assert world.status() == ""
+    assert world.git(world.user, "diff", "--name-only", "HEAD~", "HEAD") == LOCK
+
+
+def test_branch_that_is_not_checked_out(world: World) -> None:
+    world.git(world.user, "switch", "--quiet", "--create", "work")
+    result, made = world.cycle(world.source(branch="main"))
+    assert result == Moved(pushed=False)
+    assert world.tip(world.user) == made
+    assert "old" in (world.user / LOCK).read_text()
+
+
+def test_bare_repository(world: World) -> None:
+    world.with_remote()
+    result, made = world.cycle(LocalSource(world.remote))
+    assert result == Moved(pushed=False)
+    assert world.tip(world.remote) == made
+
+
+def test_linked_worktree_and_subdirectory(world: World) -> None:
+    linked = world.root / "linked"
+    world.git(world.user, "worktree", "add", "--quiet", "-b", "nightly", str(linked))
+    source = world.source(path=linked / "hosts")
+    clone, base, made = world.proposed(source)
+    assert (base.branch, base.subdirectory) == ("nightly", "hosts")
+    assert publish(clone, source, base, made, run="r1") == Moved(pushed=False)
+    assert world.tip(linked, "HEAD") == world.tip(world.user, "nightly") == made
+    assert "new" in (linked / LOCK).read_text()
+    assert world.git(linked, "status", "--porcelain") == ""
+
+
+def test_checked_out_in_another_worktree(world: World) -> None:
+    world.git(world.user, "switch", "--quiet", "--create", "work")
+    world.git(world.user, "worktree", "add", "--quiet", str(world.root / "other tree"), "main")
+    result, made = world.cycle(world.source(branch="main"))
+    assert result == Moved(pushed=False)
+    assert world.tip(world.root / "other tree", "HEAD") == made
+    assert world.git(world.root / "other tree", "status", "--porcelain") == ""
+
+
+def test_unrelated_changes_stay_byte_for_byte(world: World) -> None:
+    (world.user / "flake.nix").write_bytes(b"half \xff written")
+    (world.user / "staged").write_bytes(b"staged\r\n")
+    world.git(world.user, "add", "staged")
+    (world.user / "untracked").write_bytes(b"\0\1")
+    before = world.status()
+    result, made = world.cycle(world.source())
+    assert result == Moved(pushed=False)
+    assert world.tip(world.user) == made
+    assert world.status() == before
+    assert (world.user / "flake.nix").read_bytes() == b"half \xff written"
+    assert (world.user / "staged").read_bytes() == b"staged\r\n"
+    assert (world.user / "untracked").read_bytes() == b"\0\1"
+
+
+@pytest.mark.parametrize("staged", [False, True])
+def test_a_dirty_lock_parks_and_the_advice_works(world: World, staged: bool) -> None:
+    world.git(world.user, "config", "merge.autoStash", "true")  # would have git meddle with the user's change
+    clone, base, made = world.proposed(world.source())
+    world.write("mine")
+    if staged:
+        world.git(world.user, "add", LOCK)
+    before = world.status()
+    result = publish(clone, world.source(), base, made, run="r1")
+    assert isinstance(result, Parked)
+    assert result.branch == "lockbot/update"
+    assert LOCK in result.why
+    assert world.status() == before
+    assert "mine" in (world.user / LOCK).read_text()
+    assert world.tip(world.user) == base.commit
+    assert world.tip(world.user, "lockbot/update") == made
+    for line in result.advice:
+        subprocess.run(shlex.split(line), env=world.environ, check=True, capture_output=True)
+    assert world.tip(world.user) == made
+
+
+def test_index_lock_parks(world: World) -> None:
+    clone, base, made = world.proposed(world.source())
+    (world.user / ".git" / "index.lock").touch()
+    result = publish(clone, world.source(), base, made, run="r1")
+    assert isinstance(result, Parked)
+    assert "index.lock" in result.why
+    assert (world.user / ".git" / "index.lock").exists()
+
+
+def test_user_commits_meanwhile(world: World) -> None:
+    clone, base, made = world.proposed(world.source())
+    (world.user / "more").write_text("more")
+    mine = world.user_commit("mine")
+    assert isinstance(publish(clone, world.source(), base, made, run="r1"), BaseMoved)
+    assert world.tip(world.user) == mine
+    result, again = world.cycle(world.source())
+    assert result == Moved(pushed=False)
+    assert world.tip(world.user, "main~") == mine
+    assert world.tip(world.user) == again
+
+
+@pytest.mark.parametrize("checked_out", [True, False])
+def test_a_commit_that_the_user_dropped_is_not_brought_back(world: World, checked_out: bool) -> None:
+    start = world.tip(world.user)
+    (world.user / "secret").write_text("oops")
+    world.user_commit("oops")
+    if not checked_out:
+        world.git(world.user, "switch", "--quiet", "--create", "work")
+    clone, base, made = world.proposed(world.source(branch="main"))
+    if checked_out:
+        world.git(world.user, "reset", "--quiet", "--hard", start)
+    else:
+        world.git(world.user, "branch", "--force", "main", start)
+    assert isinstance(publish(clone, world.source(branch="main"), base, made, run="r1"), BaseMoved)
+    assert world.tip(world.user) == start
+
+
+def test_branch_deleted_meanwhile(world: World) -> None:
+    world.git(world.user, "switch", "--quiet", "--create", "work")
+    source = world.source(branch="main")
+    clone, base, made = world.proposed(source)
+    world.git(world.user, "branch", "-D", "main")
+    result = publish(clone, source, base, made, run="r1")
+    assert isinstance(result, Parked)
+    assert world.git(world.user, "branch", "--list", "main") == ""
+    (line,) = result.advice
+    subprocess.run(shlex.split(line), env=world.environ, check=True)
+    assert world.tip(world.user) == made
+
+
+def conflict(world: World) -> None:
+    """`theirs` contradicts main."""
+    world.git(world.user, "switch", "--quiet", "--create", "theirs")
+    (world.user / "flake.nix").write_text("theirs\n")
+    world.user_commit("theirs")
+    world.git(world.user, "switch", "--quiet", "main")
+    (world.user / "flake.nix").write_text("ours\n")
+    world.user_commit("ours")
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        (["rebase", "theirs"], ["rebase", "--abort"]),
+        (["rebase", "--apply", "theirs"], ["rebase", "--abort"]),
+        (["merge", "theirs"], ["merge", "--abort"]),
+        (["cherry-pick", "theirs"], ["cherry-pick", "--abort"]),
+        (["bisect", "start", "HEAD", "HEAD~"], ["bisect", "reset"]),
+    ],
+    ids=lambda value: value[0],
+)
+@pytest.mark.parametrize("linked", [False, True])
+def test_in_the_middle_of_something(world: World, start: list[str], end: list[str], linked: bool) -> None:
+    conflict(world)
+    where = world.user
+    if linked:
+        where = world.root / "linked"
+        world.git(world.user, "switch", "--quiet", "--create", "work")
+        world.git(world.user, "worktree", "add", "--quiet", str(where), "main")
+    source = world.source(branch="main")
+    clone, base, made = world.proposed(source)
+    world.git(where, *start, check=False)
+    result = publish(clone, source, base, made, run="r1")
+    assert isinstance(result, Parked), result
+    assert world.tip(world.user, "refs/heads/main") == base.commit
+    world.git(where, *end)
+    assert world.tip(world.user, "refs/heads/main") == base.commit
+    subprocess.run(["git", "-C", str(where), "checkout", "--quiet", "main"], env=world.environ, check=True)
+    for line in result.advice:
+        subprocess.run(shlex.split(line), env=world.environ, check=True, capture_output=True)
+    assert world.tip(world.user, "refs/heads/main") == made
+
+
+def test_parking_overwrites_only_what_lockbot_made(world: World) -> None:
+    world.write("mine")
+    first, _ = world.cycle(world.source())
+    second, made = world.cycle(world.source())
+    assert isinstance(first, Parked)
+    assert isinstance(second, Parked)
+    assert second.branch == "lockbot/update"
+    assert world.tip(world.user, "lockbot/update") == made
+    mine = world.git(world.user, "commit-tree", "-m", "mine", "-p", made, f"{made}^{{tree}}")
+    world.git(world.user, "update-ref", "refs/heads/lockbot/update", mine)
+    third, made = world.cycle(world.source())
+    assert isinstance(third, Parked)
+    assert third.branch == "lockbot/update-r1"
+    assert all("lockbot/update-r1" in line for line in third.advice if "merge" in line)
+    assert world.tip(world.user, "lockbot/update") == mine
+    assert world.tip(world.user, "lockbot/update-r1") == made
+
+
+def test_parking_spares_a_branch_that_is_checked_out(world: World) -> None:
+    world.write("mine")
+    clone, base, made = world.proposed(world.source())
+    assert isinstance(publish(clone, world.source(), base, made, run="r1"), Parked)
+    world.git(world.user, "worktree", "add", "--quiet", str(world.root / "look"), "lockbot/update")
+    other = world.candidate(clone, world.source(), base, "other")
+    result = publish(clone, world.source(), base, other, run="r2")
+    assert isinstance(result, Parked)
+    assert result.branch == "lockbot/update-r2"
+    assert world.tip(world.root / "look", "HEAD") == made
+
+
+def test_parking_beside_a_branch_called_lockbot(world: World) -> None:
+    world.git(world.user, "branch", "lockbot")
+    world.write("mine")
+    result, made = world.cycle(world.source())
+    assert isinstance(result, Parked)
+    assert result.branch == "lockbot-update-r1"
+    assert world.tip(world.user, "lockbot-update-r1") == made
+
+
+def test_pushes_and_moves_the_local_branch(world: World) -> None:
+    world.with_remote()
+    result, made = world.cycle(world.source())
+    assert result == Moved(pushed=True)
+    assert world.tip(world.remote) == world.tip(world.user) == made
+    assert world.tip(world.user, "origin/main") == made
+    assert world.status() == ""
+
+
+def test_upstream_of_another_name(world: World) -> None:
+    world.with_remote()
+    world.git(world.user, "push", "--quiet", "--set-upstream", "origin", "main:refs/heads/näme/on-remote")
+    result, made = world.cycle(world.source())
+    assert result == Moved(pushed=True)
+    assert world.tip(world.remote, "näme/on-remote") == world.tip(world.user) == made
+    assert world.tip(world.remote) != made
+
+
+def test_local_behind_the_remote_follows(world: World) -> None:
+    world.with_remote()
+    theirs = world.colleague()
+    result, made = world.cycle(world.source())
+    assert result == Moved(pushed=True)
+    assert world.tip(world.remote) == world.tip(world.user) == made
+    assert world.tip(world.user, "main~") == theirs
+    assert (world.user / "colleague.txt").exists()
+
+
+def test_unpushed_commits_are_not_pushed(world: World) -> None:
+    world.with_remote()
+    before = world.tip(world.remote)
+    world.user_commit("unpushed")
+    clone, base, made = world.proposed(world.source())
+    assert not base.push_allowed
+    assert "1 commit(s)" in base.notes[0]
+    assert publish(clone, world.source(), base, made, run="r1") == Moved(pushed=False)
+    assert world.tip(world.user) == made
+    assert world.tip(world.remote) == before
+
+
+def test_no_push(world: World) -> None:
+    world.with_remote()
+    before = world.tip(world.remote)
+    clone, base, made = world.proposed(world.source())
+    assert publish(clone, world.source(), base, made, run="r1", push=False) == Moved(pushed=False)
+    assert (world.tip(world.user), world.tip(world.remote)) == (made, before)
+
+
+def test_user_commits_meanwhile_with_a_remote(world: World) -> None:
+    world.with_remote()
+    clone, base, made = world.proposed(world.source())
+    mine = world.user_commit("mine")
+    assert isinstance(publish(clone, world.source(), base, made, run="r1"), BaseMoved)
+    assert world.tip(world.user) == mine
+    assert world.tip(world.remote) == base.commit
+
+
+def test_pushed_though_the_lock_is_dirty(world: World) -> None:
+    world.with_remote()
+    world.write("mine")
+    result, made = world.cycle(world.source())
+    assert isinstance(result, Moved)
+    assert result.pushed
+    assert LOCK in result.notes[0]
+    assert world.tip(world.remote) == made
+    assert world.tip(world.user) != made
+    assert "mine" in (world.user / LOCK).read_text()
+    assert world.git(world.user, "branch", "--list", "lockbot/*") == ""
+
+
+@pytest.mark.parametrize("kind", ["local", "url"])
+def test_remote_moved_meanwhile(world: World, kind: str) -> None:
+    world.with_remote()
+    source = world.source() if kind == "local" else world.url()
+    clone, base, made = world.proposed(source)
+    theirs = world.colleague()
+    assert isinstance(publish(clone, source, base, made, run="r1"), BaseMoved)
+    assert world.tip(world.remote) == theirs
+    assert world.tip(world.user) == base.commit
+    result, again = world.cycle(source)
+    assert isinstance(result, Moved)
+    assert world.tip(world.remote) == again
+
+
+def test_remote_rewound_meanwhile_is_not_undone(world: World) -> None:
+    world.with_remote()
+    start = world.tip(world.user)
+    world.user_commit("oops")
+    world.git(world.user, "push", "--quiet")
+    clone, base, made = world.proposed(world.source())
+    world.git(world.user, "push", "--quiet", "--force", "origin", f"{start}:main")
+    assert isinstance(publish(clone, world.source(), base, made, run="r1"), BaseMoved)
+    assert world.tip(world.remote) == start
+
+
+def test_rejected_by_a_hook(world: World) -> None:
+    world.with_remote()
+    script(world.remote / "hooks" / "pre-receive", "echo 'main is protected: open a merge request'; exit 1")
+    clone, base, made = world.proposed(world.source())
+    with pytest.raises(CommandError) as caught:
+        publish(clone, world.source(), base, made, run="r1")
+    assert "hook declined" in caught.value.message
+    assert "open a merge request" in caught.value.output
+    assert world.tip(world.remote) == world.tip(world.user) == base.commit
+
+
+def test_remote_that_dies_after_it_moved_the_branch(world: World) -> None:
+    world.with_remote()
+    # The parent of a hook is receive-pack: with it dead, the push fails though the branch was moved.
+    script(world.remote / "hooks" / "post-receive", "kill -9 $PPID")
+    clone, base, made = world.proposed(world.source())
+    result = publish(clone, world.source(), base, made, run="r1")
+    assert result == Moved(pushed=True)
+    assert world.tip(world.remote) == world.tip(world.user) == made
+    plain = subprocess.run(
+        ["git", "-C", str(world.user), "push", "origin", f"{world.user_commit('x')}:main"],
+        env=world.environ,
+        check=False,
+        capture_output=True,
+    )
+    assert plain.returncode != 0, "the hook did not break the push: this test shows nothing"
+
+
+def test_remote_that_dies_before_it_moves_the_branch(world: World) -> None:
+    world.with_remote()
+    script(world.remote / "hooks" / "pre-receive", "kill -9 $PPID")
+    clone, base, made = world.proposed(world.source())
+    with pytest.raises((RemoteError, CommandError)):
+        publish(clone, world.source(), base, made, run="r1")
+    assert world.tip(world.remote) == world.tip(world.user) == base.commit
+
+
+def test_remote_that_hangs_after_it_moved_the_branch(world: World) -> None:
+    world.with_remote()
+    script(world.remote / "hooks" / "post-receive", "exec sleep 60")
+    _, base, made = world.proposed(world.source())
+    world.timeout = 1.5
+    assert publish(world.open(), world.source(), base, made, run="r1") == Moved(pushed=True)
+    assert world.tip(world.remote) == made
+
+
+def test_published_and_built_upon_meanwhile(world: World) -> None:
+    world.with_remote()
+    clone, base, made = world.proposed(world.source())
+    assert publish(clone, world.source(), base, made, run="r1") == Moved(pushed=True)
+    later = world.colleague()
+    assert publish(clone, world.source(), base, made, run="r1") == Moved(pushed=True)
+    assert world.tip(world.remote) == later
+
+
+def test_url_source(world: World) -> None:
+    world.with_remote()
+    result, made = world.cycle(world.url())
+    assert result == Moved(pushed=True)
+    assert world.tip(world.remote) == made
+    with pytest.raises(UsageError, match="only be published to by pushing"):
+        world.cycle(world.url(push=False))
+
+
+def test_settle_after_a_crash_between_push_and_local(world: World) -> None:
+    world.with_remote()
+    clone, _, made = world.proposed(world.source())
+    assert not settle(clone, world.source(), made)
+    world.git(clone.directory, "push", "--quiet", str(world.remote), f"{made}:refs/heads/main")
+    assert settle(world.open(), world.source(), made)
+    assert world.tip(world.user) == made
+    assert world.status() == ""
+    assert settle(world.open(), world.url(), made)
+    assert not settle(world.open(), world.source(), "1" * 40)
+
+
+def test_settle_does_not_move_a_branch_that_the_user_moved(world: World) -> None:
+    start = world.tip(world.user)
+    world.user_commit("second")
+    world.with_remote()
+    clone, _, made = world.proposed(world.source())
+    world.git(clone.directory, "push", "--quiet", str(world.remote), f"{made}:refs/heads/main")
+    world.git(world.user, "reset", "--quiet", "--hard", start)
+    assert settle(world.open(), world.source(), made)
+    assert world.tip(world.user) == start
+
+
+def test_settle_of_a_local_repository(world: World) -> None:
+    clone, base, made = world.proposed(world.source())
+    assert not settle(clone, world.source(), made)
+    publish(clone, world.source(), base, made, run="r1")
+    world.user_commit("on top")
+    assert settle(world.open(), world.source(), made)
+
+
+HOOKS = (
+    "post-checkout",
+    "post-merge",
+    "pre-merge-commit",
+    "pre-push",
+    "post-commit",
+    "pre-commit",
+    "commit-msg",
+    "prepare-commit-msg",
+    "reference-transaction",
+    "post-index-change",
+    "post-rewrite",
+    "fsmonitor",
+)
+
+
+def test_no_hook_of_the_user_runs(world: World) -> None:
+    world.with_remote()
+    everywhere = world.root / "everywhere"
+    told = world.hooks(everywhere, *HOOKS)
+    world.hooks(world.user / ".git", *HOOKS)
+    world.git(world.user, "config", "core.fsmonitor", str(everywhere / "hooks" / "fsmonitor"))
+    world.git(world.user, "config", "--global", "core.hooksPath", str(everywhere / "hooks"))
+    template = world.root / "template"
+    world.hooks(template, *HOOKS)
+    world.git(world.user, "config", "--global", "init.templateDir", str(template))
+    told.unlink(missing_ok=True)
+    result, _ = world.cycle(world.source())
+    assert result == Moved(pushed=True)
+    world.git(world.user, "switch", "--quiet", "--create", "work")
+    assert told.read_text(), "the user's own git runs them: else this test shows nothing"
+    told.unlink()
+    result, _ = world.cycle(world.source(branch="main", push=False))
+    assert isinstance(result, Moved | Parked)
+    assert not told.exists(), told.read_text()
+
+
+def test_leaked_variables_change_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    victim = world.root / "victim"
+    world.git(world.root, "init", "--quiet", str(victim))
+    world.user_commit("keep", victim)
+    before = world.tip(victim, "HEAD")
+    leaked = {
+        "GIT_DIR": str(victim / ".git"),
+        "GIT_WORK_TREE": str(victim),
+        "GIT_INDEX_FILE": str(victim / ".git" / "index"),
+        "GIT_OBJECT_DIRECTORY": str(victim / ".git" / "objects"),
+        "GIT_COMMON_DIR": str(victim / ".git"),
+        "GIT_CONFIG_PARAMETERS": "'core.bare'='nonsense'",
+        "GIT_AUTHOR_NAME": "leaked",
+        "GIT_NAMESPACE": "leaked",
+        "GIT_CEILING_DIRECTORIES": str(world.root),
+        "GIT_CONFIG_COUNT": "1",
+    }
+    plain = dict(world.environ)
+    for name, value in leaked.items():
+        monkeypatch.setenv(name, value)
+    # Both ways in: this process's environment, and what lockbot is told was its environment.
+    leaked.pop("GIT_CONFIG_COUNT")
+    world.environ = plain | leaked
+    clone = world.open()
+    base = sync(clone, world.source())
+    made = world.candidate(clone, world.source(), base)
+    assert publish(clone, world.source(), base, made, run="r1") == Moved(pushed=False)
+    world.environ = plain
+    assert world.tip(world.user) == made
+    assert world.tip(victim, "HEAD") == before
+    assert world.git(victim, "status", "--porcelain") == ""
+    assert world.git(world.user, "show", "-s", "--format=%an %cn", made) == "lockbot lockbot"
+
+
+def test_a_token_in_the_users_remote_is_in_no_argv(world: World, tmp_path: Path) -> None:
+    world.with_remote()
+    wrapper = script(tmp_path / "bin" / "git-remote-https", 'echo "$@" >> "$HOME/helper"; exit 1')
+    real = world.environ["PATH"]
+    log = tmp_path / "argv"
+    script(tmp_path / "bin" / "git", f'echo "$@" >> "{log}"; PATH="{real}" exec git "$@"')
+    world.git(world.user, "remote", "set-url", "origin", "https://me:s3cret@localhost:9/x.git")
+    world.environ["PATH"] = f"{wrapper.parent}:{real}"
+    with pytest.raises((RemoteError, CommandError)) as caught:
+        world.cycle(world.source())
+    assert "s3cret" not in str(caught.value)
+    assert "s3cret" not in log.read_text()
+    assert "fetch" in log.read_text()
+
+
+def test_url_with_a_password_is_refused(world: World) -> None:
+    with pytest.raises(UsageError) as caught:
+        sync(world.open(), RemoteSource("https://me:s3cret@example.org/x.git"))
+    assert "s3cret" not in caught.value.message + caught.value.hint
