@@ -147,6 +147,7 @@ class Nix:
         *,
         deadlines: Sequence[Deadline] = (),
         options: Mapping[str, str] | None = None,
+        extra: Mapping[str, str] | None = None,
         on_stderr: Callable[[str], None] | None = None,
         on_start: Callable[[int], None] | None = None,
     ) -> Finished:
@@ -160,6 +161,7 @@ class Nix:
             "--expr",
             expression,
             deadlines=deadlines,
+            extra=extra,
             on_stderr=on_stderr,
             on_start=on_start,
         )
@@ -329,10 +331,10 @@ def _updates_by_name(nix: Nix) -> bool:
         return False
 
 
-def local_flake(tree: Path, commit: str, directory: str = "") -> str:
+def local_flake(tree: Path, commit: str, directory: str = "", *, submodules: bool = False) -> str:
     """The locked flake reference of one commit of a work tree of ours."""
     suffix = f"&dir={quote(directory)}" if directory else ""
-    return f"git+file://{quote(str(tree))}?rev={commit}{suffix}"
+    return f"git+file://{quote(str(tree))}?rev={commit}{suffix}" + ("&submodules=1" if submodules else "")
 
 
 def nix_string(text: str) -> str:

@@ -27,7 +27,11 @@ LARGEST_SHARE = 100
 """Hosts in one process, at most: the expression is an argument, and those are limited to 128 KiB."""
 ERROR_LINES = 400
 """How much of an error is kept: its last lines hold the reason."""
-SAMPLE_SECONDS = 0.2
+SAMPLE_SECONDS = 0.05
+FULL = 0.9
+"""The part of the memory budget at which an evaluator is ended: it grows on until the next look."""
+LEAST = 256 * 2**20
+"""Bytes that an evaluator is expected to need, until it is seen to need more."""
 
 _SUFFIX = {
     HostKind.NIXOS: ("config", "system", "build", "toplevel"),
@@ -69,6 +73,12 @@ class Limits:
     delay: float = 5.0
 
     @property
+    def heap(self) -> dict[str, str]:
+        """Nix's collector lets garbage grow to 384 MiB before it looks; a small budget has no room for that."""
+        share = self.memory // (4 * self.workers)
+        return {"GC_INITIAL_HEAP_SIZE": str(max(share, 2**24))} if share < 384 * 2**20 else {}
+
+    @property
     def options(self) -> dict[str, str]:
         return {} if self.import_from_derivation else {"allow-import-from-derivation": "false"}
 
@@ -83,9 +93,9 @@ def host_names(nix: Nix, flake: str, deadline: Deadline) -> tuple[Host, ...]:
     )
     finished = nix.evaluate(expression, deadlines=[deadline])
     if finished.code != 0:
-        kind = failure.classify(finished.stderr)
+        problem = failure.classify(finished.stderr)
         words = failure.explain(finished.stderr)
-        if kind.surroundings:
+        if problem.surroundings:
             raise SurroundingsError(f"cannot ask the flake for its hosts: {words}")
         raise finished.error(f"cannot ask the flake for its hosts: {words}", "does `nix flake show` work there?")
     found: dict[str, list[str]] = json.loads(finished.stdout)
@@ -152,7 +162,7 @@ class _Pool:
             start = end
 
     def run(self) -> None:
-        self.allowed = self.limits.workers
+        self.allowed = self._affordable(LEAST)
         finished = threading.Event()
         monitor = threading.Thread(target=self._watch_memory, args=(finished,), daemon=True)
         monitor.start()
@@ -242,7 +252,7 @@ class _Pool:
         if code == 0 and not rest:
             return []
         if shed:
-            return self._shed(rest, alone)
+            return self._shed(rest, hopeless=alone and self.allowed == 1 and reader.done == 0)
         problem = reader.problem(code, late)
         if problem.kind.surroundings or problem.kind is FailureKind.KILLED:
             tries = 0 if reader.done else share.tries
@@ -266,21 +276,27 @@ class _Pool:
         self.nix.cancel.sleep(delay)
         return [_Share(rest, tries + 1)]
 
-    def _shed(self, rest: list[Job], alone: bool) -> list[_Share]:
-        """This process was ended to save memory: go on with fewer, or give up on a host too large by itself."""
-        if alone and self.allowed == 1:
-            budget = f"{self.limits.memory / 2**30:.1f} GiB"
-            message = f"needs more memory to evaluate than the budget of {budget}"
-            self.on_done(Evaluation(rest[0], failure=Failure(FailureKind.MEMORY, message)))
-            return [_Share(rest[1:])] if rest[1:] else []
-        return [_Share(rest)]
+    def _shed(self, rest: list[Job], *, hopeless: bool) -> list[_Share]:
+        """This process was ended to save memory: go on with fewer, or give up on a host too large by itself.
+
+        One that had got somewhere was full of other hosts' garbage: a new one may have room.
+        """
+        if not hopeless:
+            return [_Share(rest, tries=1)]
+        budget = f"{self.limits.memory / 2**20:.0f} MiB"
+        message = f"needs more memory to evaluate than the budget of {budget} ([eval] memory)"
+        self.on_done(Evaluation(rest[0], failure=Failure(FailureKind.MEMORY, message)))
+        return [_Share(rest[1:])] if rest[1:] else []
+
+    def _affordable(self, each: int) -> int:
+        return max(1, min(self.limits.workers, self.limits.memory // each))
 
     def _watch_memory(self, finished: threading.Event) -> None:
-        """End the youngest evaluator when all together hold more than the budget."""
+        """End the youngest evaluator when all together come near the budget, and go on with fewer."""
         while not finished.wait(SAMPLE_SECONDS):
             with self.lock:
                 working = [pid for pid, shed in self.pids.items() if not shed]
-                if sum(process.resident_bytes(pid) for pid in working) <= self.limits.memory:
+                if sum(process.resident_bytes(pid) for pid in working) <= FULL * self.limits.memory:
                     continue
                 youngest = working[-1]
                 self.pids[youngest] = True

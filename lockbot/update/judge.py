@@ -20,6 +20,7 @@ from lockbot.model import (
     Host,
     HostBuild,
     HostDecided,
+    HostEvaluated,
     HostEvaluating,
     HostStatus,
     Progress,
@@ -56,6 +57,7 @@ def judge(
     *,
     tree: Path,
     flake_dir: str,
+    submodules: bool,
     known: Baseline,
     limits: Limits,
     progress: Progress,
@@ -68,7 +70,7 @@ def judge(
     """
     skip = {item.host: item for item in carried}
     with Builder(nix, limits.build, progress) as builder:
-        trial = _Trial(nix, candidate, tree, flake_dir, known, limits, progress, builder)
+        trial = _Trial(nix, candidate, tree, flake_dir, submodules, known, limits, progress, builder)
         trial.evaluate([host for host in hosts if host not in skip])
         trial.settle()
     builds = tuple(skip.get(host) or trial.decided[host] for host in hosts)
@@ -81,6 +83,7 @@ class _Trial:
     candidate: Candidate
     tree: Path
     flake_dir: str
+    submodules: bool
     known: Baseline
     limits: Limits
     progress: Progress
@@ -104,7 +107,8 @@ class _Trial:
 
     def _job(self, host: Host, at: str) -> Job:
         commit = self.candidate.commit if at == "candidate" else self.candidate.base
-        return Job(host, local_flake(self.tree, commit, self.flake_dir), at)
+        flake = local_flake(self.tree, commit, self.flake_dir, submodules=self.submodules)
+        return Job(host, flake, at)
 
     def _run(self, jobs: Sequence[Job], on_done: Callable[[Evaluation], None]) -> None:
         evaluate.evaluate(
@@ -118,6 +122,7 @@ class _Trial:
 
     def _evaluated(self, evaluation: Evaluation) -> None:
         host = evaluation.job.host
+        self.progress(HostEvaluated(host.name, evaluation.job.at))
         with self.lock:
             (self.here if evaluation.job.at == "candidate" else self.before)[host] = evaluation
             ready = host in self.here and (host in self.before or host.attribute in self.known)

@@ -1,0 +1,5 @@
+"""`python -m lockbot`."""
+
+from lockbot.cli import main
+
+main()

@@ -1,0 +1,209 @@
+"""`lockbot check`: the configuration and the surroundings, one finding for each thing that a run relies on.
+
+Changes nothing but lockbot's own state directory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from lockbot.app import App, Place, find_config, usable_cores
+from lockbot.errors import Cancelled, LockbotError
+from lockbot.git.clone import Clone
+from lockbot.git.sync import Base, sync
+from lockbot.nix.command import Nix
+from lockbot.nix.lockfile import LockFile
+from lockbot.process import duration
+from lockbot.report.document import Document
+from lockbot.report.lines import Line, Style, line
+from lockbot.state import LOCK, RunLock, check_disk, free_bytes, human_size
+from lockbot.update.propose import LOCK_NAME
+
+
+class Level(StrEnum):
+    OK = "ok"
+    WARNING = "warning"
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was looked at, how it is, and what to do where it is not well."""
+
+    what: str
+    level: Level
+    text: str
+    advice: str = ""
+
+
+def run(load: Callable[[], App], config: Path | None) -> tuple[Finding, ...]:
+    """Look at everything. What can't be looked at because of a problem before it is left out."""
+    look = _Look()
+    app: App | None = None
+    with look.at("configuration"):
+        app = load()
+        file = find_config(config, Path.cwd())
+        look.fine("configuration", str(file) if file else "no file: the defaults hold")
+    if app is not None:
+        _surroundings(look, app)
+    return tuple(look.findings)
+
+
+def exit_code(findings: Sequence[Finding]) -> int:
+    """0 when a run can start; 3 when it would fail."""
+    return 3 if any(finding.level is Level.PROBLEM for finding in findings) else 0
+
+
+@dataclass
+class _Look:
+    findings: list[Finding] = field(default_factory=list)
+
+    def fine(self, what: str, text: str) -> None:
+        self.findings.append(Finding(what, Level.OK, text))
+
+    def warn(self, what: str, text: str, advice: str) -> None:
+        self.findings.append(Finding(what, Level.WARNING, text, advice))
+
+    @contextlib.contextmanager
+    def at(self, what: str) -> Iterator[None]:
+        """An error in the block is a finding, and the next look goes on."""
+        try:
+            yield
+        except Cancelled:
+            raise
+        except LockbotError as error:
+            self.findings.append(Finding(what, Level.PROBLEM, error.message, error.hint))
+
+
+def _surroundings(look: _Look, app: App) -> None:
+    nix: Nix | None = None
+    place: Place | None = None
+    with look.at("state directory"):
+        root = app.state().root
+        look.fine("state directory", f"{root}, {human_size(free_bytes(root))} free")
+    with look.at("history"), app.history() as past:
+        for note in past.notes:
+            look.warn("history", note, "nothing needs to be done")
+    with look.at("nix"):
+        nix = app.nix()
+        look.fine("nix", f"{nix.banner} ({nix.nix})")
+    if nix is not None:
+        _nix(look, app, nix)
+    with look.at("git"):
+        look.fine("git", app.git(Path("/")).ask("--version").removeprefix("git version "))
+    with look.at("repository"):
+        place = app.place()
+        look.fine("repository", place.identity)
+    if place is not None:
+        _repository(look, app, place)
+
+
+def _nix(look: _Look, app: App, nix: Nix) -> None:
+    with look.at("nix store"):
+        store = nix.store_info()
+        text = f"{store.url or nix.store_directory} can be reached"
+        if store.trusted and store.url not in ("local", "") and app.environ.get("USER") != "root":
+            look.warn(
+                "nix store",
+                f"{text}, and trusts this user",
+                "a trusted user's flake inputs can become root: run lockbot as one that is not in trusted-users",
+            )
+        else:
+            look.fine("nix store", text)
+    with look.at("disk"):
+        directory = nix.store_directory
+        check_disk([directory, app.settings.state.directory], app.settings.state.min_free)
+        look.fine("disk", f"{human_size(free_bytes(directory))} free at {directory}")
+    with look.at("builders"):
+        settings = nix.settings()
+        limits = app.evaluating()
+        look.fine(
+            "builders",
+            f"{settings.get('system', '?')} here" + _machines(str(settings.get("builders") or "")),
+        )
+        look.fine(
+            "evaluation",
+            f"{limits.workers} at a time (this process may use {usable_cores()} cores), "
+            f"{human_size(limits.memory)} of memory, {duration(limits.timeout)} each",
+        )
+
+
+def _machines(builders: str) -> str:
+    """`@FILE`, or machines parted by semicolons or lines."""
+    text = builders
+    if builders.startswith("@"):
+        try:
+            text = Path(builders[1:]).read_text(errors="replace")
+        except OSError:
+            text = ""
+    machines = [entry.split()[0] for entry in text.replace(";", "\n").splitlines() if entry.split()]
+    machines = [machine for machine in machines if not machine.startswith("#")]
+    return f", and on {', '.join(machines)}" if machines else ", no remote builders"
+
+
+def _repository(look: _Look, app: App, place: Place) -> None:
+    lock = RunLock(place.directory / LOCK, "a check", app.clock, cancel=app.cancel)
+    with look.at("access"), lock:
+        clone = app.clone(place)
+        base = sync(clone, place.source)
+        look.fine("access", f"branch {base.branch} is at {base.commit[:12]}")
+        for note in base.notes:
+            look.warn("access", note, "")
+        with look.at("flake"):
+            _flake(look, app, place, clone, base)
+
+
+def _flake(look: _Look, app: App, place: Place, clone: Clone, base: Base) -> None:
+    directory = app.flake_dir(place)
+    if clone.read_file(base.commit, str(Path(directory) / "flake.nix")) is None:
+        raise LockbotError(
+            f"there is no flake.nix in {directory or 'the repository'} on {base.branch}",
+            "commit it, or set `[repository] flake_dir`",
+        )
+    path = str(Path(directory) / LOCK_NAME)
+    content = clone.read_file(base.commit, path)
+    if content is None:
+        look.warn("flake", f"there is no {path} on {base.branch}", "the first update makes it")
+        return
+    parsed = LockFile.parse(content.decode(errors="replace"), path)
+    roots = parsed.root_inputs
+    movable = sum(root.updatable for root in roots.values())
+    look.fine("flake", f"{movable} of {len(roots)} inputs can be updated")
+    for group in app.settings.group:
+        unknown = [name for name in group.inputs if name not in parsed.paths()]
+        if unknown:
+            look.warn(
+                "flake",
+                f"group {group.name} names inputs that the flake does not have: {', '.join(unknown)}",
+                "`lockbot inputs` lists them",
+            )
+
+
+# -- telling ----------------------------------------------------------------------------------------------------
+
+_STYLE = {Level.OK: Style.GOOD, Level.WARNING: Style.WARN, Level.PROBLEM: Style.BAD}
+
+
+def lines(findings: Sequence[Finding]) -> tuple[Line, ...]:
+    """One line each, and beneath it what to do."""
+    return tuple(one for finding in findings for one in _finding(finding))
+
+
+def _finding(finding: Finding) -> Iterator[Line]:
+    first, *more = finding.text.splitlines() or [""]
+    yield line((f"{finding.level:8}", _STYLE[finding.level]), f"{finding.what}: {first}")
+    for extra in (*more, *finding.advice.splitlines()):
+        yield line(f"         {extra}")
+
+
+def document(findings: Sequence[Finding]) -> Document:
+    return {
+        "checks": [
+            {"check": one.what, "level": one.level, "text": one.text, "advice": one.advice or None}
+            for one in findings
+        ]
+    }

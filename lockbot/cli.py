@@ -1,0 +1,339 @@
+"""The command line: words in, an exit code out. stdout is the result, stderr the narration.
+
+Everything heavy is imported inside the commands, so that `--help` and completion are quick.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from lockbot import __version__
+from lockbot.errors import CommandError, LockbotError
+
+if TYPE_CHECKING:
+    from lockbot.app import App
+    from lockbot.model import Progress
+    from lockbot.report.document import Document
+    from lockbot.report.lines import Line
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+@dataclass(frozen=True)
+class Flags:
+    """The options that stand before the command."""
+
+    config: Path | None
+    verbose: bool
+    quiet: bool
+
+
+@click.group(context_settings=CONTEXT)
+@click.version_option(__version__, prog_name="lockbot", message="%(prog)s %(version)s")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    envvar="LOCKBOT_CONFIG",
+    help="The configuration file (default: lockbot.toml here or above, up to the repository's top; none is fine).",
+)
+@click.option("-v", "--verbose", is_flag=True, help="Tell every step.")
+@click.option("-q", "--quiet", is_flag=True, help="Tell nothing but the result.")
+@click.pass_context
+def cli(context: click.Context, config: Path | None, verbose: bool, quiet: bool) -> None:
+    """Keep a NixOS flake's lock as new as it can be while every host still builds.
+
+    Run `lockbot update` in the flake's directory: it updates the inputs in a work tree of its own, builds every
+    host, and commits the new flake.lock only when they build. Your files are never touched but by a fast-forward.
+
+    Exit codes: 0 up to date or published, 1 rejected, 2 usage or configuration, 3 failed, 130 interrupted.
+    """
+    if verbose and quiet:
+        raise click.UsageError("--verbose and --quiet exclude each other")
+    context.obj = Flags(config, verbose, quiet)
+
+
+def main() -> NoReturn:
+    """The console script."""
+    try:
+        code = cli(standalone_mode=False, prog_name="lockbot")
+    except click.exceptions.Exit as end:
+        code = end.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        code = 130
+    except LockbotError as error:
+        tell_error(error)
+        code = error.exit_code
+    except BrokenPipeError:  # `lockbot history | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def tell_error(error: LockbotError) -> None:
+    """What failed, the command to paste, its last lines, and what to do."""
+    from lockbot.report.escape import plain
+
+    def indented(text: str) -> str:
+        return "\n".join(f"  {plain(line)}" for line in text.splitlines())
+
+    first, *more = error.message.splitlines() or ["unknown error"]
+    click.echo(f"lockbot: error: {plain(first)}", err=True)
+    parts = ["\n".join(more), error.hint]
+    if isinstance(error, CommandError):
+        parts[1:1] = [f"$ {error.command}" if error.command else "", error.output]
+    for part in parts:
+        if part:
+            click.echo(indented(part), err=True)
+
+
+# -- commands ------------------------------------------------------------------------------------------------
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, and nothing else there.")
+
+
+@cli.command()
+@click.option(
+    "-i", "--input", "inputs", multiple=True, metavar="NAME", help="Only this input (`a/b`: nested); repeatable."
+)
+@click.option(
+    "-g", "--group", "groups", multiple=True, metavar="NAME", help="Only a configured group's inputs; repeatable."
+)
+@click.option(
+    "--override-input",
+    "overrides",
+    multiple=True,
+    nargs=2,
+    metavar="NAME REF",
+    help="Pin an input to a flake reference, e.g. nixpkgs github:NixOS/nixpkgs/REV; repeatable.",
+)
+@click.option("-n", "--dry-run", is_flag=True, help="Do all but publish, and say what would have been done.")
+@click.option("--no-push", is_flag=True, help="Move the local branch only.")
+@click.option("--wait", is_flag=True, help="Wait for a run that works on the same repository.")
+@as_json
+@click.pass_obj
+def update(
+    flags: Flags,
+    inputs: tuple[str, ...],
+    groups: tuple[str, ...],
+    overrides: tuple[tuple[str, str], ...],
+    dry_run: bool,
+    no_push: bool,
+    wait: bool,
+    as_json: bool,
+) -> int:
+    """Update inputs, build every host, and commit the new flake.lock if they build."""
+    from lockbot.app import Options, group_inputs
+    from lockbot.report import document, terminal
+    from lockbot.update.propose import Wish
+
+    with _app(flags, timed=True) as app:
+        names = tuple(dict.fromkeys((*inputs, *group_inputs(app.settings, groups))))
+        wish = Wish(names or None, dict(overrides))
+        run = app.update(wish, Options(push=not no_push, dry_run=dry_run, wait=wait))
+    if as_json:
+        _print_json(document.run_document(run))
+    else:
+        _print(terminal.summary(run))
+    return run.outcome.exit_code if run.outcome is not None else 3
+
+
+@cli.command()
+@click.option(
+    "-n", "--limit", type=click.IntRange(1), default=20, show_default=True, help="How many, newest first."
+)
+@click.option("--all", "everywhere", is_flag=True, help="Of every repository, not only this one.")
+@as_json
+@click.pass_obj
+def history(flags: Flags, limit: int, everywhere: bool, as_json: bool) -> None:
+    """List past runs, newest first."""
+    from lockbot import listing
+
+    with _app(flags) as app, app.history() as past:
+        runs = past.runs(None if everywhere else app.place().identity, limit=limit)
+        if as_json:
+            _print_json(listing.history_document(runs))
+        else:
+            _print(listing.history(runs, app.clock(), _width()))
+
+
+@cli.command()
+@click.argument("run", default="latest")
+@click.option("--log", "host", metavar="HOST", help="Print the log kept of this host's failure.")
+@as_json
+@click.pass_obj
+def show(flags: Flags, run: str, host: str | None, as_json: bool) -> None:
+    """Show one run: what changed, how each host fared, and why. RUN is an id, its beginning, or `latest`."""
+    from lockbot import listing
+    from lockbot.report import document, terminal
+
+    with _app(flags) as app, app.history() as past:
+        found = listing.find_run(past, run, app)
+        if host is not None:
+            click.echo(listing.log(past, found, host))
+        elif as_json:
+            _print_json(document.run_document(found))
+        else:
+            _print(terminal.summary(found))
+
+
+@cli.command()
+@click.option("--outdated", is_flag=True, help="Ask upstream which have moved; writes and downloads nothing.")
+@as_json
+@click.pass_obj
+def inputs(flags: Flags, outdated: bool, as_json: bool) -> None:
+    """List the flake's inputs: revision, age, where each points, what follows what."""
+    from lockbot import listing
+
+    with _app(flags) as app:
+        rows = listing.inputs(app, ask=outdated)
+        if as_json:
+            _print_json(listing.inputs_document(rows))
+        else:
+            _print(listing.inputs_table(rows, app.clock(), _width(), asked=outdated))
+
+
+@cli.command()
+@as_json
+@click.pass_obj
+def hosts(flags: Flags, as_json: bool) -> None:
+    """List the hosts that the flake has, and what lockbot does with each."""
+    from lockbot import listing
+
+    with _app(flags, timed=True) as app:
+        rows = listing.hosts(app)
+        if as_json:
+            _print_json(listing.hosts_document(rows))
+        else:
+            _print(listing.hosts_table(rows, _width()))
+
+
+@cli.command()
+@as_json
+@click.pass_obj
+def check(flags: Flags, as_json: bool) -> int:
+    """Check the configuration and the surroundings: one line each, ok or what to do."""
+    from lockbot import checks
+
+    with _unloaded(flags) as load:
+        found = checks.run(load, flags.config)
+    if as_json:
+        _print_json(checks.document(found))
+    else:
+        _print(checks.lines(found))
+    return checks.exit_code(found)
+
+
+@cli.command()
+@click.option("--force", is_flag=True, help="Overwrite a lockbot.toml that is there.")
+@click.option("--stdout", "to_stdout", is_flag=True, help="Print it instead of writing it.")
+@click.pass_obj
+def init(flags: Flags, force: bool, to_stdout: bool) -> None:
+    """Write an annotated lockbot.toml for the flake in the current directory."""
+    from lockbot import start
+
+    with _app(flags, ignore_file=True, timed=True) as app:
+        text = start.configuration(app)
+    if to_stdout:
+        click.echo(text, nl=False)
+        return
+    path = start.write(text, flags.config or Path("lockbot.toml").absolute(), force=force)
+    click.echo(f"wrote {path}: read it through, then run `lockbot check` and `lockbot update --dry-run`")
+
+
+@cli.command()
+@click.option("--directory", type=click.Path(path_type=Path), help="Where to make it (default: a temporary one).")
+@click.pass_obj
+def demo(flags: Flags, directory: Path | None) -> int:
+    """See lockbot at work on a sample flake that it makes: a good update, a bad one, and their history."""
+    from lockbot import demo as show
+
+    with _app(flags, ignore_file=True) as app:
+        return show.run(app, directory)
+
+
+# -- what commands have in common ----------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _unloaded(flags: Flags, *, ignore_file: bool = False, timed: bool = False) -> Iterator[Callable[[], App]]:
+    """A way to load the configuration and open the App, with signals and progress in place.
+
+    `timed`: the whole command must end within `[run] deadline`.
+    """
+    from lockbot.app import App, cancelled_by_signals, find_config
+    from lockbot.config import load
+    from lockbot.process import Deadline
+
+    with _progress(flags) as progress, cancelled_by_signals() as cancel:
+
+        def opened() -> App:
+            settings = load(None if ignore_file else find_config(flags.config, Path.cwd()), os.environ)
+            if timed:
+                cancel.deadline = Deadline(settings.run.deadline, "the run")
+            return App(settings, os.environ, cancel, progress)
+
+        yield opened
+
+
+@contextlib.contextmanager
+def _app(flags: Flags, *, ignore_file: bool = False, timed: bool = False) -> Iterator[App]:
+    with _unloaded(flags, ignore_file=ignore_file, timed=timed) as load:
+        yield load()
+
+
+@contextlib.contextmanager
+def _progress(flags: Flags) -> Iterator[Progress]:
+    """Live on a terminal, plain lines elsewhere, nothing when quiet."""
+    from lockbot.model import silent
+    from lockbot.report.progress import LiveProgress, PlainProgress
+
+    if flags.quiet:
+        yield silent
+    elif sys.stderr.isatty() and not flags.verbose and os.environ.get("TERM") != "dumb":
+        from rich.console import Console
+
+        with LiveProgress(Console(stderr=True), time.monotonic) as live:
+            yield live
+    else:
+        plain = PlainProgress(sys.stderr, time.monotonic)
+        yield plain if flags.verbose else _essential(plain)
+
+
+def _essential(progress: Progress) -> Progress:
+    """What a log wants to hold of a run: not every evaluation and derivation."""
+    from lockbot.model import DerivationStarted, DerivationStopped, HostEvaluated, HostEvaluating
+
+    def some(event: object) -> None:
+        if not isinstance(event, (DerivationStarted, DerivationStopped, HostEvaluating, HostEvaluated)):
+            progress(event)  # type: ignore[arg-type]  # what is left of Event
+
+    return some
+
+
+def _print(lines: Sequence[Line]) -> None:
+    from lockbot.report.lines import write
+
+    write(lines, sys.stdout, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
+
+
+def _print_json(document: Document) -> None:
+    from lockbot.report.document import dump
+
+    click.echo(dump(document))
+
+
+def _width() -> int | None:
+    """The terminal's columns; None for a pipe, where nothing is cut."""
+    return os.get_terminal_size(sys.stdout.fileno()).columns if sys.stdout.isatty() else None

@@ -1,0 +1,52 @@
+"""`lockbot init`: an annotated configuration for the flake in the current directory, from what is found there."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from lockbot.app import App
+from lockbot.config.template import Found, annotated
+from lockbot.errors import LockbotError, UsageError
+from lockbot.listing import hosts, inputs
+
+
+def configuration(app: App) -> str:
+    """The text of lockbot.toml. Raises UsageError where there is no repository with a flake.
+
+    Hosts are left out of the comments where Nix can't be asked: the file is useful all the same.
+    """
+    place = app.place()
+    repository = place.repository
+    if repository is None:
+        raise UsageError("`lockbot init` writes a configuration for a local repository")
+    directory = app.flake_dir(place)
+    flake = repository.path / directory
+    if not repository.bare and not (flake / "flake.nix").is_file():
+        raise UsageError(f"there is no flake.nix in {flake}", "run `lockbot init` in the flake's directory")
+    names: tuple[str, ...] = ()
+    with contextlib.suppress(LockbotError):
+        app.cancel.check()
+        names = tuple(row.host.name for row in hosts(app))
+    return annotated(
+        Found(
+            path=str(repository.path),
+            branch=repository.branch,
+            remote=repository.remote,
+            flake_dir=directory,
+            hosts=names,
+            inputs=tuple(row.input for row in inputs(app, ask=False) if "/" not in row.input),
+        )
+    )
+
+
+def write(text: str, path: Path, *, force: bool) -> Path:
+    """Write the file; one that is there stays, unless `force`."""
+    try:
+        with path.open("w" if force else "x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise UsageError(f"{path} is there already", "look at it, or overwrite it with --force") from None
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error
+    return path

@@ -1,0 +1,50 @@
+"""Which of the flake's hosts are judged. Pure: patterns over what the flake said it has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+
+from lockbot.errors import UsageError
+from lockbot.model import Host, HostKind
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Shell-style patterns over a host's name, or its kind and name (`homeConfigurations.alice`)."""
+
+    include: tuple[str, ...] = ("*",)
+    exclude: tuple[str, ...] = ()
+    evaluate_only: tuple[str, ...] = ()
+    attributes: tuple[tuple[str, ...], ...] = ()
+    """Further attributes of the flake that lead to a derivation, each as its path."""
+
+
+def select(found: Sequence[Host], selection: Selection) -> tuple[Host, ...]:
+    """The hosts to judge, in the flake's order, then the attributes. Raises UsageError when there is none."""
+    chosen = [
+        host for host in found if _matches(host, selection.include) and not _matches(host, selection.exclude)
+    ]
+    taken = {host.name for host in chosen}
+    for path in selection.attributes:
+        name = ".".join(part if "." not in part else f'"{part}"' for part in path)
+        if name not in taken:
+            chosen.append(Host(name, path, HostKind.ATTRIBUTE))
+            taken.add(name)
+    if not chosen:
+        names = ", ".join(host.name for host in found[:10])
+        raise UsageError(
+            f"no host is left to judge: the flake has {names}, and the configuration leaves all of them out"
+            if found
+            else "the flake has no hosts: nothing would tell whether an update builds",
+            "check `[hosts] include` and `exclude`"
+            if found
+            else "name what to build under `[hosts] attributes`, e.g. 'packages.x86_64-linux.default'",
+        )
+    return tuple(replace(host, evaluate_only=_matches(host, selection.evaluate_only)) for host in chosen)
+
+
+def _matches(host: Host, patterns: Sequence[str]) -> bool:
+    names = (host.name, ".".join(host.attribute[:2]), ".".join(host.attribute))
+    return any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
