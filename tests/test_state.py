@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -396,6 +397,24 @@ def test_waiting_on_a_file_that_is_removed_ends_with_a_lock_on_the_new_one(
             with pytest.raises(BusyError, match="run mine"), RunLock(path, "other", clock, cancel=cancel):
                 pass
         swap.join()
+
+
+def test_a_file_that_is_replaced_while_it_is_being_locked_is_not_the_lock(
+    path: Path, lock: RunLock, cancel: CancelToken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = fcntl.flock
+    faults = [path.unlink]
+
+    def flock(descriptor: int, operation: int) -> None:
+        if faults:
+            faults.pop()()
+        real(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with lock:
+        assert not faults
+        with pytest.raises(BusyError, match="run mine"), RunLock(path, "other", clock, cancel=cancel):
+            pass
 
 
 def descriptors() -> int:

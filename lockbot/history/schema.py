@@ -79,7 +79,6 @@ _FIRST = (
         PRIMARY KEY (run, position)
     ) STRICT, WITHOUT ROWID
     """,
-    "CREATE INDEX hosts_by_status ON hosts (run, status)",
     "CREATE INDEX hosts_by_failure ON hosts (failure)",
     """
     CREATE TABLE held (

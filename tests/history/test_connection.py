@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import random
 import shutil
@@ -385,6 +386,19 @@ def test_several_processes_write_at_once(path: Path) -> None:
     with History.open(path, clock) as history:
         check_whole(history)
         assert len(history.runs(limit=100)) == 40
+
+
+def test_opening_is_for_one_at_a_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or two would move aside each other's new database. Shared, so that only an exclusive lock has to wait."""
+    monkeypatch.setattr("lockbot.history.connection._OPENING_SECONDS", 0.1)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_SH)
+        with pytest.raises(SurroundingsError, match="another process has been opening"):
+            History.open(path, clock)
+    finally:
+        os.close(directory)
+    fill(path, 1)
 
 
 def test_several_processes_that_find_garbage_move_it_aside_once(path: Path) -> None:
