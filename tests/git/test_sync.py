@@ -200,7 +200,9 @@ def test_not_found(world: World) -> None:
 
 @pytest.mark.parametrize("how", ["local", "url"])
 def test_shallow(world: World, how: str) -> None:
+    synced(world, RemoteSource(str(world.user)))  # what was fetched before is not taken for today's
     world.user_commit("second")
+    world.user_commit("third")
     shallow = world.root / "shallow"
     world.git(world.root, "clone", "--quiet", "--depth=1", f"file://{world.user}", str(shallow))
     source = LocalSource(shallow) if how == "local" else RemoteSource(f"file://{shallow}", "main")
