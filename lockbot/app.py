@@ -97,17 +97,16 @@ class App:
     def place(self) -> Place:
         """Find the repository. Raises UsageError: none here, detached, shallow …"""
         wanted = self.settings.repository
-        root = self.state()
         if wanted.url is not None:
-            directory = root.repository_directory(wanted.url)
+            directory = self.state().repository_directory(wanted.url)
             return Place(RemoteSource(wanted.url, wanted.branch, wanted.push), None, wanted.url, directory)
         path = wanted.path or flake_around(Path.cwd())
         repository = discover(self.git(Path("/")), path, branch=wanted.branch, remote=wanted.remote)
         if not repository.bare:
-            state.refuse_inside(root.root, repository.path)
+            state.refuse_inside(self.settings.state.directory, repository.path)
         source = LocalSource(path, repository.branch, wanted.remote, wanted.push)
         identity = str(repository.common.resolve())
-        return Place(source, repository, identity, root.repository_directory(identity))
+        return Place(source, repository, identity, self.state().repository_directory(identity))
 
     def flake_dir(self, place: Place) -> str:
         """Where flake.nix lies in the repository: as configured, else where the given path points."""

@@ -224,8 +224,7 @@ def supervise(
         if on_start is not None:
             on_start(process.pid)
         _pump(process, streams, stdin, cancel, deadlines)
-        # The leader is gone and its pipes are closed: what is left of the group (a background job) goes, too.
-        end_group(process, grace=(0.0, 0.0))
+        _signal_group(process.pid, signal.SIGKILL)  # the leader is gone; a background job of its goes, too
     except LockbotError:
         end_group(process)
         raise

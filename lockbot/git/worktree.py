@@ -129,6 +129,7 @@ def commit(
     *,
     name: str,
     identity: Identity,
+    committer: Identity | None = None,
     when: datetime,
     sign: Signing | None = None,
 ) -> str:
@@ -145,8 +146,8 @@ def commit(
     date = f"@{int(when.astimezone(UTC).timestamp())} +0000"
     who = {
         f"GIT_{role}_{part}": value
-        for role in ("AUTHOR", "COMMITTER")
-        for part, value in (("NAME", identity.name), ("EMAIL", identity.email), ("DATE", date))
+        for role, person in (("AUTHOR", identity), ("COMMITTER", committer or identity))
+        for part, value in (("NAME", person.name), ("EMAIL", person.email), ("DATE", date))
     }
     return _commit_tree(clone, content, (tree.commit,), message, who, sign, name)
 
@@ -186,6 +187,7 @@ def _signing(sign: Signing) -> Iterator[Pair]:
     key = sign.key
     if sign.format is SigningFormat.SSH and not key.startswith("key::"):
         key = os.path.expanduser(key)  # noqa: PTH111  # a key may also be a literal, which Path would mangle
-    yield ("user.signingKey", key)
+    if key:  # without one, gpg takes the committer's
+        yield ("user.signingKey", key)
     if sign.program is not None:
         yield ("gpg.program" if sign.format is SigningFormat.OPENPGP else "gpg.ssh.program", sign.program)
