@@ -160,6 +160,11 @@ class _Proposing:
     def _pin(self, name: str, ref: str, old: LockFile) -> None:
         """Pin one input, and read the lock back: Nix has answered otherwise before."""
         wanted = FlakeRef.parse(ref)
+        if wanted.type == "indirect":
+            raise UsageError(
+                f"cannot pin {name} to {ref}: that is an indirect reference, and no registry is asked",
+                "give the whole reference, e.g. github:NixOS/nixpkgs/nixos-26.05",
+            )
         problem = self._update([], {name: ref})
         if problem is not None:
             error = SurroundingsError if problem.kind.surroundings else LockbotError
