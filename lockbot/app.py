@@ -25,9 +25,10 @@ from lockbot.nix.command import Nix
 from lockbot.process import CancelToken, Deadline
 from lockbot.state import RunLock, StateDirectory, check_disk, new_run_id
 from lockbot.update import judge, propose
-from lockbot.update.cycle import Rules, Tools, heal, run_cycle
+from lockbot.update.cycle import heal, run_cycle
 from lockbot.update.hosts import Selection
 from lockbot.update.propose import Wish
+from lockbot.update.rules import Rules, Tools
 
 DEFAULT_BRANCH_SHOWN = "HEAD"
 CONFIG_NAME = "lockbot.toml"

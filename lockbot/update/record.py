@@ -1,0 +1,82 @@
+"""The record of a run while it is made: phases, notes, the end. Every step is in the history before the next."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from lockbot.errors import CommandError, LockbotError
+from lockbot.model import Note, Outcome, Phase, PhaseStarted, Run
+from lockbot.update.judge import Baseline
+from lockbot.update.rules import Tools
+
+
+class Record:
+    """One run, as it becomes. `run` is its present state."""
+
+    def __init__(self, tools: Tools, run: Run) -> None:
+        self._tools = tools
+        self.run = run
+        self._publishing = False
+        tools.history.start(run)
+
+    def set(self, **fields: Any) -> None:
+        """Replace fields of the run."""
+        self.run = replace(self.run, **fields)
+
+    @contextlib.contextmanager
+    def phase(self, phase: Phase) -> Iterator[None]:
+        """Tell that a phase begins, and add up how long it takes. Judging tells by itself, with its hosts."""
+        if phase is not Phase.JUDGE:
+            self._tools.progress(PhaseStarted(phase))
+        self._tools.history.mark_phase(self.run.id, phase)
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            spent = self.run.seconds.get(phase, 0.0) + time.monotonic() - begun
+            self.set(seconds={**self.run.seconds, phase: round(spent, 3)})
+
+    def note(self, *texts: str) -> None:
+        """Sentences for the user; the same one is told once."""
+        for text in texts:
+            if text not in self.run.notes:
+                self.set(notes=(*self.run.notes, text))
+                self._tools.progress(Note(text))
+
+    @contextlib.contextmanager
+    def publishing(self, commit: str) -> Iterator[None]:
+        """What is cut off in here may have happened: only the next start can find out."""
+        self._tools.history.mark_publishing(self.run.id, commit)
+        self._publishing = True
+        try:
+            yield
+        except CommandError:  # refused: nothing has moved
+            self._publishing = False
+            raise
+        self._publishing = False
+
+    def end(self, outcome: Outcome, *, error: str | None = None, hint: str | None = None) -> None:
+        """Close the record; cut off while publishing, it stays open for the next start."""
+        self.set(outcome=outcome, finished=self._tools.clock(), error=error, hint=hint or None)
+        open_end = self._publishing and outcome in (Outcome.INTERRUPTED, Outcome.FAILED)
+        self._tools.history.save(replace(self.run, outcome=None) if open_end else self.run)
+
+    def remember(self, commit: str, baseline: Baseline) -> None:
+        """Keep what hosts were found to be at a commit, for later runs."""
+        self._tools.history.remember(self.run.repository, commit, list(baseline.values()))
+
+    def keep_log(self, host: str, text: str, limit: int) -> None:
+        problem = self._tools.history.write_log(self.run.id, host, text, limit)
+        if problem is not None:
+            self.note(problem)
+
+
+def words(error: LockbotError) -> str:
+    """The message, with the command to paste and its last lines where a tool failed."""
+    if isinstance(error, CommandError) and error.command:
+        return f"{error.message}\n  {error.command}\n{error.output}".rstrip()
+    return error.message

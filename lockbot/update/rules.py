@@ -1,0 +1,50 @@
+"""What a cycle goes by, and what it works with. Plain values: where they were configured is not known here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from lockbot.git.clone import Clone
+from lockbot.git.source import Source
+from lockbot.git.worktree import Identity, Signing
+from lockbot.history.store import History
+from lockbot.model import Gate, Progress
+from lockbot.nix.command import Nix
+from lockbot.update import judge, propose
+from lockbot.update.hosts import Selection
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the configuration says about a cycle."""
+
+    source: Source
+    flake_dir: str
+    selection: Selection
+    gate: Gate
+    fetching: propose.Limits
+    judging: judge.Limits
+    author: Identity
+    committer: Identity
+    signing: Signing | None
+    subject: str
+    publish_tries: int
+    keep_results: int
+    log_limit: int
+    push: bool = True
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What a cycle works with. `directory` is the repository's own place in the state directory."""
+
+    nix: Nix
+    clone: Clone
+    history: History
+    directory: Path
+    progress: Progress
+    clock: Callable[[], datetime]

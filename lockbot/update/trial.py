@@ -1,0 +1,169 @@
+"""Candidates over one base: made, committed, judged.
+
+A candidate is committed before it is judged, and what is published is that very commit. Its message tells how its
+hosts fared, so it is written as a prediction; where the verdict differs, the message is put right and the new
+commit is judged (what is built is not built again). It must not know which candidate is wanted, nor why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lockbot.errors import CommandError, LockbotError
+from lockbot.git.sync import Base
+from lockbot.git.worktree import Worktree, commit, recommit
+from lockbot.model import Candidate, Held, Host, HostBuild, HostStatus, InputChange, Phase, PhaseStarted
+from lockbot.nix import evaluate
+from lockbot.nix.command import local_flake
+from lockbot.nix.flakeref import compare_link
+from lockbot.process import Deadline
+from lockbot.report import words
+from lockbot.report.commit import commit_message
+from lockbot.update import judge
+from lockbot.update.hosts import select
+from lockbot.update.judge import Baseline, Judged
+from lockbot.update.propose import LOCK_NAME
+from lockbot.update.record import Record
+from lockbot.update.rules import Rules, Tools
+
+REWRITES = 4
+"""How often a commit's message is put right before the run gives up: hosts that fare otherwise each time."""
+
+
+@dataclass(frozen=True)
+class Lock:
+    """A flake.lock that could be published: its content, and what it changes."""
+
+    content: bytes
+    changes: tuple[InputChange, ...]
+
+
+class Trial:
+    """Judges locks on top of one base, in one worktree of it."""
+
+    def __init__(
+        self, tools: Tools, rules: Rules, record: Record, base: Base, tree: Worktree, flake_dir: str
+    ) -> None:
+        self._tools = tools
+        self._rules = rules
+        self._record = record
+        self._base = base
+        self._tree = tree
+        self._flake_dir = flake_dir
+        remembered = tools.history.baseline(record.run.repository, base.commit).values()
+        self._known: Baseline = {build.host.attribute: build for build in remembered}
+        self._when = tools.clock()
+        self._at_base: tuple[Host, ...] | None = None
+
+    @property
+    def flake(self) -> Path:
+        """The directory of flake.nix in the worktree."""
+        return self._tree.path / self._flake_dir
+
+    def judge(self, lock: Lock, held: Sequence[Held]) -> Judged:
+        """Commit a lock with the message that holds true, and judge the whole fleet at that commit.
+
+        Where hosts block it, the message may be the prediction: such a commit is not published.
+        """
+        at_base = self._hosts_at_base()
+        predicted = select(at_base, self._rules.selection) if at_base else ()
+        message = self._message(lock, held, [_predicted(host, self._known) for host in predicted])
+        made = self._commit(lock, message)
+        # A host that the candidate no longer has is judged, too: it fails.
+        here = self._hosts(made, may_fail=bool(at_base))
+        hosts = select(tuple(dict.fromkeys((*here, *at_base))), self._rules.selection)
+        self._tools.progress(PhaseStarted(Phase.JUDGE, words.count(len(hosts), "host"), hosts=len(hosts)))
+        carried: list[HostBuild] = []
+        for _ in range(REWRITES):
+            judged = self._judge(Candidate(self._base.commit, made, lock.changes), hosts, carried)
+            truth = self._message(lock, held, judged.verdict.builds)
+            if truth == message or judged.verdict.blocking(self._rules.gate):
+                return judged
+            message = truth
+            made = recommit(self._tools.clone, made, message, name=self._record.run.id, sign=self._rules.signing)
+            carried = [build for build in judged.verdict.builds if build.status is HostStatus.UNCHANGED]
+        raise LockbotError(
+            "the hosts fare differently each time they are built: no message holds true",
+            "see `lockbot show` for which; a build that fails at random is the usual reason",
+        )
+
+    def _commit(self, lock: Lock, message: str) -> str:
+        path = self.flake / LOCK_NAME
+        path.write_bytes(lock.content)
+        return commit(
+            self._tools.clone,
+            self._tree,
+            [str(Path(self._flake_dir) / LOCK_NAME)],
+            message,
+            name=self._record.run.id,
+            identity=self._rules.author,
+            committer=self._rules.committer,
+            when=self._when,
+            sign=self._rules.signing,
+        )
+
+    def _judge(self, candidate: Candidate, hosts: Sequence[Host], carried: Sequence[HostBuild]) -> Judged:
+        self._record.set(candidate=candidate.commit)
+        judged = judge.judge(
+            self._tools.nix,
+            candidate,
+            hosts,
+            tree=self._tree.path,
+            flake_dir=self._flake_dir,
+            submodules=self._tree.submodules,
+            known=self._known,
+            limits=self._rules.judging,
+            progress=self._tools.progress,
+            carried=carried,
+        )
+        self._record.set(hosts=judged.verdict.builds)
+        self._record.remember(self._base.commit, judged.base)
+        self._known = {**self._known, **judged.base}
+        for build in judged.verdict.builds:
+            if build.failure is not None and (text := build.failure.log or "\n".join(build.failure.tail)):
+                self._record.keep_log(build.host.name, text, self._rules.log_limit)
+        return judged
+
+    def _hosts_at_base(self) -> tuple[Host, ...]:
+        if self._at_base is None:
+            self._at_base = self._hosts(self._base.commit, may_fail=True)
+        return self._at_base
+
+    def _hosts(self, at: str, *, may_fail: bool) -> tuple[Host, ...]:
+        """The names the flake has at a commit. Where it can't say and may fail, none: judging tells why."""
+        flake = local_flake(self._tree.path, at, self._flake_dir, submodules=self._tree.submodules)
+        deadline = Deadline(self._rules.judging.evaluation.timeout, "asking the flake for its hosts")
+        try:
+            return evaluate.host_names(self._tools.nix, flake, deadline)
+        except CommandError:
+            if not may_fail:
+                raise
+            return ()
+
+    def _message(self, lock: Lock, held: Sequence[Held], builds: Sequence[HostBuild]) -> str:
+        return commit_message(
+            self._record.run.id,
+            lock.changes,
+            builds,
+            subject_template=self._rules.subject,
+            now=self._when,
+            links=_links(lock.changes),
+            held=held,
+        )
+
+
+def _links(changes: Sequence[InputChange]) -> dict[str, str]:
+    links = {change.input: compare_link(change.old, change.new) for change in changes if change.old and change.new}
+    return {name: link for name, link in links.items() if link}
+
+
+def _predicted(host: Host, known: Baseline) -> HostBuild:
+    """What will most likely be found out about a host: it builds, unless it did not last time."""
+    before = known.get(host.attribute)
+    if before is not None and before.failure is not None:
+        return replace(before, host=host, status=HostStatus.BROKEN_BEFORE)
+    if before is not None and before.status is HostStatus.NOT_BUILDABLE_HERE:
+        return replace(before, host=host)
+    return HostBuild(host, HostStatus.EVALUATED if host.evaluate_only else HostStatus.BUILT)
