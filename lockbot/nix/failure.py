@@ -1,0 +1,340 @@
+"""What Nix's standard error means: its kind, one line for a person, and which derivations failed by themselves.
+
+Pure text; it must not know hosts, inputs or how the text came to be. The wording of Nix 2.19 to 2.34, of Lix and
+of Determinate Nix is known here and nowhere else.
+
+Nix quotes strangers: builders' logs, what a flake throws or traces, excerpts of its source. Quoted lines are left
+out before anything is concluded. They can be told apart by Nix's marks (`> `, `name> `, `trace: `, `12| `), with
+one exception: `nix-store --realise` passes a builder's lines on bare, so ask it to keep them back (`-Q`) or read
+its JSON log. In bare text a builder can make itself look like any failure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+
+from lockbot.model import Failure, FailureKind
+
+MESSAGE_LENGTH = 600
+"""The longest message that `explain` and `derivation_failures` give, in characters."""
+
+LINE_LENGTH = 2000
+"""How much of a line is looked at: Nix's own are shorter, and patterns take long over a stranger's megabytes."""
+
+# CSI and OSC sequences, and other two-character escapes. None runs over the end of its line, so that an
+# unfinished one can't swallow what Nix says after it.
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
+
+# A log line below an error; a log line with its derivation's name (and phase) before it.
+_LOG_LINE = re.compile(r" *> ?(.*)")
+_NAMED_LOG_LINE = re.compile(r"[\w.+?=-]+( \([^)\n]*\))?> ")
+# Source excerpts (`  12| code`, `    |  ^`), what the flake says itself, and what Nix has got over.
+_QUOTED = re.compile(r" +\d*\|(?: |$)|trace: |evaluation warning: |warning: |error \(ignored\)")
+
+_ERROR = re.compile(r" *error:(.*)")
+_THROWN = re.compile(r"… while calling the '(?:throw|abort)' builtin")
+
+_ASSERTION = re.compile(r"Failed assertions:|assertion '.*' failed")
+_CONDITION = "while evaluating the condition of the assertion"
+
+# First match wins. The surroundings come first: a full disk or a dead builder also makes builds fail.
+_TABLE: tuple[tuple[FailureKind, re.Pattern[str]], ...] = tuple(
+    (kind, re.compile(pattern, re.MULTILINE))
+    for kind, pattern in (
+        (FailureKind.DISK_FULL, r"No space left on device|database or disk is full|lack of free disk space"),
+        (
+            FailureKind.DAEMON,
+            r"cannot connect to socket at|Nix daemon disconnected unexpectedly|^error: unexpected end-of-file"
+            r"|cannot open connection to remote store 'daemon'",
+        ),
+        (
+            FailureKind.BUILDER_HOST,
+            r"^cannot build on 'ssh|^Failed to find a machine for remote build|failed to start SSH connection"
+            r"|[Uu]nable to start any build|local builds are disabled",
+        ),
+        (
+            FailureKind.MEMORY,
+            r"^ *error: out of memory|std::bad_alloc|Cannot allocate memory|GC Warning: Out of Memory",
+        ),
+        (
+            FailureKind.PLATFORM,
+            r"a '[^'\n]+' with features .* is required to build '"
+            r"|Cannot build '[^'\n]+'\.\n *Reason: (platform mismatch|missing system features)",
+        ),
+        (
+            FailureKind.HASH_MISMATCH,
+            r"hash mismatch in (fixed-output derivation '|file downloaded from|input ')"
+            r"|mismatch in field 'narHash'",
+        ),
+        (FailureKind.TIMEOUT, r"timed out after \d+ seconds"),
+        (FailureKind.KILLED, r"failed due to signal \d+|^error: interrupted by the user"),
+        (
+            FailureKind.BUILD,
+            r"builder for '[^'\n]+' failed (with exit code|to produce output)"
+            r"|Cannot build '[^'\n]+'\.\n *Reason: builder failed|may not be deterministic"
+            r"|output '[^'\n]+' is not allowed to (refer|have)|output check for",
+        ),
+        (FailureKind.DEPENDENCY, r"\d+ dependenc(y|ies) (of derivation '[^'\n]+' )?failed"),
+        (
+            FailureKind.COLLECTED,
+            r"cannot build missing derivation|failed to obtain derivation of|path '[^'\n]+\.drv' is not valid",
+        ),
+        (
+            FailureKind.LOCK_FILE,
+            r"has unsupported version|references missing node|contains unlocked input"
+            r"|Could not parse '.*flake\.lock'|^error: \[json\.exception"
+            r"|requires lock file changes but|cannot update (unlocked )?flake input",
+        ),
+    )
+)
+_FETCH_TABLE: tuple[tuple[FailureKind, re.Pattern[str]], ...] = tuple(
+    (kind, re.compile(pattern, re.MULTILINE))
+    for kind, pattern in (
+        (
+            FailureKind.AUTH,
+            r"HTTP error 40[137]|Permission denied \(publickey|could not read (Username|Password)"
+            r"|Authentication failed|Host key verification failed|rate limit",
+        ),
+        (
+            FailureKind.NOT_FOUND,
+            r"HTTP error (404|410|422)|couldn't find remote ref|not our ref|Cannot find Git revision"
+            r"|does not appear to be a git repository|^fatal: repository '.*' not found"
+            r'|Git repository "[^"]*" does not exist|object not found - no match for id',
+        ),
+        (
+            FailureKind.NETWORK,
+            r"unable to download '|[Rr]esolve host|[Uu]nable to connect|unable to access '"
+            r"|Could not read from remote|Failed to fetch git repository|some substitutes for"
+            r"|Connection (refused|reset|timed out)",
+        ),
+        # 2.26 says this of every failed fetch. Only where git itself told no reason above was there none.
+        (FailureKind.NOT_FOUND, r"revspec '.*' not found"),
+    )
+)
+_FETCHING = re.compile(
+    r"while fetching the input|unable to download '|Failed to (fetch|open archive)|Git (re|object)"
+    r"|some substitutes for"
+)
+
+_STALE = re.compile(
+    r"using cached version|continuing with the most recent|expired cached ref|could not (?:get|read) HEAD ref"
+    r"|does not match any input|^fatal: |error: Failed to fetch"
+)
+
+# curl's exit codes 5 to 7, 18, 28, 35, 52, 55, 56 and 92, a server's 429 and 5xx; git's and Nix's own words.
+_LOG_NETWORK = re.compile(
+    r"curl: \((5|6|7|18|28|35|52|55|56|92)\)|returned error: (429|5\d\d)\b|HTTP error (429|5\d\d)"
+    r"|[Cc]ould not resolve host|[Cc]ould not connect to server|Temporary failure in name resolution"
+    r"|Network is unreachable|Connection (refused|reset|timed out)"
+)
+
+_DEPENDENCY = re.compile(
+    r"dependenc(?:y|ies) of derivation '([^'\n]+)' failed"
+    r"|Cannot build '([^'\n]+)'\.\n *Reason: \d+ dependenc\w+ failed"
+)
+_CANNOT_BUILD = re.compile(r"Cannot build '([^'\n]+)'\.\n *Reason: (.+)")
+# The reasons that 2.31 and later give below `Cannot build 'DRV'.`
+_REASON_KINDS = (
+    (FailureKind.DEPENDENCY, r"^\d+ dependenc\w+ failed"),
+    (FailureKind.PLATFORM, r"^platform mismatch|^missing system features"),
+    (FailureKind.KILLED, r"due to signal"),
+    (FailureKind.TIMEOUT, r"timed out"),
+    (FailureKind.BUILDER_HOST, r"local builds are disabled"),
+)
+_HASHES = re.compile(r"(?:specified|wanted): *(\S+)\n *got: *(\S+)")
+# What names a derivation as itself failed.
+_CULPRITS: tuple[tuple[FailureKind, re.Pattern[str]], ...] = (
+    (FailureKind.HASH_MISMATCH, re.compile(r"hash mismatch in fixed-output derivation '([^'\n]+)'")),
+    (FailureKind.KILLED, re.compile(r"builder for '([^'\n]+)' failed due to signal")),
+    (FailureKind.BUILD, re.compile(r"builder for '([^'\n]+)' failed")),
+    (FailureKind.TIMEOUT, re.compile(r"building of '([^'^!]+)[^'\n]*'.* timed out after")),
+    (FailureKind.PLATFORM, re.compile(r"with features .* is required to build '([^'\n]+)'")),
+    (FailureKind.BUILD, re.compile(r"derivation '([^'\n]+)' may not be deterministic")),
+)
+
+
+def strip_ansi(text: str) -> str:
+    """Without colours, links and other terminal sequences."""
+    return _ANSI.sub("", text)
+
+
+def classify(text: str) -> FailureKind:
+    """Why a command failed, by its standard error. Of several, the surroundings win, then the table's first.
+
+    UNKNOWN when Nix gave no error. Git's own standard error works, too.
+    """
+    lines = _own_lines(text)
+    blocks = _blocks(lines)
+    if blocks and any(_THROWN.search(line) for line in blocks[-1]):
+        return _own_fault("\n".join(blocks[-1]))
+    said = "\n".join(lines)
+    tables = (_TABLE, _FETCH_TABLE) if _about_fetching(lines) else (_TABLE,)
+    for table in tables:
+        for kind, pattern in table:
+            if pattern.search(said):
+                return kind
+    return _own_fault(said) if any(map(_ERROR.match, lines)) else FailureKind.UNKNOWN
+
+
+def explain(text: str) -> str:
+    """The one line that tells a person what went wrong. Never empty, at most `MESSAGE_LENGTH` characters."""
+    if failures := derivation_failures(text):
+        return next(iter(failures.values())).message
+    lines = _own_lines(text)
+    message = _assertions(lines) or _last_error(lines)
+    # Said before the error, by git, ssh or the build hook, and more to the point than it.
+    sources = ("fatal: ", "ssh: ") if _about_fetching(lines) else ("cannot build on '",)
+    reason = next((line for line in lines if line.startswith(sources)), "")
+    if not message:
+        message = reason or next((line.strip() for line in reversed(lines) if line.strip()), "no error message")
+    elif reason:
+        message = f"{message} ({reason})"
+    return _shortened(message)
+
+
+def derivation_failures(stderr: str) -> Mapping[str, Failure]:
+    """Every derivation that failed by itself, by its path, in the order that Nix named them.
+
+    Those that only miss a dependency are left out (see `dependency_failures`). Nix does not name the derivation of
+    every failure: not at a timeout in 2.34, nor at a forbidden reference. `tail` is what Nix quotes of the log.
+    """
+    lines = [line for line in _lines(stderr) if not _left_out(line)]
+    dead_builder = next((line for line in lines if line.startswith("cannot build on '")), "")
+    found: dict[str, Failure] = {}
+    for block in _blocks(lines):
+        failure = _culprit("\n".join(line for line in block if not _LOG_LINE.match(line)))
+        if failure is None:
+            continue
+        drv = failure.culprit or ""
+        if dead_builder and failure.kind in (FailureKind.PLATFORM, FailureKind.BUILDER_HOST):
+            failure = replace(failure, kind=FailureKind.BUILDER_HOST, message=_shortened(dead_builder))
+        tail = tuple(match[1] for line in block if (match := _LOG_LINE.match(line)))
+        # 2.34 names a failed derivation again for each that needed it.
+        earlier = found.get(drv)
+        if earlier is None or len(tail) > len(earlier.tail):
+            found[drv] = replace(failure, tail=tail)
+    return found
+
+
+def dependency_failures(stderr: str) -> frozenset[str]:
+    """The derivations that were not tried, because one that they need has failed."""
+    said = "\n".join(_own_lines(stderr))
+    return frozenset(match[1] or match[2] for match in _DEPENDENCY.finditer(said))
+
+
+def stale_fetch_lines(stderr: str) -> tuple[str, ...]:
+    """The lines by which an update that ended well admits that it could not look: the answer is an old one."""
+    lines = (line for line in _lines(stderr) if not line.startswith(("trace: ", "evaluation warning: ")))
+    return tuple(dict.fromkeys(line.strip() for line in lines if _STALE.search(line)))
+
+
+def network_trouble(log: str) -> bool:
+    """Does a failed download's log blame the network? Only for fixed-output derivations: no other may use it."""
+    return _LOG_NETWORK.search(strip_ansi(log)) is not None
+
+
+def _own_fault(said: str) -> FailureKind:
+    unequal = _CONDITION in said and " not equal " in said
+    return FailureKind.ASSERTION if unequal or _ASSERTION.search(said) else FailureKind.EVALUATION
+
+
+def _left_out(line: str) -> bool:
+    return bool(_NAMED_LOG_LINE.match(line) or _QUOTED.match(line))
+
+
+def _own_lines(text: str) -> list[str]:
+    """What Nix and git say themselves."""
+    return [line for line in _lines(text) if not (_left_out(line) or _LOG_LINE.match(line))]
+
+
+def _lines(text: str) -> list[str]:
+    """Only line feeds end a line: a quoted carriage return must not start one. Over-long ones are cut."""
+    return [line[:LINE_LENGTH] for line in strip_ansi(text).split("\n")]
+
+
+def _blocks(lines: Iterable[str]) -> list[list[str]]:
+    """Each error with the indented lines that belong to it."""
+    blocks: list[list[str]] = []
+    within = False
+    for line in lines:
+        if line.startswith("error:"):
+            blocks.append([line])
+            within = True
+        elif within and (not line or line[0] in " \t"):
+            blocks[-1].append(line)
+        else:
+            within = False
+    return blocks
+
+
+def _about_fetching(lines: Sequence[str]) -> bool:
+    """Is the fetch what failed? Git's `fatal:` counts only then: Nix may have gone on after it."""
+    last_fatal = max((index for index, line in enumerate(lines) if line.startswith("fatal: ")), default=-1)
+    after = [line for block in _blocks(lines[last_fatal + 1 :]) for line in block]
+    return not after or any(map(_FETCHING.search, after))
+
+
+def _assertions(lines: Sequence[str]) -> str:
+    """NixOS's list of failed assertions, in one line."""
+    for index, line in enumerate(lines):
+        if line.strip().endswith("Failed assertions:"):
+            following = [text.strip() for text in lines[index + 1 :]]
+            items: list[str] = []
+            for text in following:
+                if text.startswith("- "):
+                    items.append(text[2:])
+                elif not text or not items:
+                    break
+                else:
+                    items[-1] += f" {text}"
+            return f"Failed assertions: {'; '.join(items)}" if items else ""
+    return ""
+
+
+def _last_error(lines: Sequence[str]) -> str:
+    """The innermost error's first line: it comes last, but an excerpt or advice may follow it."""
+    for index in range(len(lines) - 1, -1, -1):
+        if match := _ERROR.fullmatch(lines[index]):
+            following = (text.strip() for text in islice(lines, index + 1, None))
+            message = match[1].strip() or next(filter(None, following), "")
+            if message.endswith((":", ";")):
+                message += f" {next(filter(None, following), '')}"
+            if message and not message.startswith("…"):
+                archive = re.fullmatch(r"Failed to open archive \(Source threw exception: error: (.*)\)", message)
+                return archive[1] if archive else message
+    return ""
+
+
+def _culprit(block: str) -> Failure | None:
+    """The derivation that one error names as failed by itself."""
+    if match := _CANNOT_BUILD.search(block):
+        drv, reason = match[1], match[2].strip().rstrip(".")
+        kind = next((kind for kind, pattern in _REASON_KINDS if re.search(pattern, reason)), FailureKind.BUILD)
+        if kind is FailureKind.DEPENDENCY:
+            return None
+        message = f"Cannot build '{drv}': {reason}"
+        if needs := re.search(r"Required (?:system|features): (.+)", block):
+            message = f"{message}, needs {needs[1]}"
+        return _built(kind, message, drv, block)
+    for kind, pattern in _CULPRITS:
+        if match := pattern.search(block):
+            message = next(line for line in block.split("\n") if match[1] in line).strip().removeprefix("error: ")
+            if hashes := _HASHES.search(block):
+                message = f"{message.rstrip(':')}: specified {hashes[1]}, got {hashes[2]}"
+            return _built(kind, message.rstrip("; "), match[1], block)
+    return None
+
+
+def _built(kind: FailureKind, message: str, drv: str, block: str) -> Failure:
+    if "lack of free disk space" in block:
+        kind, message = FailureKind.DISK_FULL, f"{message}, perhaps by lack of free disk space"
+    return Failure(kind, _shortened(message), culprit=drv)
+
+
+def _shortened(message: str) -> str:
+    """One line: whatever Python takes for the end of a line becomes a space."""
+    message = " ".join(message.split())
+    return message if len(message) <= MESSAGE_LENGTH else message[: MESSAGE_LENGTH - 1] + "…"
