@@ -18,10 +18,10 @@ from lockbot.git.worktree import worktree
 from lockbot.model import HostStatus, Outcome, Phase, Run
 from lockbot.update import propose, roots
 from lockbot.update.judge import Judged
-from lockbot.update.propose import LOCK_NAME, Wish
+from lockbot.update.propose import LOCK_NAME, Lock, Wish
 from lockbot.update.record import Record, words
 from lockbot.update.rules import Rules, Tools
-from lockbot.update.trial import Lock, Trial
+from lockbot.update.trial import Trial
 
 
 def run_cycle(tools: Tools, rules: Rules, wish: Wish, run: Run) -> Run:

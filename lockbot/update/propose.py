@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lockbot.errors import LockbotError, SurroundingsError, UsageError
-from lockbot.model import FailureKind, Held, InputChange, Progress, Retrying
+from lockbot.model import FailureKind, Held, InputChange, Locked, Progress, Retrying
 from lockbot.nix import failure, lockfile
 from lockbot.nix.command import Nix
 from lockbot.nix.flakeref import FlakeRef
@@ -45,12 +45,22 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Lock:
+    """A flake.lock that could be published: its content, and what it changes."""
+
+    content: bytes
+    changes: tuple[InputChange, ...]
+
+
+@dataclass(frozen=True)
 class Proposal:
     """No changes: the working tree is as it was."""
 
     changes: tuple[InputChange, ...]
     held: tuple[Held, ...]
     notes: tuple[str, ...]
+    tips: Mapping[str, Locked] = field(default_factory=dict)
+    """Where each input that moved is now, by the name it was asked for by (`a`, or a nested `a/b`)."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +114,8 @@ class _Proposing:
                 "no input could be fetched: " + "; ".join(f"{item.input}: {item.detail}" for item in held[:3]),
                 "is the network up? The lock is as it was, and the next run tries again",
             )
-        return Proposal(changes, held, notes)
+        asked = [name for name in (*names, *wish.overrides) if name not in {item.input for item in held}]
+        return Proposal(changes, held, notes, _tips(asked, changes, new))
 
     # -- one call of Nix, and whether to believe it --------------------------------------------------------
 
@@ -231,6 +242,17 @@ def choose(wish: Wish, lock: LockFile) -> tuple[tuple[str, ...], tuple[str, ...]
         if not root.updatable and root.follows is None
     )
     return names, notes
+
+
+def _tips(asked: Sequence[str], changes: Sequence[InputChange], new: LockFile) -> dict[str, Locked]:
+    """Of the inputs that were asked for, those that moved, or below which something moved."""
+    touched = [change.input for change in changes]
+    found: dict[str, Locked] = {}
+    for name in asked:
+        locked = new.locked(name)
+        if locked is not None and any(path == name or path.startswith(f"{name}/") for path in touched):
+            found[name] = locked
+    return found
 
 
 def _unmovable(name: str, lock: LockFile, *, pinned: bool = False) -> str | None:

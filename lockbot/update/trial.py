@@ -8,7 +8,7 @@ commit is judged (what is built is not built again). It must not know which cand
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from lockbot.errors import CommandError, LockbotError
@@ -24,20 +24,12 @@ from lockbot.report.commit import commit_message
 from lockbot.update import judge
 from lockbot.update.hosts import select
 from lockbot.update.judge import Baseline, Judged
-from lockbot.update.propose import LOCK_NAME
+from lockbot.update.propose import LOCK_NAME, Lock
 from lockbot.update.record import Record
 from lockbot.update.rules import Rules, Tools
 
 REWRITES = 4
 """How often a commit's message is put right before the run gives up: hosts that fare otherwise each time."""
-
-
-@dataclass(frozen=True)
-class Lock:
-    """A flake.lock that could be published: its content, and what it changes."""
-
-    content: bytes
-    changes: tuple[InputChange, ...]
 
 
 class Trial:
@@ -88,6 +80,12 @@ class Trial:
             "the hosts fare differently each time they are built: no message holds true",
             "see `lockbot show` for which; a build that fails at random is the usual reason",
         )
+
+    def judge_some(self, lock: Lock, hosts: Sequence[Host]) -> Judged:
+        """Judge a few hosts at a lock, to find something out: this commit is never published."""
+        made = self._commit(lock, f"lockbot: a candidate\n\nLockbot-Run: {self._record.run.id}\n")
+        self._tools.progress(PhaseStarted(Phase.JUDGE, words.count(len(hosts), "host"), hosts=len(hosts)))
+        return self._judge(Candidate(self._base.commit, made, lock.changes), hosts, ())
 
     def _commit(self, lock: Lock, message: str) -> str:
         path = self.flake / LOCK_NAME

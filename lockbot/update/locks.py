@@ -1,0 +1,83 @@
+"""Locks with chosen inputs at chosen revisions, on top of one base: what the search judges.
+
+Each is made by Nix itself, from the base's lock, with every moved input pinned; and read back. It must not know
+hosts, nor why a revision is wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from lockbot.errors import LockbotError, SurroundingsError
+from lockbot.model import Locked
+from lockbot.nix import failure, lockfile
+from lockbot.nix.command import Nix
+from lockbot.nix.flakeref import FlakeRef
+from lockbot.nix.lockfile import LockFile
+from lockbot.process import Deadline
+from lockbot.update.propose import LOCK_NAME, Lock
+
+Picks = Mapping[str, str]
+"""Input → revision that it is moved to; what is missing stays as locked."""
+
+
+class Locks:
+    """Makes locks in a working tree of lockbot's own; the same picks are made once.
+
+    `tips` is where each input would go by itself; `base` the content of the lock that everything starts from.
+    """
+
+    def __init__(
+        self, nix: Nix, flake: Path, base: bytes | None, tips: Mapping[str, Locked], timeout: float
+    ) -> None:
+        self._nix = nix
+        self._flake = flake
+        self._base = base
+        self._old = LockFile.parse(base.decode(errors="replace")) if base is not None else lockfile.EMPTY
+        self._tips = tips
+        self._timeout = timeout
+        self._made: dict[frozenset[tuple[str, str]], Lock] = {}
+
+    def known(self, picks: Picks, lock: Lock) -> None:
+        """A lock that exists already (the proposal itself) is not made again."""
+        self._made[frozenset(picks.items())] = lock
+
+    def make(self, picks: Picks) -> Lock:
+        """Raises SurroundingsError when a revision can't be fetched, LockbotError when Nix locks another."""
+        key = frozenset(picks.items())
+        if key not in self._made:
+            self._made[key] = self._lock(picks)
+        return self._made[key]
+
+    def reference(self, name: str, revision: str) -> str:
+        """The flake reference that pins an input to a revision. Raises FlakeRefError where there is none."""
+        tip = self._tips[name]
+        if revision == tip.revision:
+            return tip.url
+        return str(FlakeRef.parse(tip.url).with_rev(revision))
+
+    def _lock(self, picks: Picks) -> Lock:
+        path = self._flake / LOCK_NAME
+        if self._base is None:
+            path.unlink(missing_ok=True)
+        else:
+            path.write_bytes(self._base)
+        if picks:
+            self._update(picks)
+        new = LockFile.read(path) if path.exists() else lockfile.EMPTY
+        for name, revision in picks.items():
+            locked = new.locked(name)
+            if locked is None or locked.revision != revision:
+                found = locked.revision if locked is not None else "nothing"
+                raise LockbotError(f"{name} was to be locked at {revision}, and Nix locked {found}")
+        return Lock(path.read_bytes(), lockfile.diff(self._old, new))
+
+    def _update(self, picks: Picks) -> None:
+        overrides = {name: self.reference(name, revision) for name, revision in sorted(picks.items())}
+        what = ", ".join(f"{name} at {revision[:10]}" for name, revision in sorted(picks.items()))
+        finished = self._nix.update(self._flake, (), overrides, Deadline(self._timeout, "making a lock"))
+        stale = failure.stale_fetch_lines(finished.stderr)
+        if finished.code != 0 or stale:
+            words = stale[0] if stale else failure.explain(finished.stderr)
+            raise SurroundingsError(f"cannot lock {what}: {words}")
