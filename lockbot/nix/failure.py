@@ -124,13 +124,6 @@ _STALE = re.compile(
     r"|does not match any input|^fatal: |error: Failed to fetch"
 )
 
-# curl's exit codes 5 to 7, 18, 28, 35, 52, 55, 56 and 92, a server's 429 and 5xx; git's and Nix's own words.
-_LOG_NETWORK = re.compile(
-    r"curl: \((5|6|7|18|28|35|52|55|56|92)\)|returned error: (429|5\d\d)\b|HTTP error (429|5\d\d)"
-    r"|[Cc]ould not resolve host|[Cc]ould not connect to server|Temporary failure in name resolution"
-    r"|Network is unreachable|Connection (refused|reset|timed out)"
-)
-
 _DEPENDENCY = re.compile(
     r"dependenc(?:y|ies) of derivation '([^'\n]+)' failed"
     r"|Cannot build '([^'\n]+)'\.\n *Reason: \d+ dependenc\w+ failed"
@@ -229,11 +222,6 @@ def stale_fetch_lines(stderr: str) -> tuple[str, ...]:
     """The lines by which an update that ended well admits that it could not look: the answer is an old one."""
     lines = (line for line in _lines(stderr) if not line.startswith(("trace: ", "evaluation warning: ")))
     return tuple(dict.fromkeys(line.strip() for line in lines if _STALE.search(line)))
-
-
-def network_trouble(log: str) -> bool:
-    """Does a failed download's log blame the network? Only for fixed-output derivations: no other may use it."""
-    return _LOG_NETWORK.search(strip_ansi(log)) is not None
 
 
 def _own_fault(said: str) -> FailureKind:

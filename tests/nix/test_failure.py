@@ -283,16 +283,6 @@ def test_stale_lines_are_nix_own_and_each_once() -> None:
     )
 
 
-@pytest.mark.parametrize("version", VERSIONS)
-def test_a_download_that_failed_in_a_build_can_be_the_networks_fault(version: str) -> None:
-    (found,) = failure.derivation_failures(TEXTS[version]["download-in-a-build"]).values()
-    assert failure.network_trouble("\n".join(found.tail))
-    assert failure.network_trouble("curl: (6) Could not resolve host: h\nerror: cannot download x from any mirror")
-    assert failure.network_trouble("curl: (22) The requested URL returned error: 503")
-    assert not failure.network_trouble("curl: (22) The requested URL returned error: 404")
-    assert not failure.network_trouble("make: *** [check] Error 1")
-
-
 def test_messages_are_short_and_of_one_line() -> None:
     text = "error: " + "x" * 10000 + "\u2028y"
     assert len(failure.explain(text)) == failure.MESSAGE_LENGTH
@@ -315,7 +305,6 @@ def test_any_text_has_a_kind_and_a_line(text: str) -> None:
         assert found.culprit == drv
     failure.dependency_failures(text)
     failure.stale_fetch_lines(text)
-    failure.network_trouble(text)
 
 
 @pytest.mark.parametrize(
