@@ -228,7 +228,18 @@ def _change(path: InputPath, old: LockFile, new: LockFile) -> InputChange | None
         new=_locked(now) if now else None,
         old_follows="/".join(before) if isinstance(before, tuple) else None,
         new_follows="/".join(after) if isinstance(after, tuple) else None,
+        commits=_commits(was, now),
     )
+
+
+def _commits(old: Node | None, new: Node | None) -> int | None:
+    """How many commits lie between, where Nix counted them: in git inputs of one source."""
+    if old is None or new is None or old.original != new.original or not old.locked or not new.locked:
+        return None
+    before, after = old.locked.get("revCount"), new.locked.get("revCount")
+    if not isinstance(before, int) or not isinstance(after, int) or after <= before:
+        return None
+    return after - before
 
 
 def _same(old: Node, new: Node) -> bool:

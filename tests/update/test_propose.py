@@ -64,7 +64,11 @@ def test_nothing_new_leaves_the_file_alone(bench: Bench) -> None:
 def test_all_or_the_named(bench: Bench, upstreams: dict[str, Upstream]) -> None:
     new = {name: upstream.commit("more") for name, upstream in upstreams.items()}
     assert moved(bench.propose(Wish(("b",)))) == {"b": new["b"]}
-    assert moved(bench.propose()) == {"a": new["a"], "c": new["c"]}
+    upstreams["a"].commit("one more")
+    proposal = bench.propose()
+    assert moved(proposal) == {"a": upstreams["a"].head(), "c": new["c"]}
+    assert {change.input: change.commits for change in proposal.changes} == {"a": 2, "c": 1}, "as Nix counted"
+    assert proposal.tips.keys() == {"a", "c"}
 
 
 def test_one_dead_input_never_stops_the_others(bench: Bench, upstreams: dict[str, Upstream]) -> None:
