@@ -258,9 +258,10 @@ def init(flags: Flags, force: bool, to_stdout: bool) -> None:
 def demo(flags: Flags, directory: Path | None) -> int:
     """See lockbot at work on a sample flake that it makes: a good update, a bad one, and their history."""
     from lockbot import demo as show
+    from lockbot.app import cancelled_by_signals
 
-    with _app(flags, ignore_file=True) as app:
-        return show.run(app, directory)
+    with cancelled_by_signals() as cancel:
+        return show.run(directory, os.environ, cancel, _print, lambda: _progress(flags))
 
 
 # -- what commands have in common ----------------------------------------------------------------------------
@@ -326,6 +327,7 @@ def _print(lines: Sequence[Line]) -> None:
     from lockbot.report.lines import write
 
     write(lines, sys.stdout, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
+    sys.stdout.flush()  # what follows may be written to stderr, in the same terminal or log
 
 
 def _print_json(document: Document) -> None:

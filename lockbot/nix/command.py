@@ -246,7 +246,7 @@ class Nix:
             finished = self._store("--check-validity", "--print-invalid", *some)
             if finished.code != 0:
                 raise finished.error("cannot ask the store what it has")
-            found.update(finished.stdout.split())
+            found.update(finished.stdout.splitlines())
         return frozenset(found)
 
     def requisites(self, drv: str) -> frozenset[str]:
@@ -254,13 +254,13 @@ class Nix:
         finished = self._store("--query", "--requisites", drv)
         if finished.code != 0:
             raise finished.error(f"cannot ask the store what {drv} needs")
-        return frozenset(finished.stdout.split())
+        return frozenset(finished.stdout.splitlines())
 
     def references(self, path: str) -> frozenset[str]:
         finished = self._store("--query", "--references", path)
         if finished.code != 0:
             raise finished.error(f"cannot ask the store what {path} refers to")
-        return frozenset(finished.stdout.split())
+        return frozenset(finished.stdout.splitlines())
 
     def missing(self, drv: str) -> frozenset[str]:
         """Which derivations would have to be built to have this one."""

@@ -1,0 +1,9 @@
+{
+  description = "How a desktop looks";
+
+  outputs =
+    { self }:
+    {
+      lib.background = "grey";
+    };
+}
