@@ -22,7 +22,11 @@ let
   plain = name: script: attributes: derivation ({
     inherit name; system = "x86_64-linux"; builder = "/bin/sh"; args = [ "-c" script ]; salt = "SALT";
   } // attributes);
-  fixed = { outputHashMode = "flat"; outputHashAlgo = "sha256"; outputHash = "0000000000000000000000000000000000000000000000000000"; };
+  fixed = {
+    outputHashMode = "flat";
+    outputHashAlgo = "sha256";
+    outputHash = "0000000000000000000000000000000000000000000000000000";
+  };
 in rec {
   fine = plain "fine" "echo ok >$out" { };
   outputs = derivation { name = "two"; system = "x86_64-linux"; builder = "/bin/sh"; outputs = [ "out" "dev" ];
@@ -30,11 +34,15 @@ in rec {
   fetch = plain "source" "echo 'curl: (6) Could not resolve host: example.invalid'; exit 1" fixed;
   needs-fetch = plain "needs-fetch" "echo $src >$out" { src = fetch; };
   gone = plain "gone" "echo 'curl: (22) The requested URL returned error: 404'; exit 1" fixed;
-  talks = plain "talks" "echo 'error: unable to download: Could not resolve host'; echo 'No space left on device'; exit 1" { };
+  talks = plain "talks" "
+    echo 'error: unable to download: Could not resolve host'; echo 'No space left on device'; exit 1
+  " { };
   foreign = plain "foreign" "echo >$out" { system = "aarch64-linux"; };
   needs-foreign = plain "needs-foreign" "echo $dep >$out" { dep = foreign; };
   crashes = plain "crashes" "kill -9 $$" { };
-  killed-once = plain "killed-once" "if [ ! -e STATE/once ]; then : >STATE/once; kill -9 $$; fi; echo ok >$out" { };
+  killed-once = plain "killed-once" "
+    if [ ! -e STATE/once ]; then : >STATE/once; kill -9 $$; fi; echo ok >$out
+  " { };
   wrong = plain "wrong" "echo >$out" fixed;
   broken = plain "broken" "echo one; echo two; exit 7" { };
   shares-a = plain "shares-a" "echo $dep >$out" { dep = broken; };
@@ -107,7 +115,7 @@ def test_everything_at_once_keeps_apart(bench: Bench) -> None:
 
 
 def test_a_fetcher_without_a_network_is_the_surroundings(bench: Bench) -> None:
-    with pytest.raises(SurroundingsError, match="Could not resolve host: example.invalid"):
+    with pytest.raises(SurroundingsError, match="Could not resolve host"):
         bench.build("needs-fetch", "fine")
     assert sum(isinstance(event, Retrying) for event in bench.events) == LIMITS.retries
 
