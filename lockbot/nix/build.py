@@ -55,6 +55,8 @@ class Limits:
     options: Mapping[str, str] = field(default_factory=dict)
     retries: int = 3
     delay: float = 5.0
+    second_chance: bool = False
+    """Build a derivation that failed once more before it counts as broken: one that then works is flaky."""
 
 
 @dataclass
@@ -100,12 +102,18 @@ class Builder:
     A context manager: leaving it early (an error, a signal) ends the realising process.
     """
 
-    def __init__(self, nix: Nix, limits: Limits, progress: Progress) -> None:
+    def __init__(
+        self, nix: Nix, limits: Limits, progress: Progress, broken: Mapping[str, Failure] | None = None
+    ) -> None:
+        """`broken`: derivations known to fail. What needs one of them is not built, and fails as it did."""
         self._cancel = CancelToken(parent=nix.cancel)
         self._nix = nix.with_cancel(self._cancel)
         self._limits = limits
         self._progress = progress
         self._changed = threading.Condition()
+        self._broken = dict(broken or {})
+        self._tried: set[str] = set()
+        self._flaky: set[str] = set()
         self._wanted: dict[str, Target] = {}
         self._results: dict[str, Failure | None] = {}
         self._closed = False
@@ -153,6 +161,12 @@ class Builder:
         with self._changed:
             return self._results.get(drv)
 
+    @property
+    def flaky(self) -> frozenset[str]:
+        """The derivations that failed and then were built, unchanged."""
+        with self._changed:
+            return frozenset(self._flaky)
+
     def _work(self) -> None:
         try:
             while (targets := self._take()) is not None:
@@ -182,7 +196,7 @@ class Builder:
 
     def _build(self, targets: Sequence[Target]) -> dict[str, Failure | None]:
         results: dict[str, Failure | None] = {}
-        left = self._without_valid(targets, results)
+        left = self._without_broken(self._without_valid(targets, results), results)
         tries = 0
         while left:
             before = len(left)
@@ -191,9 +205,9 @@ class Builder:
                 watched = self._realise(group)
                 still = self._without_valid(group, results)
                 problems |= self._explain(still, watched)
+            again = self._second_chances(problems)
             retry = {drv: problem for drv, problem in problems.items() if _worth_retrying(problem, tries)}
-            own = {drv: problem for drv, problem in problems.items() if drv not in retry}
-            results |= own
+            results |= {drv: problem for drv, problem in problems.items() if drv not in retry | again}
             left = [target for target in left if target.drv not in results]
             if retry:
                 if tries >= self._limits.retries:
@@ -202,10 +216,45 @@ class Builder:
                     continue
                 self._wait(next(iter(retry.values())), tries)
                 tries += 1
-            elif len(left) == before:  # nobody knows why: alone, each gets its own text
+            elif len(left) == before and not again:  # nobody knows why: alone, each gets its own text
                 results |= {target.drv: self._alone(target) for target in left}
                 left = []
+        self._note_flaky(results)
         return results
+
+    def _second_chances(self, problems: Mapping[str, Failure]) -> dict[str, Failure]:
+        """Those whose culprit failed for the first time, and is worth another look."""
+        if not self._limits.second_chance:
+            return {}
+        again = {
+            drv: problem
+            for drv, problem in problems.items()
+            if problem.kind is FailureKind.BUILD and problem.culprit not in self._tried
+        }
+        for problem in again.values():
+            self._progress(Retrying("building", f"{problem.message}: does it fail twice?", 0))
+        self._tried.update(problem.culprit for problem in again.values() if problem.culprit)
+        return again
+
+    def _note_flaky(self, results: Mapping[str, Failure | None]) -> None:
+        """What got its second chance and is no culprit now was built after all."""
+        guilty = {failure.culprit for failure in results.values() if failure is not None}
+        with self._changed:
+            self._flaky |= self._tried - guilty
+            self._tried -= self._flaky
+
+    def _without_broken(self, targets: Sequence[Target], results: dict[str, Failure | None]) -> list[Target]:
+        """Note which would have to build a derivation that is known to fail; returns the others."""
+        if not self._broken:
+            return list(targets)
+        left = []
+        for target in targets:
+            culprits = sorted(self._broken.keys() & self._nix.missing(target.drv))
+            if culprits:
+                results[target.drv] = self._broken[culprits[0]]
+            else:
+                left.append(target)
+        return left
 
     def _without_valid(self, targets: Sequence[Target], results: dict[str, Failure | None]) -> list[Target]:
         """Note which are there now; returns the others."""

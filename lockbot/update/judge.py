@@ -48,6 +48,8 @@ class Judged:
     verdict: Verdict
     base: Baseline
     candidate: Baseline
+    flaky: frozenset[str] = frozenset()
+    """Derivations that failed and then were built, unchanged."""
 
 
 def judge(
@@ -62,19 +64,21 @@ def judge(
     limits: Limits,
     progress: Progress,
     carried: Iterable[HostBuild] = (),
+    broken: Mapping[str, Failure] | None = None,
 ) -> Judged:
     """Evaluate and build every host at the candidate.
 
     `known` is what is remembered of the base. `carried` are hosts already found unchanged at a commit that
     differs from this one in its message alone: their derivation names no commit, so they hold for this one.
+    `broken` are derivations that are known to fail: what needs one is not built.
     """
     skip = {item.host: item for item in carried}
-    with Builder(nix, limits.build, progress) as builder:
+    with Builder(nix, limits.build, progress, broken) as builder:
         trial = _Trial(nix, candidate, tree, flake_dir, submodules, known, limits, progress, builder)
         trial.evaluate([host for host in hosts if host not in skip])
         trial.settle()
     builds = tuple(skip.get(host) or trial.decided[host] for host in hosts)
-    return Judged(Verdict(candidate, builds), trial.learnt_of_base(), _remembered(builds, known))
+    return Judged(Verdict(candidate, builds), trial.learnt_of_base(), _remembered(builds, known), builder.flaky)
 
 
 @dataclass

@@ -14,7 +14,18 @@ from pathlib import Path
 from lockbot.errors import CommandError, LockbotError
 from lockbot.git.sync import Base
 from lockbot.git.worktree import Worktree, commit, recommit
-from lockbot.model import Candidate, Held, Host, HostBuild, HostStatus, InputChange, Phase, PhaseStarted
+from lockbot.model import (
+    Candidate,
+    Failure,
+    FailureKind,
+    Held,
+    Host,
+    HostBuild,
+    HostStatus,
+    InputChange,
+    Phase,
+    PhaseStarted,
+)
 from lockbot.nix import evaluate
 from lockbot.nix.command import local_flake
 from lockbot.nix.flakeref import compare_link
@@ -30,6 +41,9 @@ from lockbot.update.rules import Rules, Tools
 
 REWRITES = 4
 """How often a commit's message is put right before the run gives up: hosts that fare otherwise each time."""
+
+_LASTING = frozenset({FailureKind.BUILD, FailureKind.HASH_MISMATCH, FailureKind.TIMEOUT})
+"""Failures that are the derivation's own: the same derivation fails so again."""
 
 
 class Trial:
@@ -48,6 +62,8 @@ class Trial:
         self._known: Baseline = {build.host.attribute: build for build in remembered}
         self._when = tools.clock()
         self._at_base: tuple[Host, ...] | None = None
+        self._broken: dict[str, Failure] = {}
+        """Derivations that failed in this run: none is built again to see it fail again."""
 
     @property
     def flake(self) -> Path:
@@ -70,6 +86,7 @@ class Trial:
         carried: list[HostBuild] = []
         for _ in range(REWRITES):
             judged = self._judge(Candidate(self._base.commit, made, lock.changes), hosts, carried)
+            self._record.set(candidate=made, hosts=judged.verdict.builds)
             truth = self._message(lock, held, judged.verdict.builds)
             if truth == message or judged.verdict.blocking(self._rules.gate):
                 return judged
@@ -103,7 +120,6 @@ class Trial:
         )
 
     def _judge(self, candidate: Candidate, hosts: Sequence[Host], carried: Sequence[HostBuild]) -> Judged:
-        self._record.set(candidate=candidate.commit)
         judged = judge.judge(
             self._tools.nix,
             candidate,
@@ -115,11 +131,15 @@ class Trial:
             limits=self._rules.judging,
             progress=self._tools.progress,
             carried=carried,
+            broken=self._broken,
         )
-        self._record.set(hosts=judged.verdict.builds)
+        for drv in sorted(judged.flaky):
+            self._record.note(f"flaky: {words.derivation(drv)} failed and then was built, unchanged")
         self._record.remember(self._base.commit, judged.base)
         self._known = {**self._known, **judged.base}
         for build in judged.verdict.builds:
+            if build.failure is not None and build.failure.kind in _LASTING and build.failure.culprit:
+                self._broken[build.failure.culprit] = build.failure
             if build.failure is not None and (text := build.failure.log or "\n".join(build.failure.tail)):
                 self._record.keep_log(build.host.name, text, self._rules.log_limit)
         return judged
