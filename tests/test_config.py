@@ -23,6 +23,7 @@ from lockbot.config.errors import line_of
 from lockbot.config.template import EXAMPLE, Found, annotated, table, toml
 from lockbot.errors import UsageError
 from lockbot.model import Gate
+from lockbot.update.rulebook import Answer, InputRules, Revisions, RuleBook
 
 ROOT = Path(__file__).parent.parent
 Write = Callable[[str], Path]
@@ -404,6 +405,8 @@ def test_refused(write: Write, text: str, expected: str) -> None:
         ("LOCKBOT_HOSTS__INCLUDE", "[" * 100_000, "LOCKBOT_HOSTS__INCLUDE: must be JSON"),
         ("LOCKBOT_GROUP", '[{"name": "a"}]', "LOCKBOT_GROUP: group 1: inputs: is missing"),
         ("LOCKBOT_GROUP", "3", "LOCKBOT_GROUP: must be a list of tables"),
+        ("LOCKBOT_INPUT", "x", 'LOCKBOT_INPUT: must be JSON, such as {"nixpkgs": {"minimum_age": "3d"}}'),
+        ("LOCKBOT_INPUT", '{"a": {"revisions": "tip"}}', "LOCKBOT_INPUT: input.a.revisions: must be one of"),
         ("LOCKBOT_REPOSITORY__BRANCH", "a\udcffb", "LOCKBOT_REPOSITORY__BRANCH: is not a name that git allows"),
         ("LOCKBOT_STATE__DIRECTORY", "", "LOCKBOT_STATE__DIRECTORY: must not be empty"),
     ],
@@ -474,7 +477,9 @@ def any_configuration() -> st.SearchStrategy[dict[str, Any]]:
     sections = sorted({key.section for key in keys()})
     names = sorted({key.name for key in keys()})
     section = st.dictionaries(st.sampled_from(names), any_value(), max_size=4)
-    return st.dictionaries(st.sampled_from([*sections, "x"]), section | st.lists(section, max_size=3), max_size=4)
+    return st.dictionaries(
+        st.sampled_from([*sections, "input", "x"]), section | st.lists(section, max_size=3), max_size=4
+    )
 
 
 @QUICK
@@ -792,6 +797,53 @@ def test_every_key_is_explained() -> None:
         assert key.meaning.endswith(".")
     assert '| `build.timeout` | `"6h"` |' in table()
     assert "| `[[group]] name` | required |" in table()
+
+
+# What may move
+
+
+def test_an_inputs_table_stands_before_policy(write: Write) -> None:
+    path = write("""
+        [policy]
+        minimum_age = "3d"
+        never_compile = ["linux-*"]
+        [input.nixpkgs]
+        minimum_age = 0
+        backwards = "refuse"
+        [input."home-manager/nixpkgs"]
+        revisions = "commits"
+    """)
+    book = load(path, {}).rule_book()
+    day = 86400
+    assert book.default == InputRules(minimum_age=3 * day, never_compile=("linux-*",))
+    assert book.of("nixpkgs") == replace(book.default, minimum_age=0, backwards=Answer.REFUSE)
+    assert book.of("home-manager/nixpkgs") == replace(book.default, revisions=Revisions.COMMITS)
+    assert book.of("home-manager") == book.default
+    assert load(None, {}).rule_book() == RuleBook()  # the plain values have the same defaults
+    changed = load(path, {"LOCKBOT_INPUT": '{"nixpkgs": {"minimum_age": "1d"}}'}).rule_book()
+    assert changed.of("nixpkgs") == replace(book.default, minimum_age=day, backwards=Answer.REFUSE)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[policy]\nupstream_checks = true", "lockbot.toml:2: policy.upstream_checks: is not available yet"),
+        ("[input.a]\nupstream_checks = true", "lockbot.toml:2: input.a.upstream_checks: is not available yet"),
+        (
+            "[input.a]\nminimum_agee = 1",
+            "lockbot.toml:2: input.a.minimum_agee: unknown key; did you mean 'minimum_",
+        ),
+        ('[input."a/b"]\norigin = "never"', 'lockbot.toml:2: input."a/b".origin: must be one of "allow", "hold"'),
+        ("[input]\nminimum_age = 1", "lockbot.toml:2: input.minimum_age: must be a table, not a whole number"),
+        ("[policy]\nstale_after = 0", "lockbot.toml:2: policy.stale_after: must be more than 0"),
+        ("[policy]\nmax_builds = -1", "lockbot.toml:2: policy.max_builds: must be at least 0"),
+        ("[search]\nprobes = 0", "lockbot.toml:2: search.probes: must be at least 1"),
+        ('[input."a\\u0007"]\nminimum_age = 1', r'lockbot.toml:1: input."a\u0007": must be one line'),
+    ],
+)
+def test_refused_of_what_may_move(write: Write, text: str, expected: str) -> None:
+    (line,) = mistakes(write(text))
+    assert expected in line
 
 
 def evil_names() -> st.SearchStrategy[str]:

@@ -44,6 +44,7 @@ from lockbot.config.types import (
     size,
 )
 from lockbot.model import Gate
+from lockbot.update.rulebook import Answer, InputRules, Revisions
 
 Directory = Annotated[Path, Local()]
 Names = tuple[Text, ...]
@@ -236,6 +237,90 @@ class Commit(Section):
         if sign is Sign.SSH and (key is None or not key.startswith(("/", "key::"))):
             raise ValueError("ssh needs commit.signing_key, the absolute path of a key (or key::…)")
         return sign
+
+
+class Policy(Section):
+    """What may move at all. A table [input.NAME] holds the same keys for one input (quoted for a nested one)."""
+
+    minimum_age: Duration = _key(
+        duration("0"), "How long lockbot must have known a revision before it is taken; 0: not at all."
+    )
+    revisions: Revisions | None = _key(
+        None,
+        "Which revisions are tried: `tips`, those the branch was seen at, or `commits`, all of them.",
+        absent="tips for channels of nixpkgs and for tarballs, else commits",
+        example="tips",
+    )
+    backwards: Answer = _key(
+        Answer.HOLD,
+        "When the newest revision is older than the locked one, or no successor of it: `allow` it, `hold` the "
+        "input until `lockbot accept`, or `refuse` it as long as this says so.",
+    )
+    origin: Answer = _key(
+        Answer.HOLD,
+        "When an input, or one that it brings along, comes from elsewhere though flake.nix is as it was: `allow`, "
+        "`hold` or `refuse`.",
+    )
+    new_input: Answer = _key(
+        Answer.ALLOW, "When an input brings along another that it did not before: `allow`, `hold` or `refuse`."
+    )
+    new_path: Answer = _key(
+        Answer.REFUSE, "When that would be read from this machine's files: `allow`, `hold` or `refuse`."
+    )
+    max_builds: Count | None = _key(
+        None,
+        "With more derivations to compile than this, of which each host has some of its own, an input waits for a "
+        "cache.",
+        absent="no limit",
+        example=200,
+        ge=0,
+    )
+    never_compile: Names = _key(
+        (),
+        "Patterns of derivations' names that an input waits for a cache to have; with `!` in front: exceptions.",
+        example=["linux-*", "!linux-*-modules*", "webkitgtk*", "chromium*"],
+    )
+    wait_for_cache: Duration = _key(
+        duration("3d"), "How long an input waits for a cache at most; then it is compiled here after all."
+    )
+    stale_after: Timeout = _key(
+        duration("14d"), "Without a successful attempt, or held, for longer than this, an input raises an alarm."
+    )
+    upstream_checks: Flag = _key(False, "Take only revisions whose checks are green upstream.")
+
+    @field_validator("upstream_checks")
+    @classmethod
+    def _not_yet(cls, value: bool) -> bool:
+        if value:
+            raise ValueError("is not available yet: leave it out, or set it to false")
+        return value
+
+    def rules(self) -> InputRules:
+        return InputRules(**self.model_dump(exclude={"upstream_checks"}))
+
+
+class InputPolicy(Policy):
+    """What may move, for one input: a key that is not given is as in [policy]."""
+
+    def over(self, policy: Policy) -> InputRules:
+        """These keys where they are given, else those of [policy]."""
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        return policy.model_copy(update=given).rules()
+
+
+class Search(Section):
+    """When not everything builds together: looking for the best lock that does."""
+
+    strategy: Strategy = _key(
+        Strategy.BEST,
+        "For inputs in no group. `best`: as many and as new as build; `together`: all or none; `each`: by itself.",
+    )
+    probes: Count = _key(40, "How many candidates a run may judge.", ge=1, le=100000)
+    time: Timeout = _key(duration("4h"), "How long a run may search; then the best that was found is published.")
+    one_commit_per_input: Flag = _key(False, "Make a commit for each input, each of them judged.")
+    remember_failures: Duration = _key(
+        duration("7d"), "For how long a derivation that failed is taken to fail again; 0: not at all."
+    )
 
 
 class Group(Section):

@@ -15,10 +15,24 @@ from pydantic_core import InitErrorDetails
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from lockbot.config.errors import Loc, Mistake, explain
-from lockbot.config.sections import Build, Commit, Eval, Group, Hosts, Repository, RunLimits, Section, State
+from lockbot.config.sections import (
+    Build,
+    Commit,
+    Eval,
+    Group,
+    Hosts,
+    InputPolicy,
+    Policy,
+    Repository,
+    RunLimits,
+    Search,
+    Section,
+    State,
+)
 from lockbot.config.sources import Form, Kind, Layer, credentials, environment, file_layer, state_directory
-from lockbot.config.types import Local, Person, duration, duration_text, size, size_text
+from lockbot.config.types import Local, Person, Text, duration, duration_text, size, size_text
 from lockbot.errors import UsageError
+from lockbot.update.rulebook import RuleBook
 
 _layers: ContextVar[tuple[Layer, ...]] = ContextVar("layers", default=())
 """What the next Settings() is made of, strongest first: pydantic-settings asks for it in a class method."""
@@ -36,7 +50,15 @@ class Settings(BaseSettings):
     build: Build = Build()
     run: RunLimits = RunLimits()
     commit: Commit = Commit()
+    policy: Policy = Policy()
+    input: Mapping[Text, InputPolicy] = {}
+    search: Search = Search()
     group: tuple[Group, ...] = ()
+
+    def rule_book(self) -> RuleBook:
+        """[policy] and [input.*], as plain values."""
+        own = {name: table.over(self.policy) for name, table in self.input.items()}
+        return RuleBook(self.policy.rules(), own)
 
     @field_validator("group", mode="wrap")
     @classmethod
@@ -102,15 +124,26 @@ def sections() -> dict[str, type[Section]]:
     return {name: _section(field) for name, field in Settings.model_fields.items()}
 
 
+MANY = frozenset({"input", "group"})
+"""The sections of which there may be several: [input.NAME] by name, [[group]] in a list."""
+
+
 def _section(field: FieldInfo) -> type[Section]:
-    kind = get_args(field.annotation)[0] if get_origin(field.annotation) is tuple else field.annotation
+    kind: Any = field.annotation
+    match get_origin(kind):
+        case origin if origin is tuple:
+            kind = get_args(kind)[0]
+        case origin if origin is Mapping:
+            kind = get_args(kind)[1]
     assert isinstance(kind, type) and issubclass(kind, Section)
     return kind
 
 
 def keys() -> Iterator[Key]:
-    """Every key, section by section."""
+    """Every key, section by section; those of [input.NAME] are [policy]'s."""
     for section, model in sections().items():
+        if section == "input":
+            continue
         for name, info in model.model_fields.items():
             kind, marks = _kind(info)
             extra = info.json_schema_extra
@@ -158,8 +191,11 @@ def _written(value: Any, marks: list[Any]) -> Any:
 
 
 def forms() -> list[Form]:
-    """What can be given in the environment: every key outside [[group]], and the groups as one list."""
-    return [key.form for key in keys() if key.section != "group"] + [Form(("group",), Kind.JSON)]
+    """What can be given in the environment: every key outside [[group]], and groups and inputs as JSON."""
+    return [
+        *(key.form for key in keys() if key.section != "group"),
+        *(Form((name,), Kind.JSON) for name in sorted(MANY)),
+    ]
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Settings:

@@ -171,7 +171,7 @@ def _rest(loc: Loc, forms: Sequence[Form]) -> str:
     """What of `loc` lies inside the variable's value."""
     if not forms or len(loc) <= len(forms[0].loc):
         return ""
-    if forms[0].loc == ("group",):
+    if forms[0].loc in (("group",), ("input",)):
         return f": {key_text(loc)}"
     return "".join(f"[{step}]" for step in loc[len(forms[0].loc) :])
 
@@ -191,6 +191,7 @@ def _decoded(form: Form, text: str) -> Any:
             except (ValueError, RecursionError):
                 example = '[{"name": "daily", "inputs": ["nixpkgs"]}]' if form.loc == ("group",) else '["a", "b"]'
                 example = '{"sandbox": true}' if form.loc[-1] == "options" else example
+                example = '{"nixpkgs": {"minimum_age": "3d"}}' if form.loc == ("input",) else example
                 raise ValueError(f"must be JSON, such as {example}") from None
         case Kind.TEXT:
             return text

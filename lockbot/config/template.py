@@ -47,13 +47,22 @@ def annotated(found: Found) -> str:
     blocks = ["\n".join(_comment(_HEAD.replace("\n", " ")))]
     given = _given(found)
     for section, model in sections().items():
-        mark, header = ("#", f"[[{section}]]") if section == "group" else ("", f"[{section}]")
-        lines = [*_comment(_first_line(model.__doc__)), *_seen(section, found), mark + header]
+        lines = [*_comment(_first_line(model.__doc__)), *_seen(section, found), _header(section, found)]
         for key in keys():
             if key.section == section:
                 lines += ["", *_key(key, given, found)]
         blocks.append("\n".join(lines))
     return "\n\n\n".join(blocks) + "\n"
+
+
+def _header(section: str, found: Found) -> str:
+    match section:
+        case "group":
+            return "#[[group]]"
+        case "input":
+            return f'#[input.{_shown([*found.inputs, "nixpkgs"][0])}]\n#minimum_age = "3d"'
+        case _:
+            return f"[{section}]"
 
 
 def _given(found: Found) -> dict[tuple[str, str], Any]:
