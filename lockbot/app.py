@@ -158,7 +158,7 @@ class App:
             run = replace(run, notes=history.notes)
             try:
                 tools = self._tools(place, history)
-                heal(tools, place.source, place.identity)
+                heal(tools, place.source, place.identity, keep_results=self.settings.state.keep_results)
             except LockbotError as error:
                 return self._failed_to_start(history, run, error)
             run = run_cycle(tools, self._rules(place, options), wish, run)

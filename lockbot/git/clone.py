@@ -94,8 +94,9 @@ class Clone:
         self.git.run("update-ref", CANDIDATES + name, commit)
 
     def forget(self, name: str) -> None:
-        """Let a kept commit go; one that is not kept is no error."""
-        self.git.run("update-ref", "-d", CANDIDATES + name)
+        """Let a kept commit go; one that is not kept is no error. Works in a run that is being stopped, too."""
+        with CancelToken() as token:
+            replace(self.git, cancel=token).run("update-ref", "-d", CANDIDATES + name)
 
     def kept(self) -> dict[str, str]:
         """Name to commit, of what is kept."""

@@ -6,6 +6,7 @@ It must not know where its settings come from.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import assert_never
 
@@ -15,7 +16,7 @@ from lockbot.git.publish import BaseMoved, Moved, Parked
 from lockbot.git.source import Source
 from lockbot.git.sync import Base, sync
 from lockbot.git.worktree import worktree
-from lockbot.model import HostStatus, Outcome, Phase, Run
+from lockbot.model import HostBuild, HostStatus, Outcome, Phase, Run
 from lockbot.update import propose, roots
 from lockbot.update.judge import Judged
 from lockbot.update.propose import LOCK_NAME, Lock, Wish
@@ -33,23 +34,41 @@ def run_cycle(tools: Tools, rules: Rules, wish: Wish, run: Run) -> Run:
     return _Cycle(tools, rules, wish, run).go()
 
 
-def heal(tools: Tools, source: Source, repository: str) -> None:
+def heal(tools: Tools, source: Source, repository: str, *, keep_results: int) -> None:
     """Close the records of runs that were killed: what they had published stands, the rest never happened."""
     for run in tools.history.unfinished(repository):
         published = tools.history.whereabouts(run.id).publishing
-        landed = published is not None and publish.settle(tools.clone, source, published)
+        # On the branch that it was, whatever is checked out by now.
+        meant = replace(source, branch=run.branch) if published is not None else source
+        landed = published is not None and publish.settle(tools.clone, meant, published)
         lost = Outcome.FAILED if run.error else Outcome.INTERRUPTED
+        whole = Outcome.PARTLY_PUBLISHED if run.held else Outcome.PUBLISHED
+        notes = ["the run ended before it could say how; the next one found out"]
+        if landed and (problem := _root(tools, run.id, run.hosts, keep_results)):
+            notes.append(problem)
         tools.history.save(
             replace(
                 run,
-                outcome=Outcome.PUBLISHED if landed else lost,
+                outcome=whole if landed else lost,
                 commit=published if landed else None,
                 finished=tools.clock(),
                 error=None if landed else (run.error or "lockbot was killed"),
-                notes=(*run.notes, "the run ended before it could say how; the next one found out"),
+                notes=(*run.notes, *notes),
             )
         )
-        tools.clone.forget(run.id)
+    for name in tools.clone.kept():
+        tools.clone.forget(name)
+
+
+def _root(tools: Tools, name: str, builds: Iterable[HostBuild], newest: int) -> str | None:
+    """Keep an accepted commit's results from collection. What is published stays so: trouble is a sentence."""
+    outputs = [build.out for build in builds if build.out and build.status in _HAVE_OUTPUTS]
+    try:
+        roots.keep(tools.nix, tools.directory / "roots", name, outputs, newest=newest)
+    except (LockbotError, OSError) as error:
+        why = words(error) if isinstance(error, LockbotError) else str(error)
+        return f"the results are not safe from garbage collection: {why}"
+    return None
 
 
 _HAVE_OUTPUTS = frozenset({HostStatus.BUILT, HostStatus.UNCHANGED})
@@ -152,17 +171,9 @@ class _Cycle:
 
     def _keep(self, commit: str, judged: Judged) -> None:
         """What was accepted is the next run's base; its results, and this base's, are kept from collection."""
-        self.record.remember(commit, judged.candidate)
+        with contextlib.suppress(LockbotError):  # it only costs the next run an evaluation
+            self.record.remember(commit, judged.candidate)
         builds = [*judged.verdict.builds, *judged.base.values()]
-        outputs = [build.out for build in builds if build.out and build.status in _HAVE_OUTPUTS]
-        try:
-            roots.keep(
-                self.tools.nix,
-                self.tools.directory / "roots",
-                self.record.run.id,
-                outputs,
-                newest=self.rules.keep_results,
-            )
-        except LockbotError as error:  # published is published
-            self.record.note(f"the results are not safe from garbage collection: {words(error)}")
+        if problem := _root(self.tools, self.record.run.id, builds, self.rules.keep_results):
+            self.record.note(problem)
             self.tools.history.save(self.record.run)

@@ -50,6 +50,7 @@ class Record:
     @contextlib.contextmanager
     def publishing(self, commit: str) -> Iterator[None]:
         """What is cut off in here may have happened: only the next start can find out."""
+        self._tools.history.save(self.run)  # whole, for the next start to complete
         self._tools.history.mark_publishing(self.run.id, commit)
         self._publishing = True
         try:

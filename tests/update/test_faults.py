@@ -1,0 +1,388 @@
+"""Killed at any instant, or with its surroundings failing: the next run heals, and nobody is wrongly blamed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests import nixes
+from tests.update.test_cycle import worked
+from tests.update.world import World, finish
+
+EVERY = bool(os.environ.get("LOCKBOT_TEST_EVERY_STEP"))
+"""Die before each step there is, and not only next to those that write: minutes instead of seconds."""
+_SLICES = 3
+_WRITES = (
+    "sqlite COMMIT", " worktree add ", " fetch ", " commit-tree ", " update-ref ", " push ", " merge ",
+    "nix flake update ", "nix eval ", "nix-store --realise ",
+)  # fmt: skip
+
+
+def perilous(steps: list[str]) -> list[int]:
+    """The steps (from 1) to die before: those that write, and what comes right after them."""
+    writes = [EVERY or any(word in step for word in _WRITES) for step in steps]
+    return [at for at, now in enumerate(writes, 1) if now or (at > 1 and writes[at - 2])]
+
+
+# -- kill -9 -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("part", range(_SLICES))
+@pytest.mark.parametrize("kind", ["local", "remote", "bare"])
+def test_killed_before_any_step(one_nix: nixes.Nix, tmp_path: Path, kind: str, part: int) -> None:
+    """Whatever the last step was, the repository is whole at once, and the next run finishes the job."""
+    world = World.create(one_nix, tmp_path, kind=kind)
+    world.upstreams["a"].commit("newer")
+    world.observed()
+    world.upstreams["a"].commit("newer")
+    ends = perilous(world.observed())
+    assert len(ends) > 20
+    for die_at in ends[part::_SLICES]:
+        new = world.upstreams["a"].commit("newer")
+        step = world.observed(die_at)[-1]
+        try:
+            world.check_repository()
+            worked(world.update(), "unchanged" if world.locked() == new else "published")
+            assert world.locked() == new
+            world.check()
+        except AssertionError as error:
+            raise AssertionError(f"killed before step {die_at}, {step}") from error
+
+
+@pytest.mark.parametrize(
+    "step", [" merge ", " push ", " worktree add ", " flake update ", " eval ", " --realise "]
+)
+def test_killed_while_a_child_goes_on(one_nix: nixes.Nix, tmp_path: Path, step: str) -> None:
+    """The child outlives lockbot, and does its work while the next run is under way."""
+    world = World.create(one_nix, tmp_path, kind="remote")
+    new = world.upstreams["a"].commit("newer")
+    for program in ("git", "nix", "nix-store"):
+        world.wrap(
+            program,
+            f'case " $* " in *"{step}"*) mkdir $here/once 2>/dev/null && kill -9 $PPID && sleep 0.3;; esac\n'
+            'exec $real "$@"',
+        )
+    process = world.start()
+    assert finish(process).code == -signal.SIGKILL
+    run = world.update()
+    assert run.code == 0 and world.locked() == new, (run.document, run.stderr)
+    worked(world.update(), "unchanged")
+    world.check_repository()
+    world.check_state()
+
+
+def killed_after_the_move(world: World) -> None:
+    """The branch has moved; nothing is recorded yet."""
+    steps = world.observed()
+    (moved,) = (at for at, step in enumerate(steps, 1) if " merge " in step)
+    world.upstreams["a"].commit("newer")
+    world.observed(moved + steps[moved:].index("sqlite COMMIT") + 1)
+
+
+def test_the_record_of_a_killed_run_is_completed(one_nix: nixes.Nix, tmp_path: Path) -> None:
+    world = World.create(one_nix, tmp_path)
+    world.upstreams["a"].commit("newer")
+    killed_after_the_move(world)
+    run, commit = world.runs()[-1]["id"], world.head()
+    # the user goes on with something else meanwhile
+    world.git("checkout", "--quiet", "-b", "other")
+    world.fleet.commit({"file": "other"}, "other")
+    world.settings["repository"] = 'branch = "main"'
+    worked(world.update(), "unchanged")
+    shown = world.show(run)
+    assert (shown["outcome"], shown["commit"]) == ("published", commit)
+    assert [change["input"] for change in shown["changes"]] == ["a"]
+    (host,) = shown["hosts"]
+    assert (host["name"], host["status"]) == ("web", "built")
+    assert host["out"] in {str(link.resolve()) for link in (world.place / "roots" / run).iterdir()}
+
+
+def test_a_killed_run_is_looked_for_on_its_own_branch(one_nix: nixes.Nix, tmp_path: Path) -> None:
+    world = World.create(one_nix, tmp_path)
+    world.upstreams["a"].commit("newer")
+    base = world.head()
+    killed_after_the_move(world)
+    run = world.runs()[-1]["id"]
+    world.git("checkout", "--quiet", "-b", "other", base)
+    worked(world.update())  # this time it is about `other`
+    assert world.show(run)["outcome"] == "published"
+
+
+# -- one at a time -------------------------------------------------------------------------------------------
+
+
+def test_many_starts_make_one_run(one_nix: nixes.Nix, tmp_path: Path) -> None:
+    world = World.create(one_nix, tmp_path)
+    new = world.upstreams["a"].commit("newer")
+    starts = [world.start() for _ in range(4)] + [world.start("--wait") for _ in range(2)]
+    with ThreadPoolExecutor(6) as pool:
+        ended = list(pool.map(finish, starts))
+    outcomes = [result.document.get("outcome", "busy") for result in ended]
+    assert outcomes.count("published") == 1 and set(outcomes) <= {"published", "unchanged", "busy"}
+    for result, outcome in zip(ended, outcomes, strict=True):
+        assert result.code == (3 if outcome == "busy" else 0)
+        assert outcome != "busy" or "held by pid" in result.stderr, result.stderr
+    assert "busy" not in outcomes[4:] and world.locked() == new
+    world.check()
+
+
+# -- the surroundings ----------------------------------------------------------------------------------------
+
+
+def test_a_fetch_that_fails_once_is_tried_again(nix: nixes.Nix, tmp_path: Path) -> None:
+    world = World.create(nix, tmp_path, inputs="ab")
+    new = [world.upstreams[name].commit("newer") for name in "ab"]
+    # the first time all together, and the first time alone
+    world.wrap(
+        "nix",
+        """
+        if [ "$1 $2" = "flake update" ] && { mkdir $here/one || { [ "$3" = b ] && mkdir $here/two; }; } 2>/dev/null
+        then echo "error: unable to download 'https://example.org/b': Could not resolve host" >&2; exit 1; fi
+        exec $real "$@"
+        """,
+    )
+    run = worked(world.update())
+    assert [world.locked(name) for name in "ab"] == new and run.held == []
+    assert (tmp_path / "wrappers/two").exists()
+    world.check()
+
+
+def test_a_push_that_dies_after_the_move_counts(one_nix: nixes.Nix, tmp_path: Path) -> None:
+    world = World.create(one_nix, tmp_path, kind="remote")
+    world.upstreams["a"].commit("newer")
+    world.wrap(
+        "git",
+        """
+        case " $* " in
+        *" push "*) $real "$@" >/dev/null 2>&1; echo "fatal: the remote end hung up" >&2; exit 128;;
+        esac
+        exec $real "$@"
+        """,
+    )
+    run = worked(world.update())
+    assert run["pushed"]
+    world.check()
+
+
+def test_a_remote_that_is_away(one_nix: nixes.Nix, tmp_path: Path) -> None:
+    world = World.create(one_nix, tmp_path, kind="remote")
+    assert world.remote is not None
+    base = world.head()
+    world.upstreams["a"].commit("newer")
+    away = world.remote.with_name("away")
+    world.remote.rename(away)
+    run = worked(world.update(), "failed", 3)
+    assert "origin" in run["error"] and world.head() == base
+    away.rename(world.remote)
+    # it goes just before the push: nothing has moved anywhere, and the next run starts over
+    world.wrap("git", f'case " $* " in *" push "*) mv {world.remote} {away};; esac\nexec $real "$@"')
+    run = worked(world.update(), "failed", 3)
+    assert run["commit"] is None and world.head() == base
+    away.rename(world.remote)
+    world.unwrap()
+    worked(world.update())
+    world.check()
+
+
+def test_a_refused_push_leaves_everything(one_nix: nixes.Nix, tmp_path: Path) -> None:
+    world = World.create(one_nix, tmp_path, kind="remote")
+    assert world.remote is not None
+    base = world.head()
+    hook = world.remote / "hooks/pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\necho protected, sorry >&2\nexit 1\n")
+    hook.chmod(0o755)
+    world.upstreams["a"].commit("newer")
+    run = worked(world.update(), "failed", 3)
+    assert "protected, sorry" in run["error"] and run["commit"] is None and world.head() == base
+    world.check()
+    hook.unlink()
+    worked(world.update())
+    world.check()
+
+
+def test_collected_between_evaluation_and_build(nix: nixes.Nix, tmp_path: Path) -> None:
+    world = World.create(nix, tmp_path)
+    new = world.upstreams["a"].commit("newer")
+    world.wrap(
+        "nix-store",
+        """
+        case "$*" in *--keep-going*.drv*)
+            if mkdir $here/once 2>/dev/null; then
+                for word; do case "$word" in *.drv) $real --delete --ignore-liveness "$word" >&2;; esac; done
+            fi;;
+        esac
+        exec $real "$@"
+        """,
+    )
+    worked(world.update())
+    assert (tmp_path / "wrappers/once").exists() and world.locked() == new
+    world.check()
+
+
+def test_a_store_that_is_away(one_nix: nixes.Nix, tmp_path: Path) -> None:
+    world = World.create(one_nix, tmp_path)
+    base = world.head()
+    world.upstreams["a"].commit("newer")
+    socket = tmp_path / "no-socket"
+    run = worked(world.update(NIX_REMOTE=f"unix://{socket}"), "failed", 3)
+    assert "socket" in run["error"] and run.held == [] and world.head() == base
+    worked(world.update())
+    world.check()
+
+
+def test_a_store_that_goes_away_in_the_middle(one_nix: nixes.Nix, tmp_path: Path) -> None:
+    world = World.create(one_nix, tmp_path)
+    base = world.head()
+    world.upstreams["a"].commit("newer")
+    world.wrap(
+        "nix-store",
+        """
+        case "$*" in *--keep-going*)
+            echo "error: Nix daemon disconnected unexpectedly (maybe it crashed?)" >&2; exit 1;;
+        esac
+        exec $real "$@"
+        """,
+    )
+    run = worked(world.update(), "failed", 3)
+    assert run["commit"] is None and world.head() == base
+    assert all(host["status"] != "failed" for host in run["hosts"])
+    world.unwrap()
+    worked(world.update())
+    world.check()
+
+
+def test_too_little_room_is_said_before_anything_starts(one_nix: nixes.Nix, tmp_path: Path) -> None:
+    world = World.create(one_nix, tmp_path)
+    base = world.head()
+    world.upstreams["a"].commit("newer")
+    world.settings["state"] = 'min_free = "900T"'
+    run = worked(world.update(), "failed", 3)
+    assert "floor" in run["error"] and world.head() == base
+    assert [record["outcome"] for record in world.runs()] == ["failed"]
+
+
+def test_a_damaged_history_is_put_aside(one_nix: nixes.Nix, tmp_path: Path) -> None:
+    world = World.create(one_nix, tmp_path)
+    world.upstreams["a"].commit("newer")
+    worked(world.update())
+    path = tmp_path / "state/lockbot/history.sqlite"
+    path.write_bytes(b"not a database" + path.read_bytes()[14:])
+    world.upstreams["a"].commit("newer")
+    run = worked(world.update())
+    assert any("damaged" in note for note in run["notes"])
+    world.check_repository()
+    assert [record["published"] for record in world.runs()] == [world.head()]
+
+
+def test_a_damaged_clone_is_made_anew(one_nix: nixes.Nix, tmp_path: Path) -> None:
+    world = World.create(one_nix, tmp_path)
+    world.upstreams["a"].commit("newer")
+    worked(world.update())
+    for path in (world.place / "clone.git/objects").rglob("*"):
+        if path.is_file():
+            path.chmod(0o600)
+            path.write_bytes(b"")
+    world.upstreams["a"].commit("newer")
+    run = worked(world.update())
+    assert any("made anew" in note for note in run["notes"])
+    world.check()
+
+
+def test_the_clock_goes_backwards(one_nix: nixes.Nix, tmp_path: Path) -> None:
+    """A day passes between two runs, the wrong way round: the order of the records is wrong, nothing else."""
+    world = World.create(one_nix, tmp_path)
+    world.upstreams["a"].commit("newer")
+    worked(world.update())
+    with closing(sqlite3.connect(tmp_path / "state/lockbot/history.sqlite")) as connection:
+        connection.execute("UPDATE runs SET started = '2099-01-01T00:00:00+00:00', finished = started")
+        connection.commit()
+    new = world.upstreams["a"].commit("newer")
+    worked(world.update())
+    assert world.locked() == new
+    world.check()
+    worked(world.update(), "unchanged")
+
+
+# -- a full disk ---------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def small_disk(path: Path, size: str) -> Iterator[Path]:
+    path.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", path], capture_output=True, check=False
+    )
+    if done.returncode != 0:
+        pytest.skip("this user may not mount a small file system")
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", path], check=True)
+
+
+def fill(disk: Path, leave: int) -> Path:
+    """Take all room but so many bytes."""
+    found = os.statvfs(disk)
+    filler = disk / "filler"
+    with filler.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, max(found.f_bavail * found.f_frsize - leave, 4096))
+    return filler
+
+
+def test_a_full_state_directory(one_nix: nixes.Nix, tmp_path: Path) -> None:
+    world = World.create(one_nix, tmp_path)
+    with small_disk(tmp_path / "state", "6M") as disk:
+        world.upstreams["a"].commit("newer")
+        worked(world.update())
+        base = world.head()
+        new = world.upstreams["a"].commit("newer")
+        for leave in (0, 8192, 32768, 65536, 131072):
+            filler = fill(disk, leave)
+            result = world.update()
+            assert result.code in (0, 3), result.stderr
+            assert "a bug" not in result.stderr + str(result.document), result.stderr
+            world.check_repository()
+            filler.unlink()
+            if result.code == 0:
+                break
+            assert world.head() == base
+        run = world.update()
+        assert run.code == 0 and world.locked() == new
+        world.check()
+
+
+def test_a_full_store(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "nix", "48M") as disk:
+        nix = nixes.prepare(nixes.discover()[-1], disk / "here")
+        world = World.create(nix, tmp_path)
+        base = world.head()
+        new = world.upstreams["a"].commit("newer")
+        filler = fill(disk, 16384)
+        run = worked(world.update(), "failed", 3)
+        assert run.held == [] or all(held["reason"] == "fetch-failed" for held in run["held"])
+        assert world.head() == base
+        world.check_repository()
+        filler.unlink()
+        worked(world.update())
+        assert world.locked() == new
+        world.check()
+
+
+def test_a_state_directory_that_cannot_be_written(one_nix: nixes.Nix, tmp_path: Path) -> None:
+    world = World.create(one_nix, tmp_path)
+    base = world.head()
+    world.upstreams["a"].commit("newer")
+    with small_disk(tmp_path / "state", "6M") as disk:
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        result = world.update()
+        assert result.code == 3 and "state directory" in result.stderr and "Traceback" not in result.stderr
+    assert world.head() == base

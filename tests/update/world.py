@@ -1,0 +1,331 @@
+"""A fleet, its surroundings, and lockbot as a child process; what must hold after any run; ways to kill it.
+
+Run as a program (`python -m tests.update.world RECORD WHEN …`) it is lockbot itself with an observer: it records
+each step that could be the last (a child about to start, a transaction about to be committed), and dies by SIGKILL
+at the one it was told. Nothing of lockbot is replaced.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.fleet import Fleet, HostSpec, Upstream
+from tests.nixes import PROJECT, Nix
+from tests.upstream import run_git
+
+_TIMEOUT = 120
+
+
+@dataclass(frozen=True)
+class Result:
+    """How one `lockbot update --json` ended. `document` is empty when stdout was."""
+
+    code: int
+    document: Mapping[str, Any]
+    stderr: str
+
+    def __getitem__(self, key: str) -> Any:
+        return self.document[key]
+
+    @property
+    def statuses(self) -> dict[str, str]:
+        return {host["name"]: host["status"] for host in self.document["hosts"]}
+
+    @property
+    def held(self) -> list[str]:
+        return [held["input"] for held in self.document["held"]]
+
+
+@dataclass
+class World:
+    """One repository and one lockbot that looks after it. `environment` is all that lockbot is given."""
+
+    nix: Nix
+    fleet: Fleet
+    upstreams: Mapping[str, Upstream]
+    directory: Path
+    environment: dict[str, str]
+    settings: dict[str, str] = field(default_factory=dict)
+    """Lines of lockbot.toml by section."""
+    remote: Path | None = None
+    bare: Path | None = None
+
+    @classmethod
+    def create(
+        cls,
+        nix: Nix,
+        directory: Path,
+        *,
+        inputs: str = "a",
+        hosts: Sequence[HostSpec] | None = None,
+        kind: str = "local",
+        **fleet: Any,
+    ) -> World:
+        """`inputs`: one upstream for each letter. `kind`: local, remote (with an origin), bare."""
+        upstreams = {name: Upstream.create(directory, name) for name in inputs}
+        specs = [HostSpec("web", list(inputs))] if hosts is None else hosts
+        made = Fleet.create(directory / "fleet", nix, inputs=list(upstreams.values()), hosts=specs, **fleet)
+        environment = {
+            **nix.environment,
+            "XDG_STATE_HOME": str(directory / "state"),
+            "TMPDIR": str(directory / "tmp"),
+        }
+        (directory / "tmp").mkdir()
+        world = cls(nix, made, upstreams, directory, environment)
+        world.settings = {
+            "repository": "",
+            "state": 'min_free = "0"',
+            "build": "retries = 1\nretry_delay = 0.1",
+        }
+        if kind == "remote":
+            world.remote = made.add_remote()
+        elif kind == "bare":
+            world.bare = directory / "bare.git"
+            made.git("clone", "--quiet", "--bare", str(made.path), str(world.bare))
+            world.git("remote", "remove", "origin")
+        return world
+
+    # -- lockbot ------------------------------------------------------------------------------------------
+
+    @property
+    def repository(self) -> Path:
+        return self.bare or self.fleet.path
+
+    @property
+    def config(self) -> Path:
+        path = self.directory / "lockbot.toml"
+        text = ""
+        for section, lines in self.settings.items():
+            text += f"[{section}]\n{lines}\n"
+            if section == "repository" and "path" not in lines and "url" not in lines:
+                text += f'path = "{self.repository}"\n'
+        path.write_text(text)
+        return path
+
+    def argv(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "lockbot", "--config", str(self.config), *arguments]
+
+    def start(
+        self, *arguments: str, argv: Sequence[str] = (), cwd: Path | None = None, **variables: str
+    ) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            list(argv) or self.argv("update", "--json", *arguments),
+            env={**self.environment, "PYTHONPATH": str(PROJECT), **variables},
+            cwd=cwd or self.directory,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def update(self, *arguments: str, cwd: Path | None = None, **variables: str) -> Result:
+        """`lockbot update --json`, to its end."""
+        return finish(self.start(*arguments, cwd=cwd, **variables))
+
+    def show(self, run: str) -> dict[str, Any]:
+        """What `lockbot show` says of a run."""
+        done = self.start(argv=self.argv("show", run, "--json"))
+        result = finish(done)
+        assert result.code == 0, result.stderr
+        return dict(result.document)
+
+    def observed(self, die_at: int | None = None) -> list[str]:
+        """An update that dies at a step (None: that lives); the steps it came to."""
+        record = self.directory / "steps"
+        record.unlink(missing_ok=True)
+        argv = [sys.executable, "-m", "tests.update.world", str(record), str(die_at or 0)]
+        done = self.start(argv=[*argv, "--config", str(self.config), "update", "--json"])
+        result = finish(done)
+        assert result.code == (-signal.SIGKILL if die_at else 0), result.stderr
+        return record.read_text().splitlines()
+
+    # -- what must hold -----------------------------------------------------------------------------------
+
+    def git(self, *arguments: str, check: bool = True) -> str:
+        return run_git(self.repository, self.fleet._environment, *arguments, check=check)
+
+    def head(self, ref: str = "refs/heads/main") -> str:
+        return self.git("rev-parse", ref).strip()
+
+    def check_repository(self) -> None:
+        """The user's repository is byte for byte what git says it is."""
+        self.git("fsck", "--strict", "--no-dangling")
+        common = self.repository if self.bare else self.repository / ".git"
+        assert not list(common.rglob("*.lock"))
+        assert not list(common.rglob("tmp_obj*"))
+        assert not (common / "worktrees").exists()
+        if self.bare is None:
+            assert self.tree() == self.head("HEAD^{tree}")
+            assert self.git("status", "--porcelain") == ""
+
+    def tree(self) -> str:
+        """The tree object of what really lies in the work tree, whatever the index believes."""
+        index = self.directory / "fresh-index"
+        index.unlink(missing_ok=True)
+        environment = {**self.fleet._environment, "GIT_INDEX_FILE": str(index)}
+        run_git(self.fleet.path, environment, "add", "--all")
+        return run_git(self.fleet.path, environment, "write-tree").strip()
+
+    @property
+    def place(self) -> Path:
+        (found,) = (self.directory / "state/lockbot/repos").iterdir()
+        return found
+
+    def check_state(self) -> None:
+        """Nothing is left of runs that are over, and each published commit has one record."""
+        assert not list((self.place / "worktrees").iterdir())
+        clone = self.place / "clone.git"
+        assert not list((clone / "worktrees").glob("*"))
+        assert not list(clone.rglob("*.lock"))
+        assert run_git(clone, self.fleet._environment, "for-each-ref", "refs/lockbot/candidate") == ""
+        assert not list((self.directory / "tmp").iterdir())
+        assert all(run["outcome"] for run in self.runs()), self.runs()
+        recorded = [run["published"] for run in self.runs() if run["published"]]
+        assert sorted(recorded) == sorted(self.published())
+
+    def check(self) -> None:
+        self.check_repository()
+        self.check_state()
+        if self.remote is not None:
+            assert run_git(self.remote, self.fleet._environment, "rev-parse", "main").strip() == self.head()
+            run_git(self.remote, self.fleet._environment, "fsck", "--strict", "--no-dangling")
+            assert not list(self.remote.rglob("*.lock"))
+
+    def published(self) -> list[str]:
+        """The commits of lockbot's on the branch."""
+        form = "--format=%H%x09%(trailers:key=Lockbot-Run,valueonly,separator=%x2C)"
+        lines = [line.split("\t") for line in self.git("log", form, "refs/heads/main").splitlines()]
+        return [commit for commit, run in lines if run]
+
+    def runs(self) -> list[dict[str, Any]]:
+        """The records, oldest first, as they lie in the database."""
+        path = self.directory / "state/lockbot/history.sqlite"
+        with closing(sqlite3.connect(path)) as connection:
+            connection.row_factory = sqlite3.Row
+            assert connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+            return [dict(row) for row in connection.execute("SELECT * FROM runs ORDER BY rowid")]
+
+    def locked(self, name: str = "a", ref: str = "refs/heads/main") -> str:
+        """The revision that the branch's lock has for an input."""
+        path = f"{self.fleet.flake_dir}/flake.lock".removeprefix("/")
+        nodes = json.loads(self.git("show", f"{ref}:{path}"))["nodes"]
+        return str(nodes[nodes["root"]["inputs"][name]]["locked"]["rev"])
+
+    # -- interference -------------------------------------------------------------------------------------
+
+    def wrap(self, program: str, script: str) -> None:
+        """Put a shell script before a program on lockbot's PATH; `$real` is the program itself."""
+        path = self.environment["PATH"]
+        place = self.directory / "wrappers"
+        place.mkdir(exist_ok=True)
+        plain = path.removeprefix(f"{place}{os.pathsep}")
+        real = next(
+            str(Path(each) / program) for each in plain.split(os.pathsep) if (Path(each) / program).exists()
+        )
+        (place / program).write_text(f"#!/bin/sh\nreal={real}\nPATH={plain}\nhere={place}\n{script}\n")
+        (place / program).chmod(0o755)
+        self.environment["PATH"] = f"{place}{os.pathsep}{plain}"
+
+    def update_while(self, act: Callable[[], object], *arguments: str) -> Result:
+        """An update in the middle of whose first build something happens."""
+        self.wrap(
+            "nix-store",
+            'case "$*" in *--keep-going*)\n'
+            "  : >$here/building; while ! [ -e $here/go ]; do sleep 0.02; done;;\n"
+            "esac\n"
+            'exec $real "$@"',
+        )
+        place = self.directory / "wrappers"
+        process = self.start(*arguments)
+        try:
+            wait_for(lambda: (place / "building").exists() or process.poll() is not None)
+            act()
+        finally:
+            (place / "go").touch()
+            result = finish(process)
+        self.unwrap()
+        for name in ("building", "go"):
+            (place / name).unlink()
+        return result
+
+    def unwrap(self) -> None:
+        place = self.directory / "wrappers"
+        self.environment["PATH"] = self.environment["PATH"].removeprefix(f"{place}{os.pathsep}")
+
+
+def finish(process: subprocess.Popen[str]) -> Result:
+    try:
+        stdout, stderr = process.communicate(timeout=_TIMEOUT)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        raise
+    return Result(process.returncode, json.loads(stdout) if stdout else {}, stderr)
+
+
+def wait_for(what: Callable[[], object], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, "it did not come to that"
+        time.sleep(0.02)
+
+
+# -- lockbot, observed ---------------------------------------------------------------------------------------
+
+_CONNECT = sqlite3.connect
+
+
+class _Observer:
+    def __init__(self, record: Path, die_at: int) -> None:
+        self.record = record
+        self.die_at = die_at
+        self.count = 0
+        self.busy = False
+
+    def audit(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "subprocess.Popen":
+            words = [str(word) for word in arguments[1]]
+            words = [word for word in words if not word.startswith("--unset=")]
+            self.step(" ".join(words))
+
+    def connect(self, *arguments: Any, **options: Any) -> sqlite3.Connection:
+        """`sqlite3.connect`, watched: no audit event tells of statements."""
+        connection: sqlite3.Connection = _CONNECT(*arguments, **options)
+        connection.set_trace_callback(self.statement)
+        return connection
+
+    def statement(self, text: str) -> None:
+        if text == "COMMIT":
+            self.step("sqlite COMMIT")
+
+    def step(self, what: str) -> None:
+        self.count += 1
+        with self.record.open("a") as record:
+            record.write(what.replace("\n", " ") + "\n")
+        if self.count == self.die_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _observed_lockbot(record: str, die_at: str, *arguments: str) -> None:
+    observer = _Observer(Path(record), int(die_at))
+    sys.addaudithook(observer.audit)
+    sqlite3.connect = observer.connect  # type: ignore[assignment]  # overloaded
+    sys.argv = ["lockbot", *arguments]
+    from lockbot.cli import main
+
+    main()
+
+
+if __name__ == "__main__":
+    _observed_lockbot(*sys.argv[1:])
