@@ -9,7 +9,7 @@ PYTEST_ARGS ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint check format nix-versions clean
+.PHONY: help demo test bench lint check format nix-versions clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -19,6 +19,9 @@ demo: $(STAMP) ## run lockbot on a sample flake that it makes, and watch
 
 test: $(STAMP) nix-versions ## run all tests, on each real Nix version
 	$(BIN)/pytest --numprocesses auto $(PYTEST_ARGS)
+
+bench: $(STAMP) nix-versions ## measure beside plain `nix build` (some minutes); ARGS='--hosts 50 --rounds 5'
+	$(BIN)/python -m benchmarks $(ARGS)
 
 lint: $(STAMP) ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check
