@@ -234,9 +234,8 @@ class _Pool:
             finished = self.nix.evaluate(
                 reader.expression,
                 deadlines=[reader.deadline],
-                options={"allow-import-from-derivation": "false"}
-                if not self.limits.import_from_derivation
-                else {},
+                options=self.limits.options,
+                extra=self.limits.heap,
                 on_stderr=reader.line,
                 on_start=started,
             )
