@@ -9,6 +9,7 @@ import contextlib
 import os
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +55,8 @@ def cli(context: click.Context, config: Path | None, verbose: bool, quiet: bool)
     Run `lockbot update` in the flake's directory: it updates the inputs in a work tree of its own, builds every
     host, and commits the new flake.lock only when they build. Your files are never touched but by a fast-forward.
 
-    Exit codes: 0 up to date or published, 1 rejected, 2 usage or configuration, 3 failed, 130 interrupted.
+    Exit codes: 0 up to date or published, 1 rejected or stale, 2 usage or configuration,
+    3 failed, 130 interrupted.
     """
     if verbose and quiet:
         raise click.UsageError("--verbose and --quiet exclude each other")
@@ -75,9 +77,10 @@ def main() -> NoReturn:
     except LockbotError as error:
         tell_error(error)
         code = error.exit_code
-    except BrokenPipeError:  # `lockbot history | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+    except Exception:  # noqa: BLE001 -- the program's boundary: Python's own exit code, 1, means `rejected`
+        traceback.print_exc()
+        click.echo("lockbot: error: a bug in lockbot; please report it with the lines above", err=True)
+        code = 3
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -103,7 +106,7 @@ def tell_error(error: LockbotError) -> None:
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout, and nothing else there.")
 
 
-@cli.command()
+@cli.command(short_help="Update inputs, build every host, and commit if they all build.")
 @click.option(
     "-i", "--input", "inputs", multiple=True, metavar="NAME", help="Only this input (`a/b`: nested); repeatable."
 )
@@ -168,7 +171,7 @@ def history(flags: Flags, limit: int, everywhere: bool, as_json: bool) -> None:
             _print(listing.history(runs, app.clock(), _width()))
 
 
-@cli.command()
+@cli.command(short_help="Show one run: what changed, and how each host fared.")
 @click.argument("run", default="latest")
 @click.option("--log", "host", metavar="HOST", help="Print the log kept of this host's failure.")
 @as_json
@@ -181,14 +184,14 @@ def show(flags: Flags, run: str, host: str | None, as_json: bool) -> None:
     with _app(flags) as app, app.history() as past:
         found = listing.find_run(past, run, app)
         if host is not None:
-            click.echo(listing.log(past, found, host))
+            _print_text(listing.log(past, found, host) + "\n")
         elif as_json:
             _print_json(document.run_document(found))
         else:
             _print(terminal.summary(found))
 
 
-@cli.command()
+@cli.command(short_help="List the flake's inputs.")
 @click.option("--outdated", is_flag=True, help="Ask upstream which have moved; writes and downloads nothing.")
 @as_json
 @click.pass_obj
@@ -204,7 +207,7 @@ def inputs(flags: Flags, outdated: bool, as_json: bool) -> None:
             _print(listing.inputs_table(rows, app.clock(), _width(), asked=outdated))
 
 
-@cli.command()
+@cli.command(short_help="List the hosts, and what lockbot does with each.")
 @as_json
 @click.pass_obj
 def hosts(flags: Flags, as_json: bool) -> None:
@@ -219,7 +222,7 @@ def hosts(flags: Flags, as_json: bool) -> None:
             _print(listing.hosts_table(rows, _width()))
 
 
-@cli.command()
+@cli.command(short_help="Check the configuration and the surroundings.")
 @as_json
 @click.pass_obj
 def check(flags: Flags, as_json: bool) -> int:
@@ -235,7 +238,7 @@ def check(flags: Flags, as_json: bool) -> int:
     return checks.exit_code(found)
 
 
-@cli.command()
+@cli.command(short_help="Write an annotated lockbot.toml for this flake.")
 @click.option("--force", is_flag=True, help="Overwrite a lockbot.toml that is there.")
 @click.option("--stdout", "to_stdout", is_flag=True, help="Print it instead of writing it.")
 @click.pass_obj
@@ -246,13 +249,13 @@ def init(flags: Flags, force: bool, to_stdout: bool) -> None:
     with _app(flags, ignore_file=True, timed=True) as app:
         text = start.configuration(app)
     if to_stdout:
-        click.echo(text, nl=False)
+        _print_text(text)
         return
     path = start.write(text, flags.config or Path("lockbot.toml").absolute(), force=force)
     click.echo(f"wrote {path}: read it through, then run `lockbot check` and `lockbot update --dry-run`")
 
 
-@cli.command()
+@cli.command(short_help="See lockbot at work on a sample flake that it makes.")
 @click.option("--directory", type=click.Path(path_type=Path), help="Where to make it (default: a temporary one).")
 @click.pass_obj
 def demo(flags: Flags, directory: Path | None) -> int:
@@ -326,14 +329,29 @@ def _essential(progress: Progress) -> Progress:
 def _print(lines: Sequence[Line]) -> None:
     from lockbot.report.lines import write
 
-    write(lines, sys.stdout, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
-    sys.stdout.flush()  # what follows may be written to stderr, in the same terminal or log
+    with _reader_may_leave():
+        write(lines, sys.stdout, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
 
 
 def _print_json(document: Document) -> None:
     from lockbot.report.document import dump
 
-    click.echo(dump(document))
+    _print_text(dump(document) + "\n")
+
+
+def _print_text(text: str) -> None:
+    with _reader_may_leave():
+        click.echo(text, nl=False)
+
+
+@contextlib.contextmanager
+def _reader_may_leave() -> Iterator[None]:
+    """`lockbot history | head`: no error, and the exit code stays the run's (click's, 1, means `rejected`)."""
+    try:
+        yield
+        sys.stdout.flush()  # here, not at exit; and what stderr says next comes after it in a log
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _width() -> int | None:
