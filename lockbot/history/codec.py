@@ -75,17 +75,17 @@ def write_run(connection: sqlite3.Connection, run: Run) -> None:
         "finished": moment(run.finished) if run.finished else None,
         "outcome": run.outcome,
         "branch": storable(run.branch),
-        "base": _optional(run.base),
-        "candidate": _optional(run.candidate),
-        "published": _optional(run.commit),
-        "parked": _optional(run.parked),
+        "base": optional(run.base),
+        "candidate": optional(run.candidate),
+        "published": optional(run.commit),
+        "parked": optional(run.parked),
         "pushed": run.pushed,
         "dry_run": run.dry_run,
         "error": None if run.error is None else prose(run.error),
         "hint": None if run.hint is None else prose(run.hint),
     }
     identity = str(columns["id"])
-    _insert(connection, "runs", columns, replacing="id")
+    insert(connection, "runs", columns, replacing="id")
     for table in CHILDREN:
         connection.execute(f"DELETE FROM {table} WHERE run = ?", (identity,))  # noqa: S608 -- our own table names
     rows: dict[str, Iterable[dict[str, Value]]] = {
@@ -97,7 +97,7 @@ def write_run(connection: sqlite3.Connection, run: Run) -> None:
     }
     for table in CHILDREN:
         for position, row in enumerate(rows[table]):
-            _insert(connection, table, {"run": identity, "position": position, **row})
+            insert(connection, table, {"run": identity, "position": position, **row})
 
 
 def read_run(connection: sqlite3.Connection, row: sqlite3.Row) -> Run:
@@ -140,21 +140,21 @@ def write_baseline(
     key = (storable(repository), storable(commit), columns["attribute"])
     connection.execute("DELETE FROM baselines WHERE repository = ? AND revision = ? AND attribute = ?", key)
     row: dict[str, Value] = {"repository": key[0], "revision": key[1], "recorded": moment(now), **columns}
-    _insert(connection, "baselines", row)
+    insert(connection, "baselines", row)
 
 
 def build_columns(connection: sqlite3.Connection, build: HostBuild) -> dict[str, Value]:
     """The columns that `hosts` and `baselines` share; the failure, if any, is stored on the way."""
     return {
         "name": storable(build.host.name),
-        "attribute": _strings(map(storable, build.host.attribute)),
+        "attribute": strings(map(storable, build.host.attribute)),
         "kind": build.host.kind,
         "evaluate_only": build.host.evaluate_only,
         "status": build.status,
-        "drv": _optional(build.drv),
-        "out": _optional(build.out),
-        "system": _optional(build.system),
-        "failure": None if build.failure is None else _write_failure(connection, build.failure),
+        "drv": optional(build.drv),
+        "out": optional(build.out),
+        "system": optional(build.system),
+        "failure": None if build.failure is None else write_failure(connection, build.failure),
     }
 
 
@@ -166,7 +166,7 @@ def read_build(connection: sqlite3.Connection, row: sqlite3.Row) -> HostBuild:
         kind=word(HostKind, row["kind"]),
         evaluate_only=bool(row["evaluate_only"]),
     )
-    failure = None if row["failure"] is None else _read_failure(connection, row["failure"])
+    failure = None if row["failure"] is None else read_failure(connection, row["failure"])
     return HostBuild(host, word(HostStatus, row["status"]), row["drv"], row["out"], row["system"], failure)
 
 
@@ -181,7 +181,7 @@ def word(kind: type[_Word], text: str) -> _Word:
         ) from None
 
 
-def _insert(
+def insert(
     connection: sqlite3.Connection, table: str, row: dict[str, Value], *, replacing: str | None = None
 ) -> int:
     """Add a row. With `replacing`, an existing row of that key has these columns rewritten, and no others."""
@@ -192,18 +192,20 @@ def _insert(
     return connection.execute(statement, tuple(row.values())).lastrowid or 0
 
 
-def _write_failure(connection: sqlite3.Connection, failure: Failure) -> int:
+def write_failure(connection: sqlite3.Connection, failure: Failure) -> int:
+    """Store a failure; its number."""
     row: dict[str, Value] = {
         "kind": failure.kind,
         "message": prose(failure.message),
-        "culprit": _optional(failure.culprit),
-        "tail": _strings(map(prose, failure.tail)),
+        "culprit": optional(failure.culprit),
+        "tail": strings(map(prose, failure.tail)),
         "log": prose(failure.log),
     }
-    return _insert(connection, "failures", row)
+    return insert(connection, "failures", row)
 
 
-def _read_failure(connection: sqlite3.Connection, identity: int) -> Failure:
+def read_failure(connection: sqlite3.Connection, identity: int) -> Failure:
+    """A failure by its number."""
     row = connection.execute("SELECT * FROM failures WHERE id = ?", (identity,)).fetchone()
     kind = word(FailureKind, row["kind"])
     return Failure(kind, row["message"], row["culprit"], tuple(json.loads(row["tail"])), row["log"])
@@ -215,9 +217,9 @@ def _change_columns(change: InputChange) -> dict[str, Value]:
         "kind": change.kind,
         **_locked_columns("old", change.old),
         **_locked_columns("new", change.new),
-        "old_follows": _optional(change.old_follows),
-        "new_follows": _optional(change.new_follows),
-        "commits": _integer(change.commits),
+        "old_follows": optional(change.old_follows),
+        "new_follows": optional(change.new_follows),
+        "commits": integer(change.commits),
     }
 
 
@@ -236,8 +238,8 @@ def _change(row: sqlite3.Row) -> InputChange:
 def _locked_columns(side: str, locked: Locked | None) -> dict[str, Value]:
     if locked is None:
         return {}
-    texts = {f"{side}_{name}": _optional(getattr(locked, name)) for name in _LOCKED if name != "last_modified"}
-    return {**texts, f"{side}_last_modified": _integer(locked.last_modified)}
+    texts = {f"{side}_{name}": optional(getattr(locked, name)) for name in _LOCKED if name != "last_modified"}
+    return {**texts, f"{side}_last_modified": integer(locked.last_modified)}
 
 
 def _locked(row: sqlite3.Row, side: str) -> Locked | None:
@@ -249,18 +251,20 @@ def _held_columns(held: Held) -> dict[str, Value]:
         "input": storable(held.input),
         "reason": storable(held.reason),
         "detail": prose(held.detail),
-        "revision": _optional(held.revision),
+        "revision": optional(held.revision),
     }
 
 
-def _optional(text: str | None) -> str | None:
+def optional(text: str | None) -> str | None:
+    """Storable, or nothing."""
     return None if text is None else storable(text)
 
 
-def _integer(number: int | None) -> int | None:
+def integer(number: int | None) -> int | None:
     """Within SQLite's 64 bits: a lock file may claim any date."""
     return None if number is None else max(-LARGEST_INTEGER, min(number, LARGEST_INTEGER))
 
 
-def _strings(texts: Iterable[str]) -> str:
+def strings(texts: Iterable[str]) -> str:
+    """A JSON array."""
     return json.dumps(list(texts), ensure_ascii=False)

@@ -136,7 +136,89 @@ _FIRST = (
     """,
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+# The ledger. `bad_hosts` is a JSON array of strings. Derivations are the same in every repository; `failure` NULL:
+# it was built.
+_LEDGER = (
+    """
+    CREATE TABLE tips (
+        repository TEXT NOT NULL,
+        input TEXT NOT NULL,
+        source TEXT NOT NULL,
+        revision TEXT NOT NULL,
+        first_seen TEXT NOT NULL,
+        last_seen TEXT NOT NULL,
+        committed INTEGER,
+        PRIMARY KEY (repository, input, source, revision)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE holds (
+        repository TEXT NOT NULL,
+        input TEXT NOT NULL,
+        why TEXT NOT NULL,
+        since TEXT NOT NULL,
+        until TEXT,
+        at_revision TEXT,
+        PRIMARY KEY (repository, input)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE accepted (
+        repository TEXT NOT NULL,
+        input TEXT NOT NULL,
+        since TEXT NOT NULL,
+        locked TEXT,
+        revision TEXT,
+        PRIMARY KEY (repository, input)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE inputs (
+        repository TEXT NOT NULL,
+        input TEXT NOT NULL,
+        noticed TEXT NOT NULL,
+        state TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        detail TEXT NOT NULL,
+        since TEXT,
+        stuck_since TEXT,
+        cache_since TEXT,
+        last_attempt TEXT,
+        last_success TEXT,
+        unreachable_since TEXT,
+        last_good TEXT,
+        next_try TEXT,
+        locked TEXT,
+        bad_revision TEXT,
+        bad_subject TEXT,
+        bad_author TEXT,
+        bad_date INTEGER,
+        bad_link TEXT,
+        bad_hosts TEXT,
+        bad_after TEXT,
+        bad_exact INTEGER,
+        PRIMARY KEY (repository, input)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE derivations (
+        drv TEXT NOT NULL PRIMARY KEY,
+        recorded TEXT NOT NULL,
+        flaky INTEGER NOT NULL,
+        culprit TEXT,
+        failure INTEGER REFERENCES failures (id)
+    ) STRICT, WITHOUT ROWID
+    """,
+    "CREATE INDEX derivations_by_culprit ON derivations (culprit) WHERE culprit IS NOT NULL",
+    "CREATE INDEX derivations_by_failure ON derivations (failure) WHERE failure IS NOT NULL",
+    "CREATE INDEX derivations_by_age ON derivations (recorded)",
+    """
+    CREATE TRIGGER derivations_take_their_failure AFTER DELETE ON derivations WHEN OLD.failure IS NOT NULL
+    BEGIN DELETE FROM failures WHERE id = OLD.failure; END
+    """,
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _LEDGER)
 
 
 def version(connection: sqlite3.Connection) -> int:

@@ -22,25 +22,15 @@ from typing import Self, TypeVar
 from lockbot.errors import LockbotError, UsageError
 from lockbot.history import codec, logs
 from lockbot.history.connection import Opened, is_damage, open_database, refusal
-from lockbot.model import FailureKind, HostBuild, HostStatus, Note, Outcome, Phase, Progress, Run, silent
+from lockbot.history.ledger import Ledger
+from lockbot.history.values import OWN_FAILURES
+from lockbot.model import HostBuild, HostStatus, Note, Outcome, Phase, Progress, Run, silent
 
 KEPT_RUNS = 20
 """The newest runs of each repository, which no pruning removes."""
 
 _FOREVER_DAYS = 100 * 365.0
 """Python's dates do not reach much further back."""
-
-_OWN_FAILURES = frozenset(
-    {
-        FailureKind.EVALUATION,
-        FailureKind.ASSERTION,
-        FailureKind.BUILD,
-        FailureKind.DEPENDENCY,
-        FailureKind.HASH_MISMATCH,
-        FailureKind.LOCK_FILE,
-    }
-)
-"""What would happen again. A timeout, lack of memory or a 404 may be the machine's or the moment's."""
 
 _Result = TypeVar("_Result")
 _Action = Callable[[sqlite3.Connection], _Result]
@@ -223,6 +213,12 @@ class History:
 
         self._write(delete)
 
+    # -- the ledger
+
+    def ledger(self, repository: str) -> Ledger:
+        """What is remembered of one repository's inputs, and of derivations."""
+        return Ledger(codec.storable(repository), self._read, self._write, self._clock)
+
     # -- logs
 
     def write_log(self, run_id: str, host: str, text: str, limit: int) -> str | None:
@@ -361,6 +357,6 @@ def _rememberable(build: HostBuild) -> bool:
     """Whether it says something lasting about the host."""
     match build.status:
         case HostStatus.FAILED | HostStatus.BROKEN_BEFORE:
-            return build.failure is not None and build.failure.kind in _OWN_FAILURES
+            return build.failure is not None and build.failure.kind in OWN_FAILURES
         case _:
             return True

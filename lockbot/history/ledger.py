@@ -1,0 +1,296 @@
+"""The ledger: what is remembered of each input between runs, and how derivations fared.
+
+Knows SQL; not what a state leads to (`update.policy`) nor when it changes (`values.advance`). Each method is one
+transaction of the History that it belongs to. Text from outside is made storable here, and raises nothing.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Protocol, TypeVar
+
+from lockbot.history import codec, rows
+from lockbot.history.values import (
+    OWN_FAILURES,
+    Acceptance,
+    InputState,
+    Observation,
+    Remembered,
+    SeenTip,
+    UserHold,
+    advance,
+)
+from lockbot.model import Failure, FailureKind
+
+KEPT_TIPS = 1000
+"""The newest tips of each input that no pruning removes: a channel makes about 300 a year."""
+KEPT_DERIVATIONS = 200_000
+
+_CHUNK = 500
+"""How many values one statement binds: older SQLites take no more than 999."""
+_Result = TypeVar("_Result")
+
+
+class Transact(Protocol):
+    """Runs an action in a transaction, and heals what it meets: History's own."""
+
+    def __call__(self, action: Callable[[sqlite3.Connection], _Result], /) -> _Result: ...
+
+
+class Ledger:
+    """One repository's inputs. `repository` is storable already; made by `History.ledger`."""
+
+    def __init__(self, repository: str, read: Transact, write: Transact, clock: Callable[[], datetime]) -> None:
+        self._repository = repository
+        self._read = read
+        self._write = write
+        self._clock = clock
+
+    # -- tips
+
+    def see(self, input: str, source: str, revision: str, committed: int | None = None) -> None:
+        """Remember that what `input` follows (`source`, a flake reference) was at `revision` just now."""
+        key = (self._repository, *map(codec.storable, (input, source, revision)))
+        now = codec.moment(self._clock())
+        self._write(lambda connection: connection.execute(_SEE, (*key, now, now, codec.integer(committed))))
+
+    def tips(self, input: str, source: str) -> tuple[SeenTip, ...]:
+        """The tips that were seen of this source, the one seen last first."""
+        key = (self._repository, codec.storable(input), codec.storable(source))
+        query = _TIPS + " AND source = ? ORDER BY last_seen DESC, first_seen DESC, revision"
+        return self._read(lambda connection: tuple(map(rows.tip, connection.execute(query, key).fetchall())))
+
+    def first_seen(self, input: str, source: str) -> dict[str, datetime]:
+        """When each revision was first seen at the tip of this source."""
+        return {tip.revision: tip.first_seen for tip in self.tips(input, source)}
+
+    # -- what the user says
+
+    def hold(self, hold: UserHold) -> None:
+        """Keep an input where the user wants it, from the next run on; in place of an earlier hold."""
+        row: dict[str, codec.Value] = {
+            "repository": self._repository,
+            "input": codec.storable(hold.input),
+            "why": codec.prose(hold.why),
+            "since": codec.moment(hold.since),
+            "until": rows.moment(hold.until),
+            "at_revision": codec.optional(hold.at),
+        }
+        self._write(lambda connection: _replace(connection, "holds", row))
+
+    def release(self, input: str) -> UserHold | None:
+        """End a hold; the one that there was."""
+
+        def end(connection: sqlite3.Connection) -> UserHold | None:
+            row = _one(connection, "holds", self._repository, input)
+            _delete(connection, "holds", self._repository, input)
+            return None if row is None else rows.hold(row)
+
+        return self._write(end)
+
+    def holds(self) -> dict[str, UserHold]:
+        """Every hold, also those whose time is over (`UserHold.active`), by input."""
+        return {hold.input: hold for hold in self._all("holds", rows.hold)}
+
+    def accept(self, acceptance: Acceptance) -> None:
+        """Let the next move of an input pass in spite of what holds it; in place of an earlier acceptance."""
+        row: dict[str, codec.Value] = {
+            "repository": self._repository,
+            "input": codec.storable(acceptance.input),
+            "since": codec.moment(acceptance.since),
+            "locked": codec.optional(acceptance.locked),
+            "revision": codec.optional(acceptance.revision),
+        }
+        self._write(lambda connection: _replace(connection, "accepted", row))
+
+    def accepted(self) -> dict[str, Acceptance]:
+        """What was accepted and not used up yet, by input (`Acceptance.covers`)."""
+        return {acceptance.input: acceptance for acceptance in self._all("accepted", rows.acceptance)}
+
+    # -- how inputs stand
+
+    def states(self) -> dict[str, InputState]:
+        """How each input stood after the last run that had it."""
+        return {state.input: state for state in self._all("inputs", rows.state)}
+
+    def record(self, observations: Iterable[Observation]) -> None:
+        """Take over what a run found out. Acceptances of inputs that have moved are used up."""
+        now = self._clock()
+
+        def update(connection: sqlite3.Connection) -> None:
+            for seen in observations:
+                row = _one(connection, "inputs", self._repository, seen.input)
+                state = advance(None if row is None else rows.state(row), seen, now)
+                _replace(connection, "inputs", rows.state_columns(self._repository, state))
+                taken = _one(connection, "accepted", self._repository, seen.input)
+                if taken is not None and taken["locked"] != codec.optional(seen.locked):
+                    _delete(connection, "accepted", self._repository, seen.input)
+
+        self._write(update)
+
+    def forget_inputs(self, keep: Collection[str]) -> None:
+        """Forget states, tips and acceptances of inputs that the lock no longer has. The user's holds stay."""
+        kept = set(map(codec.storable, keep))
+
+        def delete(connection: sqlite3.Connection) -> None:
+            for table in ("inputs", "tips", "accepted"):
+                query = f"SELECT DISTINCT input FROM {table} WHERE repository = ?"  # noqa: S608 -- our own table names
+                for row in connection.execute(query, (self._repository,)).fetchall():
+                    if row["input"] not in kept:
+                        _delete(connection, table, self._repository, row["input"])
+
+        self._write(delete)
+
+    # -- derivations, of all repositories
+
+    def known(self, drvs: Sequence[str], max_age: float) -> dict[str, Remembered]:
+        """What is remembered of these derivations; failures older than `max_age` seconds are left out."""
+        oldest = codec.moment(_before(self._clock(), max_age))
+
+        def select(connection: sqlite3.Connection) -> dict[str, Remembered]:
+            found = [row for part in _chunks(drvs) for row in connection.execute(_derivations(len(part)), part)]
+            kept = [row for row in found if row["failure"] is None or row["recorded"] >= oldest]
+            return {row["drv"]: rows.remembered(connection, row) for row in kept}
+
+        return self._read(select)
+
+    def remember(self, results: Mapping[str, Failure | None]) -> tuple[str, ...]:
+        """Remember how builds ended (None: well). Returns the derivations that turned out to be flaky.
+
+        Failures that are not the derivation's own (network, memory, timeout …) are not remembered, nor do they
+        undo what was. With what builds now, those are forgotten that are only known to fail because of it.
+        """
+        now = codec.moment(self._clock())
+
+        def insert(connection: sqlite3.Connection) -> tuple[str, ...]:
+            taken = [
+                (codec.storable(drv), failure)
+                for drv, failure in results.items()
+                if failure is None or failure.kind in OWN_FAILURES
+            ]
+            return tuple(drv for drv, failure in taken if _remember(connection, drv, failure, now))
+
+        return self._write(insert)
+
+    def forget_failures(self) -> int:
+        """Forget which derivations fail (`--retry-failed`); that they are flaky stays. Returns how many."""
+
+        def delete(connection: sqlite3.Connection) -> int:
+            flaky = "SELECT drv, recorded FROM derivations WHERE failure IS NOT NULL AND flaky"
+            kept = connection.execute(flaky).fetchall()
+            gone = connection.execute("DELETE FROM derivations WHERE failure IS NOT NULL").rowcount
+            connection.executemany(
+                "INSERT INTO derivations (drv, recorded, flaky) VALUES (?, ?, 1)", map(tuple, kept)
+            )
+            return gone
+
+        return self._write(delete)
+
+    # -- growth
+
+    def prune(self, keep_days: float) -> None:
+        """Remove derivations and tips not seen for so long, and those above KEPT_DERIVATIONS and KEPT_TIPS."""
+        oldest = codec.moment(_before(self._clock(), keep_days * 86400))
+
+        def delete(connection: sqlite3.Connection) -> None:
+            connection.execute("DELETE FROM derivations WHERE recorded < ?", (oldest,))
+            connection.execute(_SURPLUS_DERIVATIONS, (KEPT_DERIVATIONS,))
+            connection.execute(_SURPLUS_TIPS, (oldest, KEPT_TIPS))
+
+        self._write(delete)
+
+    def _all(self, table: str, read: Callable[[sqlite3.Row], _Result]) -> tuple[_Result, ...]:
+        query = f"SELECT * FROM {table} WHERE repository = ? ORDER BY input"  # noqa: S608 -- our own table names
+        return self._read(
+            lambda connection: tuple(map(read, connection.execute(query, (self._repository,)).fetchall()))
+        )
+
+
+# A clock that once went wrong must not keep a revision young for years: the earliest sight holds.
+_SEE = """
+    INSERT INTO tips (repository, input, source, revision, first_seen, last_seen, committed)
+    VALUES (?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (repository, input, source, revision) DO UPDATE SET
+        first_seen = min(first_seen, excluded.first_seen),
+        last_seen = excluded.last_seen,
+        committed = coalesce(excluded.committed, committed)
+"""
+
+_TIPS = "SELECT * FROM tips WHERE repository = ? AND input = ?"
+
+_SURPLUS_DERIVATIONS = """
+    DELETE FROM derivations WHERE drv IN (
+        SELECT drv FROM derivations ORDER BY recorded DESC, drv LIMIT -1 OFFSET ?
+    )
+"""
+
+# The newest of each source stays, however old: it is how long the tip has been there that is asked for.
+_SURPLUS_TIPS = """
+    DELETE FROM tips WHERE (repository, input, source, revision) IN (
+        SELECT repository, input, source, revision FROM (
+            SELECT *, row_number() OVER (
+                PARTITION BY repository, input, source ORDER BY last_seen DESC, first_seen DESC, revision
+            ) AS age FROM tips
+        ) WHERE age > 1 AND (last_seen < ? OR age > ?)
+    )
+"""
+
+
+def _derivations(number: int) -> str:
+    return f"SELECT * FROM derivations WHERE drv IN ({', '.join('?' * number)})"  # noqa: S608 -- values are bound
+
+
+def _chunks(drvs: Sequence[str]) -> Iterable[tuple[str, ...]]:
+    names = tuple(dict.fromkeys(map(codec.storable, drvs)))
+    return (names[start : start + _CHUNK] for start in range(0, len(names), _CHUNK))
+
+
+def _remember(connection: sqlite3.Connection, drv: str, failure: Failure | None, now: str) -> bool:
+    """Whether the derivation, having failed by itself before, has built now."""
+    before = connection.execute(_derivations(1), (drv,)).fetchone()
+    was = None if before is None else rows.remembered(connection, before)
+    recovered = failure is None and was is not None and was.failure is not None and _by_itself(drv, was.failure)
+    connection.execute("DELETE FROM derivations WHERE drv = ?", (drv,))
+    if failure is None:
+        connection.execute("DELETE FROM derivations WHERE culprit = ?", (drv,))
+    row: dict[str, codec.Value] = {
+        "drv": drv,
+        "recorded": now,
+        "flaky": recovered or (was is not None and was.flaky),
+        "culprit": None if failure is None else codec.optional(failure.culprit),
+        "failure": None if failure is None else codec.write_failure(connection, failure),
+    }
+    codec.insert(connection, "derivations", row)
+    return recovered
+
+
+def _by_itself(drv: str, failure: Failure) -> bool:
+    """Whether it was its own builder that failed, and neither a dependency nor a download."""
+    return failure.kind is FailureKind.BUILD and failure.culprit in (None, drv)
+
+
+def _one(connection: sqlite3.Connection, table: str, repository: str, input: str) -> sqlite3.Row | None:
+    query = f"SELECT * FROM {table} WHERE repository = ? AND input = ?"  # noqa: S608 -- our own table names
+    row: sqlite3.Row | None = connection.execute(query, (repository, codec.storable(input))).fetchone()
+    return row
+
+
+def _delete(connection: sqlite3.Connection, table: str, repository: str, input: str) -> None:
+    statement = f"DELETE FROM {table} WHERE repository = ? AND input = ?"  # noqa: S608 -- our own table names
+    connection.execute(statement, (repository, codec.storable(input)))
+
+
+def _replace(connection: sqlite3.Connection, table: str, row: dict[str, codec.Value]) -> None:
+    """The whole row of an input, in place of the one that is there."""
+    _delete(connection, table, str(row["repository"]), str(row["input"]))
+    codec.insert(connection, table, row)
+
+
+def _before(now: datetime, seconds: float) -> datetime:
+    """So long ago, or as far back as dates go."""
+    try:
+        return now - timedelta(seconds=seconds)
+    except OverflowError:
+        return datetime.min.replace(tzinfo=now.tzinfo)

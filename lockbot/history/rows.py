@@ -1,0 +1,111 @@
+"""The ledger's values as rows, and back. Knows the tables' columns; not when or why something is stored."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from datetime import datetime
+
+from lockbot.history import codec
+from lockbot.history.values import (
+    Acceptance,
+    BadRevision,
+    InputState,
+    Remembered,
+    SeenTip,
+    StateWord,
+    UserHold,
+)
+
+
+def remembered(connection: sqlite3.Connection, row: sqlite3.Row) -> Remembered:
+    failure = None if row["failure"] is None else codec.read_failure(connection, row["failure"])
+    return Remembered(row["drv"], datetime.fromisoformat(row["recorded"]), failure, bool(row["flaky"]))
+
+
+def tip(row: sqlite3.Row) -> SeenTip:
+    first, last = (datetime.fromisoformat(row[name]) for name in ("first_seen", "last_seen"))
+    return SeenTip(row["source"], row["revision"], first, last, row["committed"])
+
+
+def hold(row: sqlite3.Row) -> UserHold:
+    since = datetime.fromisoformat(row["since"])
+    return UserHold(row["input"], row["why"], since, _time(row["until"]), row["at_revision"])
+
+
+def acceptance(row: sqlite3.Row) -> Acceptance:
+    return Acceptance(row["input"], datetime.fromisoformat(row["since"]), row["locked"], row["revision"])
+
+
+_TIMES = (
+    "since",
+    "stuck_since",
+    "cache_since",
+    "last_attempt",
+    "last_success",
+    "unreachable_since",
+    "next_try",
+)
+
+
+def state(row: sqlite3.Row) -> InputState:
+    return InputState(
+        input=row["input"],
+        noticed=datetime.fromisoformat(row["noticed"]),
+        state=codec.word(StateWord, row["state"]),
+        reason=row["reason"],
+        detail=row["detail"],
+        last_good=row["last_good"],
+        locked=row["locked"],
+        first_bad=None if row["bad_revision"] is None else _bad(row),
+        **{name: _time(row[name]) for name in _TIMES},
+    )
+
+
+def _bad(row: sqlite3.Row) -> BadRevision:
+    return BadRevision(
+        revision=row["bad_revision"],
+        subject=row["bad_subject"],
+        author=row["bad_author"],
+        date=row["bad_date"],
+        link=row["bad_link"],
+        hosts=tuple(json.loads(row["bad_hosts"])),
+        after=row["bad_after"],
+        exact=bool(row["bad_exact"]),
+    )
+
+
+def state_columns(repository: str, state: InputState) -> dict[str, codec.Value]:
+    return {
+        "repository": repository,
+        "input": codec.storable(state.input),
+        "noticed": codec.moment(state.noticed),
+        "state": state.state,
+        "reason": codec.storable(state.reason),
+        "detail": codec.prose(state.detail),
+        "last_good": codec.optional(state.last_good),
+        "locked": codec.optional(state.locked),
+        **{name: moment(getattr(state, name)) for name in _TIMES},
+        **(_bad_columns(state.first_bad) if state.first_bad is not None else {}),
+    }
+
+
+def _bad_columns(bad: BadRevision) -> dict[str, codec.Value]:
+    return {
+        "bad_revision": codec.storable(bad.revision),
+        "bad_subject": codec.prose(bad.subject),
+        "bad_author": codec.prose(bad.author),
+        "bad_date": codec.integer(bad.date),
+        "bad_link": codec.optional(bad.link),
+        "bad_hosts": codec.strings(map(codec.storable, bad.hosts)),
+        "bad_after": codec.optional(bad.after),
+        "bad_exact": bad.exact,
+    }
+
+
+def moment(time: datetime | None) -> str | None:
+    return None if time is None else codec.moment(time)
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

@@ -1,0 +1,189 @@
+"""What is remembered of inputs and derivations, as values. Pure: no SQL, no clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from lockbot.model import Failure, FailureKind
+
+OWN_FAILURES = frozenset(
+    {
+        FailureKind.EVALUATION,
+        FailureKind.ASSERTION,
+        FailureKind.BUILD,
+        FailureKind.DEPENDENCY,
+        FailureKind.HASH_MISMATCH,
+        FailureKind.LOCK_FILE,
+    }
+)
+"""What would happen again. A timeout, lack of memory or a 404 may be the machine's or the moment's."""
+
+
+@dataclass(frozen=True)
+class SeenTip:
+    """A revision that lockbot saw at the tip of what an input follows.
+
+    `source` is the flake reference that was followed: a revision of another branch has not been seen on this one.
+    """
+
+    source: str
+    revision: str
+    first_seen: datetime
+    last_seen: datetime
+    committed: int | None = None
+    """Seconds since 1970, as its committer says; where that is known."""
+
+
+@dataclass(frozen=True)
+class UserHold:
+    """The user said that an input stays: until a time, at a revision, or (neither) until it is released."""
+
+    input: str
+    why: str
+    since: datetime
+    until: datetime | None = None
+    at: str | None = None
+
+    def active(self, now: datetime) -> bool:
+        return self.until is None or now < self.until
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """The user said that an input may move in spite of what holds it: to `revision`, or to any (None).
+
+    `locked` is where it was then. Once it has moved from there, the acceptance is used up.
+    """
+
+    input: str
+    since: datetime
+    locked: str | None
+    revision: str | None = None
+
+    def covers(self, locked: str | None, new: str | None) -> bool:
+        """Whether the step from `locked` to `new` is what was accepted."""
+        return self.locked == locked and self.revision in (None, new)
+
+
+class StateWord(StrEnum):
+    """How an input stands. NEVER: no run has attempted it yet."""
+
+    NEVER = "never attempted"
+    CURRENT = "current"
+    HELD = "held"
+    WAITING_FOR_AGE = "waiting-for-age"
+    WAITING_FOR_CACHE = "waiting-for-cache"
+    UNREACHABLE = "unreachable"
+
+
+@dataclass(frozen=True)
+class BadRevision:
+    """The first upstream revision with which hosts break; `after` is the newest that is known to be good.
+
+    `exact` False: the search ended before, and the breakage lies somewhere after `after`, up to `revision`.
+    """
+
+    revision: str
+    subject: str = ""
+    author: str = ""
+    date: int | None = None
+    """Seconds since 1970."""
+    link: str | None = None
+    hosts: tuple[str, ...] = ()
+    after: str | None = None
+    exact: bool = True
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What one run found out about one input. None: nothing about that, so what was known stays.
+
+    `locked` is where the input is after the run. `asked`: upstream was really asked, and answered.
+    """
+
+    input: str
+    state: StateWord
+    locked: str | None
+    asked: bool
+    reason: str = ""
+    """A word for machines, as in `model.Held`."""
+    detail: str = ""
+    last_good: str | None = None
+    first_bad: BadRevision | None = None
+    next_try: datetime | None = None
+
+
+@dataclass(frozen=True)
+class InputState:
+    """How an input stands, and how long it has."""
+
+    input: str
+    noticed: datetime
+    """When a run first had this input."""
+    state: StateWord = StateWord.NEVER
+    reason: str = ""
+    detail: str = ""
+    since: datetime | None = None
+    """Of this state and reason."""
+    stuck_since: datetime | None = None
+    """Since when it is kept from moving, whatever the reasons; a day of no network does not begin it anew."""
+    cache_since: datetime | None = None
+    """Since when it waits for a cache; not begun anew by other states either, for the wait has a limit."""
+    last_attempt: datetime | None = None
+    last_success: datetime | None = None
+    unreachable_since: datetime | None = None
+    last_good: str | None = None
+    first_bad: BadRevision | None = None
+    next_try: datetime | None = None
+    locked: str | None = None
+
+
+_KEPT_BACK = frozenset({StateWord.HELD, StateWord.WAITING_FOR_AGE, StateWord.WAITING_FOR_CACHE})
+
+
+def advance(before: InputState | None, seen: Observation, now: datetime) -> InputState:
+    """The state of an input after a run."""
+    old = before or InputState(seen.input, noticed=now, locked=seen.locked)
+    attempted = seen.asked or seen.state is StateWord.UNREACHABLE
+    state = replace(
+        old,
+        state=seen.state,
+        reason=seen.reason,
+        detail=seen.detail,
+        since=old.since if (old.state, old.reason) == (seen.state, seen.reason) and old.since else now,
+        last_attempt=now if attempted else old.last_attempt,
+        last_success=now if seen.asked else old.last_success,
+        last_good=seen.last_good or old.last_good,
+        first_bad=seen.first_bad or old.first_bad,
+        next_try=seen.next_try,
+        locked=seen.locked,
+    )
+    state = replace(state, unreachable_since=_unreachable_since(old, seen, now))
+    if seen.state is StateWord.CURRENT or old.locked != seen.locked:
+        # It moved: what was said of its way here is over, unless this very run says it anew.
+        state = replace(state, stuck_since=None, cache_since=None, first_bad=seen.first_bad)
+    if seen.state in _KEPT_BACK:
+        state = replace(state, stuck_since=state.stuck_since or now)
+    if seen.state is StateWord.WAITING_FOR_CACHE:
+        state = replace(state, cache_since=state.cache_since or now)
+    return state
+
+
+def _unreachable_since(old: InputState, seen: Observation, now: datetime) -> datetime | None:
+    if seen.asked:
+        return None
+    if seen.state is StateWord.UNREACHABLE:
+        return old.unreachable_since or now
+    return old.unreachable_since
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """How the build of a derivation ended last. `flaky`: it once failed and then built, unchanged."""
+
+    drv: str
+    when: datetime
+    failure: Failure | None = None
+    flaky: bool = False
