@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from lockbot.update.search import search
+from lockbot.update.search import LOOKS, search
 from tests.update.worlds import Bench, Fault, World, broken_since
 
 HOSTS = 20
@@ -168,7 +168,7 @@ def recent(chance: random.Random, count: int) -> int:
     return count + 1 - ago
 
 
-def steps_to_newest(world: World, *, looks: int = 2) -> int:
+def steps_to_newest(world: World, *, looks: int = LOOKS) -> int:
     """The probes that finding the newest good revision and the culprit takes, after all together was red."""
     bench = Bench(world)
     search(bench, world.tips, looks=looks)
