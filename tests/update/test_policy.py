@@ -1,0 +1,545 @@
+"""What may move: decisions on moves, ages, cost, and invariants that hold for whatever comes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from freezegun import freeze_time
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lockbot.history.values import Acceptance, SeenTip, UserHold
+from lockbot.model import ChangeKind, InputChange, Locked
+from lockbot.nix import lockfile
+from lockbot.nix.lockfile import LockFile
+from lockbot.update.ages import Ripe, Sighted, newest_old_enough, sighted, tips_ahead
+from lockbot.update.policy import (
+    Allow,
+    Decision,
+    Facts,
+    Hold,
+    Move,
+    Reason,
+    Refuse,
+    Relation,
+    cost,
+    decide,
+    forced,
+    moves,
+    reads_this_machine,
+)
+from lockbot.update.rulebook import Answer, InputRules, Revisions, RuleBook, revisions_of
+
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+DAY = 86400.0
+OLD, NEW, OTHER = "1" * 40, "2" * 40, "3" * 40
+DEFAULT = InputRules()
+
+
+def locked(
+    rev: str = OLD, place: str = "github:o/r", ref: str = "/main", date: int | None = 1_700_000_000
+) -> Locked:
+    return Locked("github", f"{place}/{rev}", f"{place}{ref}", rev, last_modified=date)
+
+
+def updated(input: str = "a", old: Locked | None = None, new: Locked | None = None) -> InputChange:
+    return InputChange(input, ChangeKind.UPDATED, old or locked(), new or locked(NEW, date=1_700_000_100))
+
+
+def added(input: str, url: str) -> InputChange:
+    return InputChange(input, ChangeKind.ADDED, new=Locked(url.partition(":")[0], url, url))
+
+
+def decided(
+    *beneath: InputChange,
+    change: InputChange | None = None,
+    rules: InputRules = DEFAULT,
+    relation: Relation = Relation.FORWARD,
+    first_seen: datetime | None = None,
+    hold: UserHold | None = None,
+    acceptance: Acceptance | None = None,
+) -> Decision:
+    move = Move(change or updated(), beneath)
+    return decide(move, Facts(NOW, relation, first_seen, hold, acceptance), rules)
+
+
+ACCEPTED = Acceptance("a", NOW, OLD)
+
+
+def test_an_ordinary_move_is_allowed_without_a_word() -> None:
+    assert decided() == Allow()
+
+
+# -- backwards
+
+
+BACK = updated(new=locked(NEW, date=1_600_000_000))
+
+
+@pytest.mark.parametrize(
+    ("relation", "change", "held"),
+    [
+        (Relation.FORWARD, updated(), False),
+        (Relation.FORWARD, BACK, False),
+        (Relation.BACKWARD, updated(), True),
+        (Relation.DIVERGED, updated(), True),
+        (Relation.UNKNOWN, updated(), False),
+        (Relation.UNKNOWN, BACK, True),
+        (Relation.UNKNOWN, updated(new=locked(NEW, date=None)), False),
+    ],
+)
+def test_what_leads_back_is_held(relation: Relation, change: InputChange, held: bool) -> None:
+    decision = decided(change=change, relation=relation)
+    assert isinstance(decision, Hold) == held
+    if isinstance(decision, Hold):
+        assert (decision.reason, decision.until) == (Reason.BACKWARDS, None)
+        assert "lockbot accept a" in decision.detail
+    assert isinstance(decided(change=change, relation=relation, acceptance=ACCEPTED), Allow)
+
+
+def test_a_back_dated_successor_is_allowed_loudly() -> None:
+    decision = decided(change=BACK)
+    assert isinstance(decision, Allow)
+    assert "dated before" in decision.loud[0]
+
+
+def test_the_answers_differ_in_what_an_acceptance_does() -> None:
+    def answer(rule: Answer, acceptance: Acceptance | None = None) -> Decision:
+        rules = replace(DEFAULT, backwards=rule)
+        return decided(relation=Relation.DIVERGED, rules=rules, acceptance=acceptance)
+
+    assert isinstance(answer(Answer.ALLOW), Allow)
+    assert isinstance(answer(Answer.HOLD), Hold)
+    assert isinstance(answer(Answer.HOLD, ACCEPTED), Allow)
+    assert isinstance(answer(Answer.REFUSE, ACCEPTED), Refuse)
+    assert isinstance(answer(Answer.HOLD, replace(ACCEPTED, locked=OTHER)), Hold)
+    assert isinstance(answer(Answer.HOLD, replace(ACCEPTED, revision=OTHER)), Hold)
+
+
+# -- where it comes from
+
+
+def test_what_flake_nix_asks_for_is_allowed_loudly_even_when_it_leads_back() -> None:
+    change = updated(new=locked(NEW, ref="/stable", date=1))
+    hold = UserHold("a", "because", NOW)
+    decision = decided(
+        change=change, relation=Relation.DIVERGED, rules=replace(DEFAULT, minimum_age=DAY), hold=hold
+    )
+    assert isinstance(decision, Allow)
+    assert decision.loud == ("a is github:o/r/stable now, as flake.nix says; before: github:o/r/main",)
+    assert forced(change)
+    assert forced(added("a", "github:o/r"))
+    assert not forced(updated())
+    assert not forced(updated(old=locked(ref="/main"), new=locked(NEW, ref="/refs/heads/main")))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "held"),
+    [
+        (locked(), locked(NEW, "github:evil/r"), True),
+        (locked(), locked(NEW, "gitlab:o/r"), True),
+        (locked(), locked(NEW, ref="/next"), True),
+        (locked(), locked(NEW, "github:O/R"), False),
+        (locked(), locked(NEW), False),
+        (locked(ref=f"/{OLD}"), locked(NEW, ref=f"/{NEW}"), False),  # an upstream that pins its own input
+    ],
+)
+def test_what_an_upstream_gets_from_elsewhere_is_held(old: Locked, new: Locked, held: bool) -> None:
+    decision = decided(updated("a/b", old, new))
+    assert isinstance(decision, Hold) == held
+    if isinstance(decision, Hold):
+        assert decision.reason is Reason.ORIGIN
+        assert "`lockbot accept a` takes it" in decision.detail  # the one that can be held, not the one beneath
+    allowed = decided(updated("a/b", old, new), rules=replace(DEFAULT, origin=Answer.ALLOW))
+    assert isinstance(allowed, Allow)
+    assert bool(allowed.loud) == held
+
+
+def tarball(url: str, original: str = "https://channels.example/x.tar.xz") -> Locked:
+    return Locked("tarball", url, original, nar_hash=f"sha256-{url}")
+
+
+@pytest.mark.parametrize(
+    ("url", "held"),
+    [
+        ("https://releases.example/2/x.tar.xz", False),
+        ("https://RELEASES.example/2/x.tar.xz", False),
+        ("https://evil.example/2/x.tar.xz", True),
+        ("http://releases.example/2/x.tar.xz", True),
+        ("https://[evil/2/x.tar.xz", True),
+    ],
+)
+def test_a_tarball_may_be_another_file_of_the_same_host(url: str, held: bool) -> None:
+    change = updated(old=tarball("https://releases.example/1/x.tar.xz"), new=tarball(url))
+    decision = decided(change=change, relation=Relation.UNKNOWN)
+    assert isinstance(decision, Hold) == held
+
+
+# -- what comes along
+
+
+def test_a_new_input_of_an_upstream_is_said() -> None:
+    decision = decided(added("a/b", "github:x/y"))
+    assert decision == Allow(("a/b is new: github:x/y",))
+    assert isinstance(decided(added("a/b", "github:x/y"), rules=replace(DEFAULT, new_input=Answer.HOLD)), Hold)
+    gone = InputChange("a/b", ChangeKind.REMOVED, old=locked())
+    following = InputChange("a/b", ChangeKind.REFOLLOWED, locked(), locked(NEW), new_follows="c")
+    assert decided(gone, following) == Allow()
+    own_again = InputChange("a/b", ChangeKind.REFOLLOWED, locked(), locked(NEW), old_follows="c")
+    assert decided(own_again) == Allow(("a/b is new: github:o/r/main",))
+
+
+@pytest.mark.parametrize(
+    ("url", "local"),
+    [
+        ("path:/etc/shadow", True),
+        ("path:%2Fetc", True),
+        ("git+file:///home/me/secrets", True),
+        ("git+file://u:p@/home/me", True),  # no flake reference, and no way around
+        ("hg+file:///x", True),
+        ("file:///etc/passwd", True),
+        ("tarball+FILE:///x", True),
+        ("path:./sub", False),
+        ("github:file/path", False),
+        ("git+https://file/x", False),
+        ("https://x/?y=file:///z", False),
+    ],
+)
+def test_an_upstream_may_not_read_this_machine(url: str, local: bool) -> None:
+    assert reads_this_machine(Locked("?", url, url)) == local
+    assert reads_this_machine(Locked("?", "github:o/r", url)) == local
+    for change in (added("a/b", url), updated("a/b", locked(), Locked("?", url, url))):
+        decision = decided(change, acceptance=ACCEPTED)
+        assert isinstance(decision, Refuse) == local
+        if isinstance(decision, Refuse):
+            assert decision.reason is Reason.NEW_PATH
+
+
+def test_what_was_local_before_may_stay_so_but_not_look_elsewhere() -> None:
+    was = Locked("git", f"git+file:///x?rev={OLD}", "git+file:///x", OLD)
+    on = replace(was, url=f"git+file:///x?rev={NEW}", rev=NEW)
+    assert decided(updated("a/b", was, on)) == Allow()
+    elsewhere = replace(on, url=f"git+file:///y?rev={NEW}")
+    assert isinstance(decided(updated("a/b", was, elsewhere)), Refuse)
+    file = Locked("file", "file:///a", "file:///a")
+    assert isinstance(decided(updated("a/b", file, replace(file, url="file:///b", original="file:///b"))), Refuse)
+
+
+def lock(**nodes: Mapping[str, object]) -> LockFile:
+    import json
+
+    full = {
+        name: {"locked": locked_as(node), "original": dict(node["ref"]), "inputs": node.get("inputs", {})}  # type: ignore[call-overload]  # a test's own table
+        for name, node in nodes.items()
+        if name != "root"
+    }
+    return LockFile.parse(json.dumps({"nodes": full | {"root": nodes["root"]}, "root": "root", "version": 7}))
+
+
+def locked_as(node: Mapping[str, object]) -> dict[str, object]:
+    return {**node["ref"], "rev": node.get("rev", OLD), "narHash": "sha256-x"}  # type: ignore[dict-item]  # as above
+
+
+def test_moves_of_two_real_locks() -> None:
+    here = {"type": "github", "owner": "o", "repo": "r"}
+    old = lock(
+        root={"inputs": {"a": "a", "c": "c"}},
+        a={"ref": here, "inputs": {"b": "b"}},
+        b={"ref": here},
+        c={"ref": here},
+    )
+    new = lock(
+        root={"inputs": {"a": "a", "c": "c"}},
+        a={"ref": here, "rev": NEW, "inputs": {"b": "b", "evil": "evil"}},
+        b={"ref": here | {"owner": "x"}, "rev": NEW},
+        c={"ref": here, "rev": NEW},
+        evil={"ref": {"type": "git", "url": "file:///etc"}},
+    )
+    one, other = moves(lockfile.diff(old, new))
+    assert (one.change.input, [change.input for change in one.beneath]) == ("a", ["a/b", "a/evil"])
+    assert (other.change.input, other.beneath) == ("c", ())
+    decision = decide(one, Facts(NOW, Relation.FORWARD), DEFAULT)
+    assert isinstance(decision, Refuse)
+    assert decision.detail == "a/evil would be read from this machine: git+file:///etc"
+    softer = decide(one, Facts(NOW, Relation.FORWARD), replace(DEFAULT, new_path=Answer.ALLOW))
+    assert isinstance(softer, Hold)
+    assert softer.reason is Reason.ORIGIN
+    assert decide(other, Facts(NOW, Relation.FORWARD), DEFAULT) == Allow()
+
+
+def test_a_nested_change_alone_is_a_move_of_its_own() -> None:
+    deep, deeper = updated("a/b"), added("a/b/c", "github:x/y")
+    assert moves([deep, deeper]) == (Move(deep, (deeper,)),)
+    assert moves([]) == ()
+
+
+# -- the user's hold
+
+
+@pytest.mark.parametrize(
+    ("hold", "held"),
+    [
+        (UserHold("a", "w", NOW), True),
+        (UserHold("a", "w", NOW, until=NOW + timedelta(seconds=1)), True),
+        (UserHold("a", "w", NOW, until=NOW), False),
+        (UserHold("a", "w", NOW, at=OTHER), True),
+        (UserHold("a", "w", NOW, at=NEW), False),
+        (UserHold("a", "w", NOW, until=NOW, at=OTHER), False),
+    ],
+)
+def test_a_hold_holds_until_its_end_and_at_its_revision(hold: UserHold, held: bool) -> None:
+    decision = decided(hold=hold, acceptance=ACCEPTED)
+    assert isinstance(decision, Hold) == held
+    if isinstance(decision, Hold):
+        assert (decision.reason, decision.until) == (Reason.USER, hold.until)
+        assert decision.detail.endswith(": w")
+
+
+def test_a_revision_that_the_user_named_is_taken_though_it_leads_back_and_is_young() -> None:
+    rules = replace(DEFAULT, minimum_age=DAY)
+    hold = UserHold("a", "w", NOW, at=NEW)
+    assert isinstance(decided(relation=Relation.BACKWARD, rules=rules, hold=hold), Allow)
+    assert isinstance(decided(relation=Relation.BACKWARD, rules=rules, hold=replace(hold, until=NOW)), Hold)
+
+
+# -- age
+
+
+def test_nothing_is_taken_before_its_time() -> None:
+    rules = replace(DEFAULT, minimum_age=3 * DAY)
+    decision = decided(rules=rules, first_seen=NOW - timedelta(days=2))
+    assert decision == Hold(
+        Reason.AGE,
+        "nothing newer has been out for 3 days yet: first at 2026-11-23 12:00 UTC",
+        NOW + timedelta(days=1),
+    )
+    assert decided(rules=rules, first_seen=NOW - timedelta(days=3)) == Allow()
+    never = decided(rules=rules, first_seen=None)
+    assert isinstance(never, Hold)
+    assert never.until == NOW + timedelta(days=3)
+    assert decided(rules=rules, first_seen=NOW, acceptance=ACCEPTED) == Allow()
+    assert decided(rules=replace(DEFAULT, minimum_age=1e12), first_seen=NOW) != Allow()
+
+
+def test_an_age_passes_with_the_clock() -> None:
+    """The same facts, asked again each day: what was too young becomes old enough, to the second."""
+    rules = replace(DEFAULT, minimum_age=2 * DAY)
+    with freeze_time("2026-11-22 12:00:00") as time:
+        seen = datetime.now(UTC)
+        for wait, allowed in ((0, False), (1, False), (2 * DAY - 2, False), (1, True)):
+            time.tick(timedelta(seconds=wait))
+            facts = Facts(datetime.now(UTC), Relation.FORWARD, seen)
+            assert isinstance(decide(Move(updated()), facts, rules), Allow) == allowed
+
+
+def days_ago(number: float) -> datetime:
+    return NOW - timedelta(days=number)
+
+
+def test_who_saw_a_tip_saw_what_it_descends_from() -> None:
+    assert sighted(["e", "d", "c", "b", "a"], {"d": days_ago(1), "b": days_ago(5), "x": days_ago(9)}) == (
+        Sighted("e", None),
+        Sighted("d", days_ago(1)),
+        Sighted("c", days_ago(1)),
+        Sighted("b", days_ago(5)),
+        Sighted("a", days_ago(5)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("age", "chosen"),
+    [
+        (0, Ripe("d")),
+        (1, Ripe("d")),
+        (2, Ripe("b")),
+        (5, Ripe("b")),
+        (6, Ripe(None, days_ago(-1))),
+    ],
+)
+def test_the_newest_that_is_old_enough(age: float, chosen: Ripe) -> None:
+    known = sighted(["e", "d", "c", "b", "locked", "older"], {"d": days_ago(1), "b": days_ago(5)})
+    assert newest_old_enough(known, NOW, age * DAY, locked="locked") == chosen
+
+
+def test_nothing_newer_is_neither_ripe_nor_awaited() -> None:
+    assert newest_old_enough([], NOW, DAY, locked="x") == Ripe()
+    assert newest_old_enough(sighted(["x", "y"], {"y": days_ago(9)}), NOW, DAY, locked="x") == Ripe()
+
+
+def tip(revision: str, first: float, last: float, committed: int | None = None) -> SeenTip:
+    return SeenTip("s", revision, days_ago(first), days_ago(last), committed)
+
+
+def test_tips_that_came_after_the_locked_one() -> None:
+    tips = [tip("c", 1, 0), tip(OLD, 3, 2), tip("a", 9, 8)]
+    assert tips_ahead(tips, locked()) == (Sighted("c", days_ago(1)),)
+    # Locked by hand at a revision that was never seen at the tip: what was seen may be older than that.
+    unseen = [tip("c", 1, 0, 1_700_000_001), tip("b", 3, 2, 1_700_000_000), tip("a", 9, 8)]
+    assert tips_ahead(unseen, locked()) == (Sighted("c", days_ago(1)),)
+    assert tips_ahead(unseen, locked(date=None)) == ()
+
+
+# -- cost
+
+
+COMPILED = ["/nix/store/00000000000000000000000000000000-linux-6.12.3.drv", "hello-2.12", "linux-6.12.3-modules"]
+
+
+def test_what_is_dear_waits_for_a_cache_but_not_for_ever() -> None:
+    rules = replace(DEFAULT, never_compile=("linux-*", "!linux-*-modules*"), wait_for_cache=3 * DAY)
+    decision = cost(COMPILED, rules, NOW, since=None)
+    assert isinstance(decision, Hold)
+    assert (decision.reason, decision.until) == (Reason.CACHE, NOW + timedelta(days=3))
+    assert decision.detail.startswith("it would compile linux-6.12.3: waiting")
+    assert isinstance(cost(COMPILED, rules, NOW, since=days_ago(2.9)), Hold)
+    late = cost(COMPILED, rules, NOW, since=days_ago(3))
+    assert isinstance(late, Allow)
+    assert "compiled here" in late.loud[0]
+    assert cost(COMPILED[1:], rules, NOW, since=None) == Allow()
+
+
+def test_so_many_are_too_many() -> None:
+    assert cost(COMPILED, replace(DEFAULT, max_builds=3), NOW, since=None) == Allow()
+    assert isinstance(cost(COMPILED, replace(DEFAULT, max_builds=2), NOW, since=None), Hold)
+    assert isinstance(cost(["x"], replace(DEFAULT, max_builds=0), NOW, since=None), Hold)
+    assert cost(COMPILED, DEFAULT, NOW, since=None) == Allow()
+    assert cost([], replace(DEFAULT, max_builds=0, never_compile=("*",)), NOW, since=None) == Allow()
+
+
+# -- what an input looks like
+
+
+@pytest.mark.parametrize(
+    ("original", "expected"),
+    [
+        ("github:NixOS/nixpkgs/nixos-unstable", Revisions.TIPS),
+        ("github:nixos/Nixpkgs/nixpkgs-unstable", Revisions.TIPS),
+        ("github:NixOS/nixpkgs/release-25.05", Revisions.TIPS),
+        ("git+https://github.com/NixOS/nixpkgs.git?ref=nixos-25.05", Revisions.TIPS),
+        ("git+https://git.example/nixpkgs/?ref=refs/heads/nixos-25.05", Revisions.TIPS),
+        ("github:NixOS/nixpkgs/master", Revisions.COMMITS),
+        ("github:NixOS/nixpkgs", Revisions.COMMITS),
+        ("github:nix-community/home-manager/release-25.05", Revisions.COMMITS),
+        ("https://channels.nixos.org/nixos-unstable/nixexprs.tar.xz", Revisions.TIPS),
+        ("git+https://[broken", Revisions.COMMITS),
+        ("ht!tp:", Revisions.TIPS),
+    ],
+)
+def test_what_revisions_are_tried(original: str, expected: Revisions) -> None:
+    assert revisions_of(Locked("?", original, original), DEFAULT) is expected
+    for word in Revisions:
+        assert revisions_of(Locked("?", original, original), replace(DEFAULT, revisions=word)) is word
+
+
+def test_a_rule_for_no_input_is_told() -> None:
+    book = RuleBook(DEFAULT, {"nixpkg": replace(DEFAULT, minimum_age=1), "a": DEFAULT})
+    assert book.unmatched(["nixpkgs", "a"]) == (
+        "the configuration has rules for 'nixpkg', which is no input; did you mean 'nixpkgs'?",
+    )
+
+
+# -- whatever comes
+
+REVISIONS = st.sampled_from([OLD, NEW, OTHER])
+TIMES = st.integers(-10 * 86400, 10 * 86400).map(lambda seconds: NOW + timedelta(seconds=seconds))
+URLS = st.sampled_from(
+    ["github:o/r", "github:x/y", "git+file:///x", "path:/x", "https://x/y.tar.gz", "-", "\x00:"]
+)
+LOCKED = st.builds(
+    Locked,
+    st.sampled_from(["github", "git", "tarball", "path"]),
+    URLS,
+    URLS,
+    st.none() | REVISIONS,
+    last_modified=st.none() | st.integers(0, 2**40),
+)
+CHANGES = st.builds(InputChange, st.just("a"), st.sampled_from(ChangeKind), st.none() | LOCKED, st.none() | LOCKED)
+BENEATH = st.lists(
+    st.builds(
+        InputChange,
+        st.just("a/b"),
+        st.sampled_from(ChangeKind),
+        st.none() | LOCKED,
+        st.none() | LOCKED,
+        st.none() | st.just("c"),
+        st.none() | st.just("c"),
+    ),
+    max_size=2,
+).map(tuple)
+RULES = st.builds(
+    InputRules,
+    minimum_age=st.sampled_from([0.0, 3600.0, 5 * DAY]),
+    backwards=st.sampled_from(Answer),
+    origin=st.sampled_from(Answer),
+    new_input=st.sampled_from(Answer),
+    new_path=st.sampled_from(Answer),
+)
+HOLDS = st.none() | st.builds(
+    UserHold, st.just("a"), st.just("w"), TIMES, st.none() | TIMES, st.none() | REVISIONS
+)
+ACCEPTANCES = st.none() | st.builds(Acceptance, st.just("a"), TIMES, st.none() | REVISIONS, st.none() | REVISIONS)
+FACTS = st.builds(Facts, st.just(NOW), st.sampled_from(Relation), st.none() | TIMES, HOLDS, ACCEPTANCES)
+
+
+@settings(max_examples=1500, deadline=None)
+@given(st.builds(Move, CHANGES, BENEATH), FACTS, RULES)
+def test_what_is_allowed_was_allowed_by_somebody(move: Move, facts: Facts, rules: InputRules) -> None:
+    decision = decide(move, facts, rules)
+    change, hold = move.change, facts.hold
+    if not isinstance(decision, Allow):
+        assert decision.detail
+        assert not isinstance(decision, Hold) or decision.until is None or decision.until > NOW
+        return
+    local = [one for one in move.beneath if one.new and reads_this_machine(one.new) and one.new_follows is None]
+    fresh = [one for one in local if one.kind is not ChangeKind.REMOVED and (one.old is None or one.old_follows)]
+    assert not fresh or rules.new_path is not Answer.REFUSE
+    if forced(change) or change.old is None or change.new is None:
+        return  # flake.nix allowed it
+    new = change.new.revision
+    assert hold is None or not hold.active(NOW) or hold.at == new, "a held input moved"
+    accepted = facts.acceptance is not None and facts.acceptance.covers(change.old.revision or None, new or None)
+    if (hold is not None and hold.active(NOW)) or accepted:
+        return  # the user did
+    if new != change.old.revision and change.new.type != "path":
+        waited = (NOW - (facts.first_seen or NOW)).total_seconds()
+        assert max(waited, 0) >= rules.minimum_age, "too young"
+    if rules.backwards is not Answer.ALLOW and rules.origin is not Answer.ALLOW:
+        assert facts.relation not in (Relation.BACKWARD, Relation.DIVERGED), "a downgrade"
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    st.integers(0, 12),
+    st.integers(0, 12),
+    st.dictionaries(st.integers(0, 12).map(str), TIMES),
+    st.sampled_from([0.0, 3600.0, 5 * DAY]),
+)
+def test_the_chosen_revision_is_newer_old_enough_and_the_newest_such(
+    count: int, position: int, seen: dict[str, datetime], age: float
+) -> None:
+    """Revisions are 0 (newest) to count - 1; an ancestor is as old as the oldest tip that contains it."""
+    revisions = [str(number) for number in range(count)]
+
+    def old_enough(number: int) -> bool:
+        tips = [seen[str(tip)] for tip in range(number + 1) if str(tip) in seen]
+        return bool(tips) and (NOW - min(*tips, NOW)).total_seconds() >= age
+
+    ripe = newest_old_enough(sighted(revisions, seen), NOW, age, locked=str(position))
+    good = [number for number in range(min(count, position)) if old_enough(number)]
+    assert ripe.revision == (str(good[0]) if good else None)
+    assert ripe.first_at is None or ripe.first_at > NOW
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 30), st.none() | st.integers(0, 30)), max_size=8), st.integers(0, 40))
+def test_tips_never_lead_back(given_tips: list[tuple[int, int | None]], date: int) -> None:
+    """The locked revision is none of them: only what is dated later may be taken."""
+    tips = [tip(f"r{number}", first, 0, committed) for number, (first, committed) in enumerate(given_tips)]
+    dates = {one.revision: one.committed for one in tips}
+    for ahead in tips_ahead(tips, locked(date=date)):
+        committed = dates[ahead.revision]
+        assert committed is not None
+        assert committed > date
