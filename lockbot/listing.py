@@ -27,6 +27,7 @@ from lockbot.report.lines import Line, line
 from lockbot.report.table import table
 from lockbot.state import RunLock
 from lockbot.update.hosts import select
+from lockbot.update.origin import origin_of
 from lockbot.update.propose import LOCK_NAME
 
 
@@ -64,9 +65,16 @@ def inputs(app: App, *, ask: bool) -> tuple[InputRow, ...]:
     rows = tuple(_input_row(lock, path) for path in lock.paths())
     if not ask:
         return rows
-    asked = {row.input: row.locked.original for row in rows if row.updatable and row.locked is not None}
-    tips = ask_tips(app.git(place.directory), asked)
+    origins = {
+        row.input: origin_of(row.locked.original) for row in rows if row.updatable and row.locked is not None
+    }
+    deadline = Deadline(app.settings.run.fetch_timeout, "asking upstream")
+    tips = ask_tips(app.git(place.directory), {name: one for name, one in origins.items() if one}, deadline)
+    tips |= {name: _NO_GIT for name, one in origins.items() if one is None}
     return tuple(replace(row, tip=tips.get(row.input)) for row in rows)
+
+
+_NO_GIT = Tip(None, problem="only git repositories can be asked without downloading")
 
 
 def _input_row(lock: LockFile, path: str) -> InputRow:
