@@ -13,6 +13,7 @@ from types import FrameType
 
 from lockbot import state
 from lockbot.config import Person, Settings, Sign
+from lockbot.config import Strategy as ConfiguredStrategy
 from lockbot.errors import Cancelled, LockbotError, UsageError
 from lockbot.git.clone import Clone, open_clone
 from lockbot.git.command import Git, user_environment
@@ -29,6 +30,7 @@ from lockbot.update.cycle import heal, run_cycle
 from lockbot.update.hosts import Selection
 from lockbot.update.propose import Wish
 from lockbot.update.rules import Rules, Tools
+from lockbot.update.search import Strategy
 
 DEFAULT_BRANCH_SHOWN = "HEAD"
 CONFIG_NAME = "lockbot.toml"
@@ -208,6 +210,16 @@ class App:
             publish_tries=settings.run.publish_tries,
             keep_results=settings.state.keep_results,
             log_limit=settings.state.log_limit,
+            book=settings.rule_book(),
+            strategy=Strategy.EACH if settings.search.one_commit_per_input else Strategy(settings.search.strategy),
+            groups=tuple(
+                frozenset(group.inputs)
+                for group in settings.group
+                if group.strategy is ConfiguredStrategy.TOGETHER
+            ),
+            probes=settings.search.probes,
+            search_time=settings.search.time,
+            remember_failures=settings.search.remember_failures,
             push=settings.repository.push and options.push,
             dry_run=options.dry_run,
         )
@@ -244,6 +256,7 @@ class App:
             options=options,
             retries=settings.retries,
             delay=settings.retry_delay,
+            second_chance=True,
         )
 
 
@@ -294,6 +307,11 @@ def total_memory() -> int:
         limit = Path(f"/sys/fs/cgroup{own}/memory.max").read_text().strip()
         total = min(total, int(limit))
     return total
+
+
+def _moving_together(settings: Settings) -> tuple[frozenset[str], ...]:
+    groups = [group for group in settings.group if group.strategy is ConfiguredStrategy.TOGETHER]
+    return tuple(frozenset(group.inputs) for group in groups)
 
 
 def _identity(person: Person) -> Identity:

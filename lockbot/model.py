@@ -285,6 +285,16 @@ class DerivationStopped:
 
 
 @dataclass(frozen=True)
+class Looking:
+    """The search asks a question: `what` it wants to know, what it may still be, and how far it is."""
+
+    what: str
+    inputs: tuple[str, ...]
+    probe: int
+    about: int
+
+
+@dataclass(frozen=True)
 class Retrying:
     what: str
     why: str
@@ -303,6 +313,7 @@ Event = (
     | HostDecided
     | DerivationStarted
     | DerivationStopped
+    | Looking
     | Retrying
     | Note
 )

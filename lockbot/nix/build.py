@@ -112,7 +112,6 @@ class Builder:
         self._progress = progress
         self._changed = threading.Condition()
         self._broken = dict(broken or {})
-        self._tried: set[str] = set()
         self._flaky: set[str] = set()
         self._wanted: dict[str, Target] = {}
         self._results: dict[str, Failure | None] = {}
@@ -198,6 +197,7 @@ class Builder:
         results: dict[str, Failure | None] = {}
         left = self._without_broken(self._without_valid(targets, results), results)
         tries = 0
+        tried: set[str] = set()
         while left:
             before = len(left)
             problems: dict[str, Failure] = {}
@@ -205,7 +205,7 @@ class Builder:
                 watched = self._realise(group)
                 still = self._without_valid(group, results)
                 problems |= self._explain(still, watched)
-            again = self._second_chances(problems)
+            again = self._second_chances(problems, tried)
             retry = {drv: problem for drv, problem in problems.items() if _worth_retrying(problem, tries)}
             results |= {drv: problem for drv, problem in problems.items() if drv not in retry | again}
             left = [target for target in left if target.drv not in results]
@@ -219,29 +219,30 @@ class Builder:
             elif len(left) == before and not again:  # nobody knows why: alone, each gets its own text
                 results |= {target.drv: self._alone(target) for target in left}
                 left = []
-        self._note_flaky(results)
+        self._note_flaky(results, tried)
         return results
 
-    def _second_chances(self, problems: Mapping[str, Failure]) -> dict[str, Failure]:
-        """Those whose culprit failed for the first time, and is worth another look."""
+    def _second_chances(self, problems: Mapping[str, Failure], tried: set[str]) -> dict[str, Failure]:
+        """Those whose culprit failed for the first time, and is worth another look; it is in `tried` then."""
         if not self._limits.second_chance:
             return {}
         again = {
             drv: problem
             for drv, problem in problems.items()
-            if problem.kind is FailureKind.BUILD and problem.culprit not in self._tried
+            if problem.kind is FailureKind.BUILD and problem.culprit is not None and problem.culprit not in tried
         }
-        for problem in again.values():
-            self._progress(Retrying("building", f"{problem.message}: does it fail twice?", 0))
-        self._tried.update(problem.culprit for problem in again.values() if problem.culprit)
+        for culprit in sorted({problem.culprit or "" for problem in again.values()}):
+            self._progress(
+                Retrying(f"building {culprit}", "it failed once; a build that fails twice is broken", 0)
+            )
+            tried.add(culprit)
         return again
 
-    def _note_flaky(self, results: Mapping[str, Failure | None]) -> None:
-        """What got its second chance and is no culprit now was built after all."""
+    def _note_flaky(self, results: Mapping[str, Failure | None], tried: set[str]) -> None:
+        """What got a second chance and is no culprit now was built after all."""
         guilty = {failure.culprit for failure in results.values() if failure is not None}
         with self._changed:
-            self._flaky |= self._tried - guilty
-            self._tried -= self._flaky
+            self._flaky |= tried - guilty
 
     def _without_broken(self, targets: Sequence[Target], results: dict[str, Failure | None]) -> list[Target]:
         """Note which would have to build a derivation that is known to fail; returns the others."""

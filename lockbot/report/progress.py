@@ -20,6 +20,7 @@ from lockbot.model import (
     HostEvaluated,
     HostEvaluating,
     HostStatus,
+    Looking,
     Note,
     Phase,
     PhaseStarted,
@@ -83,6 +84,11 @@ def tell(event: Event) -> tuple[str | tuple[str, Style], ...]:
             return (f"building {words.derivation(drv)}" + (f" on {machine}" if machine else ""),)
         case DerivationStopped(drv):
             return (f"finished {words.derivation(drv)}",)
+        case Looking(what, inputs, probe, about):
+            shown = ", ".join(name(one) for one in inputs[:3]) + (
+                f" and {len(inputs) - 3} more" if inputs[3:] else ""
+            )
+            return (f"looking for {plain(what)}: question {probe} of about {about}, among {shown}",)
         case Retrying(what, why, seconds):
             return ((f"retrying {what} in {duration(seconds)}: {why}", Style.WARN),)
         case Note(text):
@@ -171,7 +177,7 @@ def _worth_keeping(event: Event) -> bool:
     match event:
         case HostDecided(build):
             return build.failure is not None
-        case Note() | Retrying():
+        case Note() | Retrying() | Looking():
             return True
         case _:
             return False
@@ -220,7 +226,7 @@ class Watched:
                 self._building[drv] = machine, now
             case DerivationStopped(drv):
                 self._built += self._building.pop(drv, None) is not None
-            case Retrying() | Note():
+            case Retrying() | Note() | Looking():
                 pass
             case _:
                 assert_never(event)

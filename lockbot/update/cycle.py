@@ -6,7 +6,7 @@ It must not know where its settings come from.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import assert_never
 
@@ -17,12 +17,12 @@ from lockbot.git.source import Source
 from lockbot.git.sync import Base, sync
 from lockbot.git.worktree import worktree
 from lockbot.model import HostBuild, HostStatus, Outcome, Phase, Run
-from lockbot.update import propose, roots
+from lockbot.update import roots
+from lockbot.update.attempt import Attempt, Attempted
 from lockbot.update.judge import Judged
-from lockbot.update.propose import LOCK_NAME, Lock, Wish
+from lockbot.update.propose import Wish
 from lockbot.update.record import Record, words
 from lockbot.update.rules import Rules, Tools
-from lockbot.update.trial import Trial
 
 
 def run_cycle(tools: Tools, rules: Rules, wish: Wish, run: Run) -> Run:
@@ -80,11 +80,12 @@ class _Cycle:
         self.rules = rules
         self.wish = wish
         self.record = Record(tools, run)
+        self.then: list[Mapping[str, str]] = []
 
     def go(self) -> Run:
         record = self.record
         try:
-            self._tries()
+            self._go()
         except Cancelled as error:
             record.end(Outcome.INTERRUPTED, error=error.message)
         except UsageError as error:
@@ -99,6 +100,15 @@ class _Cycle:
             with contextlib.suppress(LockbotError):  # a commit kept too long does no harm; a lost error would
                 self.tools.clone.forget(record.run.id)
         return record.run
+
+    def _go(self) -> None:
+        """The update; and where each input gets a commit of its own, the others after the first."""
+        self._tries()
+        while self.then and self.record.run.commit is not None:
+            first = self.record.run
+            self.wish, *self.then = Wish(None, self.then[0]), *self.then[1:]
+            self._tries()
+            self.record.amend(first)
 
     def _tries(self) -> None:
         for _ in range(self.rules.publish_tries):
@@ -117,35 +127,34 @@ class _Cycle:
         with worktree(self.tools.clone, base.commit, self.rules.source) as tree:
             self.record.note(*tree.notes)
             flake_dir = self.rules.flake_dir or base.subdirectory
-            with self.record.phase(Phase.PROPOSE):
-                proposal = propose.propose(
-                    self.tools.nix, tree.path / flake_dir, self.wish, self.rules.fetching, self.tools.progress
-                )
-                self.record.note(*proposal.notes)
-                self.record.set(changes=proposal.changes, held=proposal.held)
-            if not proposal.changes:
-                self.record.end(Outcome.UNCHANGED)
-                return True
-            with self.record.phase(Phase.JUDGE):
-                lock = Lock((tree.path / flake_dir / LOCK_NAME).read_bytes(), proposal.changes)
-                trial = Trial(self.tools, self.rules, self.record, base, tree, flake_dir)
-                judged = trial.judge(lock, proposal.held)
-            return self._decide(base, judged)
+            attempt = Attempt(self.tools, self.rules, self.wish, self.record, base, tree, flake_dir)
+            attempted = attempt.run()
+        self.record.set(held=attempted.held)
+        return self._decide(base, attempted)
 
-    def _decide(self, base: Base, judged: Judged) -> bool:
-        verdict = judged.verdict
-        if verdict.blocking(self.rules.gate):
-            self.record.end(Outcome.REJECTED)
+    def _decide(self, base: Base, attempted: Attempted) -> bool:
+        judged = attempted.judged
+        if judged is None or not attempted.good:
+            self._observe(attempted, moved=False)
+            self.record.end(Outcome.UNCHANGED if judged is None else Outcome.REJECTED)
             return True
-        outcome = Outcome.PARTLY_PUBLISHED if self.record.run.held else Outcome.PUBLISHED
+        outcome = Outcome.PARTLY_PUBLISHED if attempted.held else Outcome.PUBLISHED
         if self.rules.dry_run:
-            self.record.note(f"dry run: would publish {verdict.candidate.commit} on {base.branch}")
+            self.record.note(f"dry run: would publish {judged.verdict.candidate.commit} on {base.branch}")
             self.record.end(outcome)
             return True
         with self.record.phase(Phase.PUBLISH):
-            return self._publish(base, judged, outcome)
+            return self._publish(base, attempted, judged, outcome)
 
-    def _publish(self, base: Base, judged: Judged, outcome: Outcome) -> bool:
+    def _observe(self, attempted: Attempted, *, moved: bool) -> None:
+        """Into the ledger: how inputs stand now. A lost line there costs an alarm's precision, not the update."""
+        seen = attempted.observations
+        if not moved:
+            seen = tuple(replace(one, locked=attempted.before.get(one.input)) for one in seen)
+        with contextlib.suppress(LockbotError):
+            self.tools.history.ledger(self.record.run.repository).record(seen)
+
+    def _publish(self, base: Base, attempted: Attempted, judged: Judged, outcome: Outcome) -> bool:
         commit = judged.verdict.candidate.commit
         tools = self.tools
         with self.record.publishing(commit):
@@ -157,6 +166,8 @@ class _Cycle:
                 self.record.note(*published.notes)
                 self.record.set(commit=commit, pushed=published.pushed)
                 self.record.end(outcome)
+                self.then.extend(attempted.then)
+                self._observe(attempted, moved=True)
                 self._keep(commit, judged)
             case BaseMoved():
                 self.record.note(f"{published.why} while lockbot worked: it began anew on top")
@@ -164,6 +175,7 @@ class _Cycle:
             case Parked():
                 self.record.set(parked=published.branch)
                 advice = "\n".join([f"the update waits on {published.branch}; to take it:", *published.advice])
+                self._observe(attempted, moved=False)
                 self.record.end(Outcome.STALE, error=published.why, hint=advice)
             case _:
                 assert_never(published)

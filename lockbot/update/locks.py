@@ -15,6 +15,7 @@ from lockbot.nix import failure, lockfile
 from lockbot.nix.command import Nix
 from lockbot.nix.flakeref import FlakeRef
 from lockbot.nix.lockfile import LockFile
+from lockbot.nix.storepath import source_path
 from lockbot.process import Deadline
 from lockbot.update.propose import LOCK_NAME, Lock
 
@@ -38,6 +39,10 @@ class Locks:
         self._tips = tips
         self._timeout = timeout
         self._made: dict[frozenset[tuple[str, str]], Lock] = {}
+        store = str(nix.store_directory)
+        self._sources = {
+            (name, tip.revision): source_path(tip.nar_hash, store) for name, tip in tips.items() if tip.nar_hash
+        }
 
     def known(self, picks: Picks, lock: Lock) -> None:
         """A lock that exists already (the proposal itself) is not made again."""
@@ -57,6 +62,10 @@ class Locks:
             return tip.url
         return str(FlakeRef.parse(tip.url).with_rev(revision))
 
+    def source(self, name: str, revision: str) -> str | None:
+        """Where the store keeps an input's source at a revision that was locked: errors name it."""
+        return self._sources.get((name, revision))
+
     def _lock(self, picks: Picks) -> Lock:
         path = self._flake / LOCK_NAME
         if self._base is None:
@@ -68,6 +77,8 @@ class Locks:
         new = LockFile.read(path) if path.exists() else lockfile.EMPTY
         for name, revision in picks.items():
             locked = new.locked(name)
+            if locked is not None and locked.nar_hash:
+                self._sources[name, revision] = source_path(locked.nar_hash, str(self._nix.store_directory))
             if locked is None or locked.revision != revision:
                 found = locked.revision if locked is not None else "nothing"
                 raise LockbotError(f"{name} was to be locked at {revision}, and Nix locked {found}")

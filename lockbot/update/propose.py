@@ -61,6 +61,10 @@ class Proposal:
     notes: tuple[str, ...]
     tips: Mapping[str, Locked] = field(default_factory=dict)
     """Where each input that moved is now, by the name it was asked for by (`a`, or a nested `a/b`)."""
+    asked: Mapping[str, Locked] = field(default_factory=dict)
+    """Where each input is now whose upstream was really asked, and answered."""
+    before: Mapping[str, str | None] = field(default_factory=dict)
+    """The revision at which each input was locked."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,9 @@ class _Proposing:
                 "is the network up? The lock is as it was, and the next run tries again",
             )
         asked = [name for name in (*names, *wish.overrides) if name not in {item.input for item in held}]
-        return Proposal(changes, held, notes, _tips(asked, changes, new))
+        answered = {name: locked for name in asked if (locked := new.locked(name)) is not None}
+        before_all = {name: _revision(old, name) for name in (*names, *wish.overrides)}
+        return Proposal(changes, held, notes, _tips(asked, changes, new), answered, before_all)
 
     # -- one call of Nix, and whether to believe it --------------------------------------------------------
 

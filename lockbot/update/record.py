@@ -66,6 +66,21 @@ class Record:
         open_end = self._publishing and outcome in (Outcome.INTERRUPTED, Outcome.FAILED)
         self._tools.history.save(replace(self.run, outcome=None) if open_end else self.run)
 
+    def amend(self, before: Run) -> None:
+        """Make one record of a commit that was published `before`, and of what came on top of it since."""
+        after = self.run
+        landed = after.commit is not None and after.commit != before.commit
+        self.set(
+            base=before.base,
+            commit=after.commit or before.commit,
+            outcome=before.outcome if landed else Outcome.PARTLY_PUBLISHED,
+            changes=(*before.changes, *(after.changes if landed else ())),
+            held=(*before.held, *(item for item in after.held if item not in before.held)),
+            pushed=before.pushed,
+            error=None if landed else after.error,
+        )
+        self._tools.history.save(self.run)
+
     def remember(self, commit: str, baseline: Baseline) -> None:
         """Keep what hosts were found to be at a commit, for later runs."""
         self._tools.history.remember(self.run.repository, commit, list(baseline.values()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from lockbot.model import Gate, Progress
 from lockbot.nix.command import Nix
 from lockbot.update import judge, propose
 from lockbot.update.hosts import Selection
+from lockbot.update.rulebook import RuleBook
+from lockbot.update.search import Strategy
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,14 @@ class Rules:
     publish_tries: int
     keep_results: int
     log_limit: int
+    book: RuleBook = field(default_factory=RuleBook)
+    strategy: Strategy = Strategy.BEST
+    groups: tuple[frozenset[str], ...] = ()
+    """Inputs that move together or not at all."""
+    probes: int = 40
+    search_time: float = 4 * 3600.0
+    remember_failures: float = 7 * 86400.0
+    """Seconds for which a derivation that failed is taken to fail again."""
     push: bool = True
     dry_run: bool = False
 

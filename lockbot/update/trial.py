@@ -34,7 +34,7 @@ from lockbot.report import words
 from lockbot.report.commit import commit_message
 from lockbot.update import judge
 from lockbot.update.hosts import select
-from lockbot.update.judge import Baseline, Judged
+from lockbot.update.judge import Baseline, Judged, Limits
 from lockbot.update.propose import LOCK_NAME, Lock
 from lockbot.update.record import Record
 from lockbot.update.rules import Rules, Tools
@@ -62,8 +62,14 @@ class Trial:
         self._known: Baseline = {build.host.attribute: build for build in remembered}
         self._when = tools.clock()
         self._at_base: tuple[Host, ...] | None = None
+        self._hosts_judged: tuple[Host, ...] = ()
         self._broken: dict[str, Failure] = {}
         """Derivations that failed in this run: none is built again to see it fail again."""
+
+    @property
+    def hosts(self) -> tuple[Host, ...]:
+        """What is judged: known once the whole fleet was, or its base was asked."""
+        return self._hosts_judged or select(self._hosts_at_base(), self._rules.selection)
 
     @property
     def flake(self) -> Path:
@@ -82,6 +88,7 @@ class Trial:
         # A host that the candidate no longer has is judged, too: it fails.
         here = self._hosts(made, may_fail=bool(at_base))
         hosts = select(tuple(dict.fromkeys((*here, *at_base))), self._rules.selection)
+        self._hosts_judged = hosts
         self._tools.progress(PhaseStarted(Phase.JUDGE, words.count(len(hosts), "host"), hosts=len(hosts)))
         carried: list[HostBuild] = []
         for _ in range(REWRITES):
@@ -102,7 +109,9 @@ class Trial:
         """Judge a few hosts at a lock, to find something out: this commit is never published."""
         made = self._commit(lock, f"lockbot: a candidate\n\nLockbot-Run: {self._record.run.id}\n")
         self._tools.progress(PhaseStarted(Phase.JUDGE, words.count(len(hosts), "host"), hosts=len(hosts)))
-        return self._judge(Candidate(self._base.commit, made, lock.changes), hosts, ())
+        # No second chances: a search may be led astray by a flaky build, what lands is judged whole.
+        quick = replace(self._rules.judging, build=replace(self._rules.judging.build, second_chance=False))
+        return self._judge(Candidate(self._base.commit, made, lock.changes), hosts, (), quick)
 
     def _commit(self, lock: Lock, message: str) -> str:
         path = self.flake / LOCK_NAME
@@ -119,7 +128,13 @@ class Trial:
             sign=self._rules.signing,
         )
 
-    def _judge(self, candidate: Candidate, hosts: Sequence[Host], carried: Sequence[HostBuild]) -> Judged:
+    def _judge(
+        self,
+        candidate: Candidate,
+        hosts: Sequence[Host],
+        carried: Sequence[HostBuild],
+        limits: Limits | None = None,
+    ) -> Judged:
         judged = judge.judge(
             self._tools.nix,
             candidate,
@@ -128,7 +143,7 @@ class Trial:
             flake_dir=self._flake_dir,
             submodules=self._tree.submodules,
             known=self._known,
-            limits=self._rules.judging,
+            limits=limits or self._rules.judging,
             progress=self._tools.progress,
             carried=carried,
             broken=self._broken,

@@ -43,6 +43,8 @@ in rec {
   killed-once = plain "killed-once" "
     if [ ! -e STATE/once ]; then : >STATE/once; kill -9 $$; fi; echo ok >$out
   " { };
+  flaky = plain "flaky" "if [ ! -e STATE/fl ]; then : >STATE/fl; exit 1; fi; echo ok >$out" { };
+  needs-flaky = plain "needs-flaky" "echo $dep >$out" { dep = flaky; };
   wrong = plain "wrong" "echo >$out" fixed;
   broken = plain "broken" "echo one; echo two; exit 7" { };
   shares-a = plain "shares-a" "echo $dep >$out" { dep = broken; };
@@ -152,3 +154,36 @@ def test_what_is_there_is_not_built_again(bench: Bench) -> None:
     bench.events.clear()
     assert kinds(bench.build("fine")) == {"fine": None}
     assert bench.events == []
+
+
+def test_a_flaky_build_is_recognised(bench: Bench) -> None:
+    """It fails, then passes unchanged; what fails twice is broken; what worked at once is neither."""
+    targets = {name: bench.target(name) for name in ("flaky", "needs-flaky", "broken", "fine")}
+    with Builder(bench.nix, replace(LIMITS, second_chance=True), bench.events.append) as builder:
+        builder.want(targets["needs-flaky"])
+        builder.results()
+        for target in targets.values():
+            builder.want(target)
+        results = builder.results()
+        assert builder.flaky == {targets["flaky"].drv}
+    assert kinds({name: results[target.drv] for name, target in targets.items()}) == {
+        "flaky": None,
+        "needs-flaky": None,
+        "broken": "build",
+        "fine": None,
+    }
+
+
+def test_what_is_known_to_fail_is_not_built(bench: Bench) -> None:
+    first = bench.build("shares-a")["shares-a"]
+    assert first is not None and first.culprit is not None
+    bench.events.clear()
+    wanted = {name: bench.target(name) for name in ("shares-b", "fine")}
+    with Builder(bench.nix, LIMITS, bench.events.append, {first.culprit: first}) as builder:
+        for target in wanted.values():
+            builder.want(target)
+        results = builder.results()
+    assert results[wanted["shares-b"].drv] == first
+    assert results[wanted["fine"].drv] is None
+    started = [event.drv for event in bench.events if isinstance(event, DerivationStarted)]
+    assert started == [wanted["fine"].drv]

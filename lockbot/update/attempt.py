@@ -1,0 +1,263 @@
+"""One attempt on top of one base: what is proposed, what the policy allows, and the best lock that holds.
+
+Nothing is published here. It must not know how a branch moves, nor what comes after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+from lockbot.git.sync import Base
+from lockbot.git.worktree import Worktree
+from lockbot.history.values import BadRevision, Observation, StateWord
+from lockbot.model import Held, Looking, Phase
+from lockbot.nix import lockfile
+from lockbot.nix.lockfile import LockFile
+from lockbot.process import Deadline
+from lockbot.update import asking, findings, propose
+from lockbot.update.asking import Found, Step
+from lockbot.update.findings import Told
+from lockbot.update.histories import Histories
+from lockbot.update.judge import Judged
+from lockbot.update.locks import Locks
+from lockbot.update.permits import Gatekeeper, Permits
+from lockbot.update.policy import Reason
+from lockbot.update.probes import Budget, Probes
+from lockbot.update.propose import LOCK_NAME, Lock, Proposal, Wish
+from lockbot.update.record import Record
+from lockbot.update.rulebook import revisions_of
+from lockbot.update.rules import Rules, Tools
+from lockbot.update.search import Strategy, search
+from lockbot.update.trial import Trial
+
+_FETCH_FAILED = "fetch-failed"
+
+
+@dataclass(frozen=True)
+class Attempted:
+    """What came of it. `judged` None: there is nothing to judge. `good`: it may be published."""
+
+    held: tuple[Held, ...] = ()
+    judged: Judged | None = None
+    good: bool = False
+    then: tuple[Mapping[str, str], ...] = ()
+    """What is to be published after it, each on top of the one before: inputs → flake references to pin them to."""
+    observations: tuple[Observation, ...] = ()
+    """How inputs stand, should this be published; `locked` is where they would be."""
+    before: Mapping[str, str | None] = field(default_factory=dict)
+    """Where they are while it is not."""
+
+
+class Attempt:
+    def __init__(
+        self,
+        tools: Tools,
+        rules: Rules,
+        wish: Wish,
+        record: Record,
+        base: Base,
+        tree: Worktree,
+        flake_dir: str,
+    ) -> None:
+        self._tools = tools
+        self._rules = rules
+        self._wish = wish
+        self._record = record
+        self._trial = Trial(tools, rules, record, base, tree, flake_dir)
+        self._ledger = tools.history.ledger(record.run.repository)
+        self._histories = Histories(tools.directory / "upstreams", tools.clone, self._ledger)
+
+    def run(self) -> Attempted:
+        path = self._trial.flake / LOCK_NAME
+        with self._record.phase(Phase.PROPOSE):
+            before = path.read_bytes() if path.is_file() else None
+            proposal = propose.propose(
+                self._tools.nix, self._trial.flake, self._wish, self._rules.fetching, self._tools.progress
+            )
+            old = LockFile.parse(before.decode(errors="replace")) if before is not None else lockfile.EMPTY
+            permits = self._permit(proposal)
+            locks = Locks(self._tools.nix, self._trial.flake, before, proposal.tips, self._rules.fetching.timeout)
+            lock = self._lock(proposal, permits, locks)
+            held = (*proposal.held, *permits.held)
+            self._record.note(*proposal.notes, *permits.loud)
+            self._record.set(changes=lock.changes if lock else (), held=held)
+        seen = _Sights(proposal, permits, held)
+        if lock is None:
+            return Attempted(held, observations=seen.observations({}, ()), before=proposal.before)
+        with self._record.phase(Phase.JUDGE):
+            attempted = self._judge(permits, locks, lock, old, held, seen)
+            return replace(attempted, before=proposal.before)
+
+    # -- proposing ----------------------------------------------------------------------------------------
+
+    def _permit(self, proposal: Proposal) -> Permits:
+        keeper = Gatekeeper(self._rules.book, self._ledger, self._histories, self._tools.clock())
+        keeper.see(proposal.asked)
+        self._keeper = keeper
+        return keeper.permit(proposal.changes, proposal.tips, frozenset(self._wish.overrides))
+
+    def _lock(self, proposal: Proposal, permits: Permits, locks: Locks) -> Lock | None:
+        """The lock with everything that may move; None when nothing may, or nothing is new."""
+        if not proposal.changes:
+            return None
+        tips = {name: tip.revision for name, tip in proposal.tips.items()}
+        if permits.targets == tips:
+            lock = Lock((self._trial.flake / LOCK_NAME).read_bytes(), proposal.changes)
+            locks.known(permits.targets, lock)
+            return lock
+        elsewhere = frozenset(name for name, revision in permits.targets.items() if revision != tips[name])
+        lock = locks.make(permits.targets)
+        if elsewhere:
+            self._keeper.recheck(lock.changes, permits, elsewhere)
+            lock = locks.make(permits.targets)
+        return lock if lock.changes else None
+
+    # -- judging ------------------------------------------------------------------------------------------
+
+    def _judge(
+        self,
+        permits: Permits,
+        locks: Locks,
+        lock: Lock,
+        old: LockFile,
+        held: tuple[Held, ...],
+        seen: _Sights,
+    ) -> Attempted:
+        if not permits.targets:  # only what flake.nix itself asks for: take it or leave it
+            judged = self._trial.judge(lock, held)
+            return Attempted(held, judged, self._is_good(judged), observations=seen.observations({}, ()))
+        probes = Probes(
+            self._trial,
+            locks,
+            held=held,
+            gate=self._rules.gate,
+            budget=Budget(self._rules.probes, Deadline(self._rules.search_time, "the search")),
+            cancel=self._tools.nix.cancel,
+            revisions=lambda name: self._revisions(name, permits, old),
+        )
+        found = search(
+            probes,
+            permits.targets,
+            groups=self._rules.groups,
+            strategy=self._rules.strategy,
+            watch=self._watch,
+        )
+        if probes.trouble is not None:
+            self._record.note(f"the search ended early: {probes.trouble}")
+        told = [findings.tell(finding, old, permits.targets, self._histories) for finding in found.findings]
+        return self._conclude(found, probes, locks, lock, held, told, seen)
+
+    def _conclude(
+        self,
+        found: Found,
+        probes: Probes,
+        locks: Locks,
+        lock: Lock,
+        held: tuple[Held, ...],
+        told: Sequence[Told],
+        seen: _Sights,
+    ) -> Attempted:
+        held = (*held, *(item for one in told for item in one.held))
+        self._record.set(held=held)
+        observations = seen.observations(found.picks, told)
+        if not found.picks:
+            judged = probes.last_whole
+            if judged is not None:
+                self._record.set(
+                    changes=lock.changes,
+                    candidate=judged.verdict.candidate.commit,
+                    hosts=judged.verdict.builds,
+                )
+            return Attempted(held, judged, False, observations=seen.observations({}, told))
+        steps = found.steps if self._rules.strategy is Strategy.EACH else (found.picks,)
+        chosen = locks.make(steps[0])
+        self._record.set(changes=chosen.changes)
+        judged = probes.whole(steps[0]) if not told else None
+        if judged is None:
+            # What is published says what was held back and why: known only now.
+            judged = self._trial.judge(chosen, held)
+        self._record.set(candidate=judged.verdict.candidate.commit, hosts=judged.verdict.builds)
+        self._tools.clone.keep(self._record.run.id, judged.verdict.candidate.commit)
+        then = tuple(_references(before, after, locks) for before, after in pairwise(steps))
+        return Attempted(held, judged, self._is_good(judged), then, observations)
+
+    def _is_good(self, judged: Judged) -> bool:
+        return not judged.verdict.blocking(self._rules.gate)
+
+    def _revisions(self, name: str, permits: Permits, old: LockFile) -> Sequence[str]:
+        locked = old.locked(name)
+        target = permits.targets[name]
+        if locked is None or name in self._wish.overrides:
+            return (target,)
+        kind = revisions_of(locked, self._rules.book.of(name))
+        return self._histories.revisions(name, locked, target, kind)
+
+    def _watch(self, step: Step) -> None:
+        if isinstance(step, asking.Looking):
+            what = "which revision" if step.revisions else "what"
+            self._tools.progress(Looking(f"{what} breaks {step.host}", step.inputs, step.probe, step.about))
+
+
+def _references(before: Mapping[str, str], after: Mapping[str, str], locks: Locks) -> dict[str, str]:
+    """What a step adds to the one before, as pins."""
+    return {
+        name: locks.reference(name, revision) for name, revision in after.items() if before.get(name) != revision
+    }
+
+
+@dataclass(frozen=True)
+class _Sights:
+    """What this attempt saw of each input, to be remembered."""
+
+    proposal: Proposal
+    permits: Permits
+    held: tuple[Held, ...]
+
+    def observations(self, picks: Mapping[str, str], told: Sequence[Told]) -> tuple[Observation, ...]:
+        """How inputs stand when `picks` were published."""
+        kept = {item.input: item for item in self.held}
+        bad = {item.input: (item, one.bad.get(item.input)) for one in told for item in one.held}
+        names = dict.fromkeys([*self.proposal.asked, *kept, *picks, *bad])
+        return tuple(self._observation(name, picks.get(name), kept.get(name), bad.get(name)) for name in names)
+
+    def _observation(
+        self,
+        name: str,
+        picked: str | None,
+        kept: Held | None,
+        found: tuple[Held, BadRevision | None] | None,
+    ) -> Observation:
+        before = self.proposal.before.get(name)
+        seen = Observation(
+            input=name,
+            state=StateWord.CURRENT,
+            locked=picked or before,
+            asked=name in self.proposal.asked,
+            next_try=self.permits.until.get(name),
+        )
+        if found is not None:
+            item, bad = found
+            good = picked or before
+            return replace(
+                seen,
+                state=StateWord.HELD,
+                reason=item.reason,
+                detail=item.detail,
+                last_good=good,
+                first_bad=bad,
+            )
+        if kept is not None:
+            return replace(seen, state=_state(kept), reason=kept.reason, detail=kept.detail)
+        return seen
+
+
+def _state(held: Held) -> StateWord:
+    match held.reason:
+        case Reason.AGE:
+            return StateWord.WAITING_FOR_AGE
+        case Reason.CACHE:
+            return StateWord.WAITING_FOR_CACHE
+        case _:
+            return StateWord.UNREACHABLE if held.reason == _FETCH_FAILED else StateWord.HELD

@@ -1,0 +1,90 @@
+"""A search's findings in words: why an input is not at its tip, for the commit, the record and the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from lockbot.history.values import BadRevision
+from lockbot.model import Held, Locked
+from lockbot.nix.lockfile import LockFile
+from lockbot.report import words
+from lockbot.update.asking import Culprit, Finding, Reason
+from lockbot.update.histories import Histories, commit_link
+
+
+@dataclass(frozen=True)
+class Told:
+    """The inputs of one finding as they are held, and the first bad revision of each, as far as it is known."""
+
+    held: tuple[Held, ...]
+    bad: Mapping[str, BadRevision] = field(default_factory=dict)
+
+
+def tell(finding: Finding, old: LockFile, targets: Mapping[str, str], histories: Histories) -> Told:
+    """Put a finding into words; the culprit's subject, author and date are asked of its own history."""
+    bad: dict[str, BadRevision] = {}
+    held: list[Held] = []
+    for name in finding.inputs:
+        locked = old.locked(name)
+        culprit = finding.culprits[0] if finding.culprits and len(finding.inputs) == 1 else None
+        if culprit is not None and locked is not None:
+            bad[name] = _bad_revision(culprit, locked, histories)
+        at = finding.revision or (locked.revision if locked is not None else None)
+        detail = _detail(finding, targets[name], bad.get(name))
+        held.append(Held(name, finding.reason.value.replace(" ", "-"), detail, at or None))
+    return Told(tuple(held), bad)
+
+
+def _bad_revision(culprit: Culprit, locked: Locked, histories: Histories) -> BadRevision:
+    said = histories.describe(locked, culprit.first_bad) if culprit.exact else None
+    return BadRevision(
+        revision=culprit.first_bad,
+        subject=said.subject if said is not None else "",
+        author=said.author if said is not None else "",
+        date=said.authored if said is not None else None,
+        link=commit_link(locked, culprit.first_bad),
+        hosts=culprit.hosts,
+        after=culprit.last_good or locked.rev,
+        exact=culprit.exact,
+    )
+
+
+def _detail(finding: Finding, target: str, bad: BadRevision | None) -> str:
+    """`breaks web and db since 1a2b3c4 "subject" (2026-11-01): moved to 9f8e7d6 instead of 5c4d3e2`."""
+    parts = [_why(finding)]
+    if bad is not None and bad.exact:
+        subject = f' "{bad.subject}"' if bad.subject else ""
+        date = f" ({datetime.fromtimestamp(bad.date, UTC):%Y-%m-%d})" if bad.date is not None else ""
+        link = f" {bad.link}" if bad.link else ""
+        parts.append(f"since {words.short(bad.revision)}{subject}{date}{link}")
+    elif bad is not None:
+        parts.append(f"somewhere after {words.short(bad.after)}, up to {words.short(bad.revision)}")
+    where = f"moved to {words.short(finding.revision)}, not to" if finding.revision else "kept back from"
+    return f"{' '.join(parts)}: {where} {words.short(target)}"
+
+
+def _why(finding: Finding) -> str:
+    hosts = _listed(finding.hosts)
+    partners = _listed(finding.partners)
+    match finding.reason:
+        case Reason.BREAKS:
+            return f"breaks {hosts}"
+        case Reason.BREAKS_TOGETHER:
+            return f"breaks {hosts} together with {partners}"
+        case Reason.NEEDS:
+            return f"breaks {hosts} without {partners}"
+        case Reason.UNJUDGED:
+            return f"{hosts} could not be judged with it"
+        case Reason.BUDGET:
+            return "the search's budget ended before it was known"
+        case Reason.STRATEGY:
+            return f"something that moves together with it breaks {hosts}"
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    shown = list(names[:5]) + ([f"{len(names) - 5} more"] if len(names) > 5 else [])
+    if len(shown) < 2:
+        return "".join(shown) or "hosts"
+    return f"{', '.join(shown[:-1])} and {shown[-1]}"

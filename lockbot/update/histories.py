@@ -1,0 +1,83 @@
+"""Inputs' own histories, as the cycle asks for them: how two revisions are related, what lies between, who did it.
+
+Where a history can't be had (a tarball, a private forge, no network) the answer is that nothing is known: a
+missing history never stops an update. It must not know policies or the search.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from lockbot.errors import LockbotError
+from lockbot.git.clone import Clone
+from lockbot.git.revisions import Description, Relation, Upstream, open_upstream
+from lockbot.history.ledger import Ledger
+from lockbot.model import Locked
+from lockbot.nix.flakeref import FlakeRef, FlakeRefError
+from lockbot.update.ages import tips_ahead
+from lockbot.update.origin import origin_of
+from lockbot.update.rulebook import Revisions
+
+_Answer = TypeVar("_Answer")
+
+
+class Histories:
+    """`root` is where lockbot's copies of upstream histories lie."""
+
+    def __init__(self, root: Path, clone: Clone, ledger: Ledger) -> None:
+        self._root = root
+        self._clone = clone
+        self._ledger = ledger
+
+    def relation(self, old: Locked, new: Locked) -> Relation:
+        """How the new revision stands to the old one, in the place where the new one comes from."""
+        before, after = old.rev, new.rev
+        if before is None or after is None:
+            return Relation.UNKNOWN
+        since = old.last_modified
+        answer = self._ask(new, lambda upstream: upstream.relation(before, after, since=since))
+        return answer or Relation.UNKNOWN
+
+    def revisions(self, name: str, locked: Locked, target: str, kind: Revisions) -> tuple[str, ...]:
+        """What an input could be moved to, oldest first, `target` the last."""
+        if kind is Revisions.TIPS:
+            return (*self._tips(name, locked, target), target)
+        before = locked.rev
+        if before is None:
+            return (target,)
+        since = locked.last_modified
+        found = self._ask(locked, lambda upstream: upstream.revisions(before, target, since=since))
+        return tuple(commit.rev for commit in found.commits) if found and found.commits else (target,)
+
+    def describe(self, locked: Locked, revision: str) -> Description | None:
+        """What an upstream commit says of itself."""
+        return self._ask(locked, lambda upstream: upstream.describe(revision))
+
+    def _tips(self, name: str, locked: Locked, target: str) -> Sequence[str]:
+        seen = [tip.revision for tip in tips_ahead(self._ledger.tips(name, locked.original), locked)]
+        older = seen[seen.index(target) + 1 :] if target in seen else seen
+        return tuple(reversed(older))
+
+    def _ask(self, locked: Locked, question: Callable[[Upstream], _Answer]) -> _Answer | None:
+        origin = origin_of(locked.original)
+        if origin is None:
+            return None
+        cancel, timeout = self._clone.cancel, self._clone.timeout
+        try:
+            with open_upstream(
+                self._root, origin, environ=self._clone.environ, cancel=cancel, timeout=timeout
+            ) as upstream:
+                return question(upstream)
+        except LockbotError:
+            cancel.check()
+            return None
+
+
+def commit_link(locked: Locked, revision: str) -> str | None:
+    """The web page of one upstream commit."""
+    try:
+        return FlakeRef.parse(locked.url).commit_link(revision)
+    except FlakeRefError:
+        return None

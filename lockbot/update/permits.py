@@ -1,0 +1,170 @@
+"""Policy applied to a proposal: which inputs may go where, and which are kept back.
+
+Finds out the facts that `policy` decides on. It must not know hosts or builds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from lockbot.errors import LockbotError
+from lockbot.history.ledger import Ledger
+from lockbot.model import Held, InputChange, Locked
+from lockbot.update import ages, policy
+from lockbot.update.histories import Histories
+from lockbot.update.policy import Allow, Facts, Hold, Move, Reason, Refuse, Relation
+from lockbot.update.rulebook import Answer, InputRules, RuleBook, revisions_of
+
+_AT_ONCE = 4
+
+
+@dataclass
+class Permits:
+    """What may be tried: input → revision; and what may not, with the reason."""
+
+    targets: dict[str, str] = field(default_factory=dict)
+    held: list[Held] = field(default_factory=list)
+    loud: list[str] = field(default_factory=list)
+    """Sentences for the commit's reader."""
+    until: dict[str, datetime] = field(default_factory=dict)
+    """When a held input may move by itself."""
+
+    def hold(self, name: str, locked: Locked | None, decision: Hold | Refuse) -> None:
+        self.targets.pop(name, None)
+        revision = locked.revision or None if locked is not None else None
+        self.held.append(Held(name, decision.reason, decision.detail, revision))
+        if isinstance(decision, Hold) and decision.until is not None:
+            self.until[name] = decision.until
+
+
+class Gatekeeper:
+    """Decides on the moves of one run."""
+
+    def __init__(self, rules: RuleBook, ledger: Ledger, histories: Histories, now: datetime) -> None:
+        self._rules = rules
+        self._ledger = ledger
+        self._histories = histories
+        self._now = now
+        self._holds = ledger.holds()
+        self._accepted = ledger.accepted()
+
+    def see(self, tips: Mapping[str, Locked]) -> None:
+        """Remember where upstream is: an age counts from here."""
+        for name, tip in tips.items():
+            if tip.revision:
+                self._ledger.see(name, tip.original, tip.revision, tip.last_modified)
+
+    def permit(
+        self, changes: Sequence[InputChange], tips: Mapping[str, Locked], pinned: frozenset[str]
+    ) -> Permits:
+        """`pinned` inputs go where the user said, whatever the policy.
+
+        Raises LockbotError when flake.nix itself asks for something that is not allowed: without that there is
+        no lock.
+        """
+        permits = Permits({name: tip.revision for name, tip in tips.items()})
+        moves = policy.moves(changes)
+        relations = self._relations(moves, pinned)
+        for move in moves:
+            owner = _owner(move.change.input, tips)
+            if owner in pinned:
+                continue
+            self._decide(permits, move, owner, relations.get(move.change.input, Relation.UNKNOWN))
+        return permits
+
+    def recheck(self, changes: Sequence[InputChange], permits: Permits, names: frozenset[str]) -> None:
+        """Look again at inputs that go elsewhere than to their tip: what they bring along is known only now."""
+        for move in policy.moves(changes):
+            owner = _owner(move.change.input, permits.targets)
+            if owner not in names:
+                continue
+            # Its age and its descent were looked at when it was chosen.
+            facts = Facts(self._now, Relation.FORWARD, _LONG_AGO, None, self._accepted.get(owner))
+            decision = policy.decide(move, facts, self._rules.of(owner))
+            if isinstance(decision, Allow):
+                permits.loud.extend(decision.loud)
+            else:
+                permits.hold(owner, move.change.old, decision)
+
+    def _decide(self, permits: Permits, move: Move, owner: str | None, relation: Relation) -> None:
+        name = owner or move.change.input
+        rules = self._rules.of(name)
+        new = move.change.new
+        hold = self._holds.get(name)
+        facts = Facts(
+            self._now,
+            relation,
+            self._first_seen(name, new) if new is not None else None,
+            hold,
+            self._accepted.get(name),
+        )
+        decision = policy.decide(move, facts, rules)
+        match decision:
+            case Allow(loud):
+                permits.loud.extend(loud)
+            case _ if owner is None:
+                raise LockbotError(
+                    f"flake.nix asks for what the policy does not allow: {decision.detail}",
+                    "change flake.nix, or `[policy]` in the configuration",
+                )
+            case Hold(reason=Reason.AGE):
+                self._older(permits, owner, move.change, rules, decision)
+            case Hold(reason=Reason.USER) if hold is not None and hold.at is not None:
+                self._stay_at(permits, owner, move.change, hold.at, decision)
+            case _:
+                permits.hold(owner, move.change.old, decision)
+
+    def _stay_at(self, permits: Permits, name: str, change: InputChange, at: str, decision: Hold) -> None:
+        """Held at a revision: that is where it goes, if it is not there."""
+        permits.hold(name, change.old, decision)
+        if change.old is not None and change.old.revision != at:
+            permits.targets[name] = at
+
+    def _older(self, permits: Permits, name: str, change: InputChange, rules: InputRules, decision: Hold) -> None:
+        """The newest revision that is old enough, where there is one; else it waits."""
+        old, new = change.old, change.new
+        permits.hold(name, old, decision)
+        if old is None or new is None:
+            return
+        kind = revisions_of(old, rules)
+        newest_first = tuple(reversed(self._histories.revisions(name, old, new.revision, kind)))
+        seen = self._ledger.first_seen(name, new.original)
+        if kind is kind.TIPS:
+            known = [ages.Sighted(revision, seen.get(revision)) for revision in newest_first]
+        else:
+            known = list(ages.sighted(newest_first, seen))
+        ripe = ages.newest_old_enough(known, self._now, rules.minimum_age, locked=old.revision)
+        if ripe.revision is not None:
+            permits.targets[name] = ripe.revision
+
+    def _first_seen(self, name: str, new: Locked) -> datetime | None:
+        return self._ledger.first_seen(name, new.original).get(new.revision)
+
+    def _relations(self, moves: Sequence[Move], pinned: frozenset[str]) -> dict[str, Relation]:
+        """How each new revision stands to the old one; asked of several upstreams at a time."""
+
+        def ask(change: InputChange) -> Relation:
+            if change.old is None or change.new is None or change.old.revision == change.new.revision:
+                return Relation.SAME
+            return Relation(self._histories.relation(change.old, change.new).value)
+
+        asked = [
+            move.change
+            for move in moves
+            if move.change.input not in pinned and self._rules.of(move.change.input).backwards is not Answer.ALLOW
+        ]
+        with ThreadPoolExecutor(_AT_ONCE) as executor:
+            return dict(zip((change.input for change in asked), executor.map(ask, asked), strict=True))
+
+
+_LONG_AGO = datetime(1970, 1, 2, tzinfo=UTC)
+
+
+def _owner(path: str, names: Mapping[str, object]) -> str | None:
+    """The input that was asked to move and under which this path lies."""
+    parts = path.split("/")
+    candidates = ["/".join(parts[:length]) for length in range(len(parts), 0, -1)]
+    return next((name for name in candidates if name in names), None)

@@ -1,0 +1,141 @@
+"""What the search asks, answered by real candidates: a Trial of `asking`, within a budget.
+
+Each question becomes a lock, a commit and a judgement of the hosts asked about. It must not know how the search
+goes on from an answer, nor what is published.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from lockbot.errors import LockbotError, SurroundingsError
+from lockbot.model import FailureKind, Gate, Held, Host, HostBuild, HostStatus
+from lockbot.process import CancelToken, Deadline
+from lockbot.update.asking import Answer, BudgetSpent, Picks
+from lockbot.update.judge import Judged
+from lockbot.update.locks import Locks
+from lockbot.update.trial import Trial
+
+_UNKNOWN = frozenset({FailureKind.KILLED, FailureKind.MEMORY, FailureKind.COLLECTED, FailureKind.UNKNOWN})
+"""Failures that say nothing about the change."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How many candidates a run may judge, and the moment when it must stop looking."""
+
+    probes: int
+    deadline: Deadline
+
+
+class Probes:
+    """Answers for one base. The whole fleet's verdicts are kept: the best of them is published."""
+
+    def __init__(
+        self,
+        trial: Trial,
+        locks: Locks,
+        *,
+        held: Sequence[Held],
+        gate: Gate,
+        budget: Budget,
+        cancel: CancelToken,
+        revisions: Callable[[str], Sequence[str]],
+    ) -> None:
+        self._trial = trial
+        self._locks = locks
+        self._held = tuple(held)
+        self._gate = gate
+        self._budget = budget
+        self._cancel = cancel
+        self._revisions = revisions
+        self._wholes: dict[frozenset[tuple[str, str]], Judged] = {}
+        self.asked = 0
+        self.trouble: str | None = None
+        """Why the search had to end early, where that was the surroundings' doing."""
+
+    def probe(self, picks: Picks, hosts: frozenset[str] | None) -> Answer:
+        if hosts is not None:
+            return self._ask(picks, self._named(hosts))
+        self._spend()
+        judged = self._guarded(lambda: self._trial.judge(self._locks.make(picks), self._held))
+        if judged is None:
+            return Answer(unknown=frozenset(host.name for host in self._trial.hosts))
+        self._wholes[frozenset(picks.items())] = judged
+        return self._answer(picks, judged.verdict.builds)
+
+    def evaluate(self, picks: Picks, hosts: frozenset[str]) -> Answer:
+        return self._ask(picks, [replace(host, evaluate_only=True) for host in self._named(hosts)])
+
+    def revisions(self, input: str) -> Sequence[str]:
+        return self._revisions(input)
+
+    def whole(self, picks: Picks) -> Judged | None:
+        """The whole fleet's verdict at these picks, if it was asked for."""
+        return self._wholes.get(frozenset(picks.items()))
+
+    @property
+    def last_whole(self) -> Judged | None:
+        """The first whole verdict: of everything together."""
+        return next(iter(self._wholes.values()), None)
+
+    def _ask(self, picks: Picks, hosts: Sequence[Host]) -> Answer:
+        self._spend()
+        judged = self._guarded(lambda: self._trial.judge_some(self._locks.make(picks), hosts))
+        if judged is None:
+            return Answer(unknown=frozenset(host.name for host in hosts))
+        return self._answer(picks, judged.verdict.builds)
+
+    def _spend(self) -> None:
+        """The first question is what every run asks: it is never too much."""
+        self._cancel.check()
+        if self.asked and (self.asked >= self._budget.probes or self._budget.deadline.left <= 0):
+            raise BudgetSpent
+        self.asked += 1
+
+    def _guarded(self, judge: Callable[[], Judged]) -> Judged | None:
+        """None: this candidate can't be judged (a revision that is gone). Where the network went away in the
+        middle of a search, what was found before stands."""
+        try:
+            return judge()
+        except SurroundingsError as error:
+            if self.asked == 1:
+                raise
+            self._cancel.check()
+            self.trouble = error.message
+            raise BudgetSpent from error
+        except LockbotError:
+            self._cancel.check()
+            if self.asked == 1:
+                raise
+            return None
+
+    def _named(self, hosts: Iterable[str]) -> list[Host]:
+        known = {host.name: host for host in self._trial.hosts}
+        return [known[name] for name in sorted(hosts)]
+
+    def _answer(self, picks: Picks, builds: Sequence[HostBuild]) -> Answer:
+        bad = {HostStatus.FAILED} | ({HostStatus.BROKEN_BEFORE} if self._gate is Gate.ALL_GREEN else set())
+        failed = {build.host.name: build for build in builds if build.status in bad and build.failure is not None}
+        unknown = {name for name, build in failed.items() if build.failure and build.failure.kind in _UNKNOWN}
+        red = failed.keys() - unknown
+        return Answer(
+            red=frozenset(red),
+            unknown=frozenset(unknown),
+            at_evaluation=frozenset(name for name in red if failed[name].drv is None),
+            suspects={name: _suspects(failed[name], picks, self._locks) for name in red},
+        )
+
+
+def _suspects(build: HostBuild, picks: Picks, locks: Locks) -> tuple[str, ...]:
+    """The inputs that an error names: by the store path of their source, by revision, or by name."""
+    assert build.failure is not None
+    text = "\n".join([build.failure.message, build.failure.culprit or "", build.failure.log])
+    found: Mapping[str, int] = {
+        name: text.find(sign)
+        for name, revision in picks.items()
+        for sign in (locks.source(name, revision), revision, f"/{name}/", f"{name}-", name)
+        if sign and sign in text
+    }
+    return tuple(sorted(found, key=lambda name: found[name]))

@@ -1,0 +1,203 @@
+"""The search on real Nix: what can move moves, as far as it builds, and the rest is held with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from lockbot.app import App, Options
+from lockbot.config import load
+from lockbot.model import Event, HostStatus, Looking, Outcome, Run
+from lockbot.process import CancelToken
+from lockbot.update.propose import Wish
+from tests import nixes
+from tests.fleet import Breakage, Fleet, HostSpec, Upstream, apart, together
+
+
+class World:
+    """A fleet whose inputs have all moved once, and lockbot run on it in this process."""
+
+    def __init__(
+        self,
+        nix: nixes.Nix,
+        tmp: Path,
+        cancel: CancelToken,
+        hosts: Sequence[HostSpec],
+        inputs: str = "abcd",
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        self.upstreams = {name: Upstream.create(tmp, name) for name in inputs}
+        self.fleet = Fleet.create(tmp / "fleet", nix, inputs=[*self.upstreams.values()], hosts=hosts)
+        for upstream in self.upstreams.values():
+            upstream.commit("second")
+        self.events: list[Event] = []
+        self._environ = dict(nix.environment) | {
+            "LOCKBOT_STATE__DIRECTORY": str(tmp / "state"),
+            "LOCKBOT_REPOSITORY__PATH": str(self.fleet.path),
+            "LOCKBOT_BUILD__RETRY_DELAY": "1s",
+            "LOCKBOT_EVAL__WORKERS": "2",
+        }
+        self._environ |= settings or {}
+        self._cancel = cancel
+
+    def app(self) -> App:
+        return App(load(None, self._environ), self._environ, self._cancel, self.events.append)
+
+    def update(self, *names: str) -> Run:
+        return self.app().update(Wish(names or None), Options())
+
+    def moved(self) -> dict[str, str]:
+        """Input → value ("1", "2", …) that the branch has it locked at."""
+        return {
+            name: str(self._position(upstream, self.fleet.locked(name, "main")))
+            for name, upstream in self.upstreams.items()
+        }
+
+    def _position(self, upstream: Upstream, revision: str) -> int:
+        return int(upstream.git("rev-list", "--count", revision).strip())
+
+
+def statuses(run: Run) -> set[HostStatus]:
+    return {build.status for build in run.hosts}
+
+
+def test_one_bad_input_does_not_hold_back_the_others(nix: nixes.Nix, tmp_path: Path, cancel: CancelToken) -> None:
+    bad = Breakage("build", together({"b": "2"}))
+    world = World(nix, tmp_path, cancel, [HostSpec("web", ["a", "b"], failure=bad), HostSpec("db", ["c", "d"])])
+    run = world.update()
+    assert run.outcome is Outcome.PARTLY_PUBLISHED
+    assert world.moved() == {"a": "2", "b": "1", "c": "2", "d": "2"}
+    (held,) = run.held
+    assert (held.input, held.reason) == ("b", "breaks")
+    assert "breaks web" in held.detail
+    assert '"second"' in held.detail, "the culprit, by its subject"
+    assert run.commit == world.fleet.head("main")
+    assert statuses(run) == {HostStatus.BUILT}
+    message = world.fleet.git("log", "-1", "--format=%B", "main")
+    assert "Held back:" in message and "b stays" in message
+    assert any(isinstance(event, Looking) for event in world.events)
+    again = world.update()
+    assert again.outcome is Outcome.REJECTED, "only the bad one is left"
+    assert world.moved()["b"] == "1"
+
+
+def test_the_newest_revision_that_builds_is_landed(nix: nixes.Nix, tmp_path: Path, cancel: CancelToken) -> None:
+    world = World(nix, tmp_path, cancel, [HostSpec("web", ["a"])], "ab")
+    upstream = world.upstreams["a"]
+    upstream.history([f"fine {n}" for n in range(5)])
+    good = upstream.head()
+    culprit = upstream.break_evaluation(hosts=["web"])
+    upstream.history([f"later {n}" for n in range(6)])
+    run = world.update()
+    assert run.outcome is Outcome.PARTLY_PUBLISHED
+    assert world.fleet.locked("a", "main") == good
+    assert world.moved()["b"] == "2"
+    (held,) = run.held
+    assert held.revision == good
+    assert culprit[:7] in held.detail
+    state = world.app().history().ledger(run.repository).states()["a"]
+    assert state.first_bad is not None
+    assert (state.first_bad.revision, state.first_bad.after, state.first_bad.exact) == (culprit, good, True)
+    fixed = upstream.fix()
+    assert world.update().outcome is Outcome.PUBLISHED
+    assert world.fleet.locked("a", "main") == fixed, "the next run goes on from there by itself"
+
+
+def test_two_that_break_only_together(one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken) -> None:
+    bad = Breakage("throw", together({"a": "2", "b": "2"}))
+    world = World(one_nix, tmp_path, cancel, [HostSpec("web", ["a", "b", "c"], failure=bad)])
+    run = world.update()
+    assert run.outcome is Outcome.PARTLY_PUBLISHED
+    moved = world.moved()
+    assert sorted([moved["a"], moved["b"]]) == ["1", "2"], "one of them is kept"
+    assert (moved["c"], moved["d"]) == ("2", "2")
+    (held,) = run.held
+    assert held.reason == "breaks-together-with"
+    assert f"together with {'b' if held.input == 'a' else 'a'}" in held.detail, "and the pair is named"
+
+
+def test_two_that_work_only_together(one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken) -> None:
+    pair = Breakage("throw", apart({"a": "2", "b": "2"}))
+    bad = Breakage("build", together({"c": "2"}))
+    hosts = [HostSpec("web", ["a", "b"], failure=pair), HostSpec("db", ["c", "a"], failure=bad)]
+    world = World(one_nix, tmp_path, cancel, hosts)
+    assert world.update().outcome is Outcome.PARTLY_PUBLISHED
+    assert world.moved() == {"a": "2", "b": "2", "c": "1", "d": "2"}
+
+
+def test_every_input_bad(one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken) -> None:
+    hosts = [HostSpec(f"h-{n}", [n], failure=Breakage("throw", together({n: "2"}))) for n in "abc"]
+    world = World(one_nix, tmp_path, cancel, hosts, "abc")
+    before = world.fleet.head("main")
+    run = world.update()
+    assert run.outcome is Outcome.REJECTED
+    assert {item.input for item in run.held} == {"a", "b", "c"}
+    assert world.fleet.head("main") == before
+    assert run.commit is None
+
+
+def test_the_budget_ends_the_search_and_the_best_so_far_is_published(
+    one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken
+) -> None:
+    bad = Breakage("build", together({"b": "2"}))
+    world = World(
+        one_nix,
+        tmp_path,
+        cancel,
+        [HostSpec("web", ["a", "b"], failure=bad), HostSpec("db", ["c", "d"])],
+        settings={"LOCKBOT_SEARCH__PROBES": "1"},
+    )
+    run = world.update()
+    assert run.outcome is Outcome.REJECTED
+    assert world.moved() == dict.fromkeys("abcd", "1")
+
+
+@pytest.mark.parametrize("strategy", ["together", "best"])
+def test_strategies(one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken, strategy: str) -> None:
+    bad = Breakage("build", together({"b": "2"}))
+    world = World(
+        one_nix,
+        tmp_path,
+        cancel,
+        [HostSpec("web", ["a", "b"], failure=bad)],
+        "ab",
+        {"LOCKBOT_SEARCH__STRATEGY": strategy},
+    )
+    run = world.update()
+    assert run.outcome is (Outcome.REJECTED if strategy == "together" else Outcome.PARTLY_PUBLISHED)
+    assert world.moved() == {"a": "1" if strategy == "together" else "2", "b": "1"}
+
+
+def test_a_commit_for_each_input(one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken) -> None:
+    bad = Breakage("build", together({"b": "2"}))
+    world = World(
+        one_nix,
+        tmp_path,
+        cancel,
+        [HostSpec("web", ["a", "b"], failure=bad), HostSpec("db", ["c"])],
+        "abc",
+        {"LOCKBOT_SEARCH__ONE_COMMIT_PER_INPUT": "true"},
+    )
+    base = world.fleet.head("main")
+    run = world.update()
+    assert run.outcome is Outcome.PARTLY_PUBLISHED
+    assert world.moved() == {"a": "2", "b": "1", "c": "2"}
+    subjects = world.fleet.git("log", "--format=%s", f"{base}..main").splitlines()
+    assert sorted(subjects) == ["flake.lock: update a", "flake.lock: update c"]
+    assert {change.input for change in run.changes} == {"a", "c"}
+    assert (run.base, run.commit) == (base, world.fleet.head("main"))
+    assert [item.input for item in run.held] == ["b"]
+    assert world.app().history().latest(run.repository) == run
+
+
+def test_a_flaky_build_is_named_and_nobody_is_blamed(
+    one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken
+) -> None:
+    world = World(
+        one_nix, tmp_path, cancel, [HostSpec("web", ["a"], failure=Breakage("flaky", together({"a": "2"})))]
+    )
+    run = world.update()
+    assert run.outcome is Outcome.PUBLISHED
+    assert any(note.startswith("flaky: host-web") for note in run.notes)
