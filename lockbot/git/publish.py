@@ -243,6 +243,8 @@ def settle(clone: Clone, source: Source, commit: str) -> bool:
     local = fetch(clone, clone.user, str(repository.common), repository.branch, SEEN_LOCAL, str(source.path))
     if local is not None and clone.has(commit) and clone.is_ancestor(commit, local):
         return True
+    if local is not None and _is_torn(clone, repository, local, commit):
+        return isinstance(_move_local(clone, repository, local, commit), Moved)
     if not source.push or repository.remote is None:
         return False
     remote = find_remote(clone, repository)
@@ -252,6 +254,20 @@ def settle(clone: Clone, source: Source, commit: str) -> bool:
     if fetch_remote(clone, remote, repository.remote_branch) is not None and clone.has(commit):
         _move_local(clone, repository, seen, commit)  # refused: the next sync sees it behind, which is in order
     return True
+
+
+def _is_torn(clone: Clone, repository: Repository, tip: str, commit: str) -> bool:
+    """Was git killed, too, after it had written the user's files and before it moved the branch?
+
+    Then what the commit changes is staged there; to go on is what git had in mind, and nothing of the user's.
+    """
+    if not clone.has(commit) or not clone.is_ancestor(tip, commit):
+        return False
+    paths = clone.git.ask("diff", "--name-only", "-z", tip, commit).split("\0")[:-1]
+    git = clone.user.at(repository.path)
+    trees = [tree for tree in checkouts(git) if tree.branch == f"refs/heads/{repository.branch}"]
+    look_at = ("--literal-pathspecs", "diff-index", "--cached", "--quiet", commit, "--", *paths)
+    return any(git.at(tree.path).run(*look_at, check=False).code == 0 for tree in trees)
 
 
 def _settle_remote(clone: Clone, source: RemoteSource, commit: str) -> bool:
