@@ -67,7 +67,7 @@ def _options() -> argparse.Namespace:
     add("--inputs", type=int, default=10)
     add("--rounds", type=int, default=3)
     add("--nix", metavar="VERSION", help="which of the versions that the tests use (default: the newest)")
-    add("--cost", type=int, default=3_000_000, help="turns of a loop in each host's evaluation")
+    add("--cost", type=int, default=1_500_000, help="turns of a loop in each host's evaluation")
     add("--seconds", type=float, default=0.2, help="how long each host's build sleeps")
     add("--only", choices=["cycles", "commands"])
     add(
