@@ -280,6 +280,17 @@ def test_later_fetches_add_what_is_new(repo: Repo) -> None:
     assert len(packs) <= 4
 
 
+def test_a_fetch_of_what_is_young_cuts_off_nothing(repo: Repo) -> None:
+    line = repo.line(200)
+    url = repo.ssh()
+    with repo.open(url) as upstream:
+        upstream.revisions(line[2], line[150], since=START + 3 * 3600)
+        upstream.revisions(line[190], line[199], since=START + 191 * 3600)
+        assert repo.called() == 2
+        assert listed(upstream.revisions(line[2], line[199])) == line[3:]
+        assert repo.called() == 0
+
+
 def test_merges_count_once_and_the_line_is_the_first_parents(repo: Repo) -> None:
     main = repo.line(3)
     side = repo.line(4, main[0], branch="side")
@@ -604,7 +615,8 @@ def test_killed_while_fetching_the_next_one_heals(repo: Repo, moment: str) -> No
         assert list(repo.cache.rglob("tmp_*"))
     for name in alias:
         del repo.environ[name]
-    (repo.cache / "shallow.lock").touch()  # what a kill a moment later leaves
+    if moment == "before":
+        (repo.cache / "shallow.lock").touch()  # what a kill a moment later leaves
     with repo.open() as upstream:
         assert listed(upstream.revisions(line[5], line[-1])) == line[6:]
     assert not list(repo.cache.rglob("tmp_*"))
