@@ -66,6 +66,8 @@ class Options:
     push: bool = True
     dry_run: bool = False
     wait: bool = False
+    retry_failed: bool = False
+    """Forget which derivations failed before."""
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,8 @@ class App:
         )
         with lock, self.history() as history:
             run = replace(run, notes=history.notes)
+            if options.retry_failed:
+                history.ledger(place.identity).forget_failures()
             try:
                 tools = self._tools(place, history)
                 heal(tools, place.source, place.identity, keep_results=self.settings.state.keep_results)
@@ -187,6 +191,7 @@ class App:
         """What grows is pruned. The run is over and recorded: a problem here does not change what became of it."""
         try:
             tools.history.prune(self.settings.state.keep_days, self.clock())
+            tools.history.ledger(run.repository).prune(self.settings.state.keep_days)
             tools.history.forget_baselines(run.repository, {name for name in (run.base, run.commit) if name})
             tools.clone.maintain()
         except LockbotError as error:

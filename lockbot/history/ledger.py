@@ -156,6 +156,17 @@ class Ledger:
 
         return self._read(select)
 
+    def failures(self, max_age: float) -> dict[str, Failure]:
+        """The derivations that are taken to fail again: those that failed in the last `max_age` seconds."""
+        oldest = codec.moment(_before(self._clock(), max_age))
+        query = "SELECT * FROM derivations WHERE failure IS NOT NULL AND recorded >= ?"
+
+        def select(connection: sqlite3.Connection) -> dict[str, Failure]:
+            found = [rows.remembered(connection, row) for row in connection.execute(query, (oldest,)).fetchall()]
+            return {one.drv: one.failure for one in found if one.failure is not None}
+
+        return self._read(select)
+
     def remember(self, results: Mapping[str, Failure | None]) -> tuple[str, ...]:
         """Remember how builds ended (None: well). Returns the derivations that turned out to be flaky.
 

@@ -262,15 +262,16 @@ class Nix:
             raise finished.error(f"cannot ask the store what {path} refers to")
         return frozenset(finished.stdout.splitlines())
 
-    def missing(self, drv: str) -> frozenset[str]:
-        """Which derivations would have to be built to have this one."""
-        finished = self._store("--realise", "--dry-run", drv)
-        if finished.code != 0:
-            raise finished.error(f"cannot ask the store what is missing for {drv}")
-        lines = [line.strip() for line in (finished.stderr + "\n" + finished.stdout).splitlines()]
-        return frozenset(
-            line for line in lines if line.startswith(f"{self.store_directory}/") and line.endswith(".drv")
-        )
+    def missing(self, *drvs: str) -> frozenset[str]:
+        """Which derivations would have to be built to have these; what can be fetched is not among them."""
+        found: set[str] = set()
+        for some in _slices(drvs):
+            finished = self._store("--realise", "--dry-run", *some)
+            if finished.code != 0:
+                raise finished.error("cannot ask the store what would have to be built")
+            words = (finished.stderr + "\n" + finished.stdout).split()
+            found.update(word for word in words if word.startswith("/") and word.endswith(".drv"))
+        return frozenset(found)
 
     def log(self, drv: str) -> str | None:
         """The derivation's last build log, if the store kept one."""

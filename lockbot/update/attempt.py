@@ -16,7 +16,7 @@ from lockbot.model import Held, Looking, Phase
 from lockbot.nix import lockfile
 from lockbot.nix.lockfile import LockFile
 from lockbot.process import Deadline
-from lockbot.update import asking, findings, propose
+from lockbot.update import asking, findings, policy, propose
 from lockbot.update.asking import Found, Step
 from lockbot.update.findings import Told
 from lockbot.update.histories import Histories
@@ -43,7 +43,7 @@ class Attempted:
     judged: Judged | None = None
     good: bool = False
     then: tuple[Mapping[str, str], ...] = ()
-    """What is to be published after it, each on top of the one before: inputs → flake references to pin them to."""
+    """What is to be published after it, each on top of the one before: inputs → references to pin them to."""
     observations: tuple[Observation, ...] = ()
     """How inputs stand, should this be published; `locked` is where they would be."""
     before: Mapping[str, str | None] = field(default_factory=dict)
@@ -79,6 +79,8 @@ class Attempt:
             old = LockFile.parse(before.decode(errors="replace")) if before is not None else lockfile.EMPTY
             permits = self._permit(proposal)
             locks = Locks(self._tools.nix, self._trial.flake, before, proposal.tips, self._rules.fetching.timeout)
+            if proposal.changes:
+                self._without_the_dear(proposal, permits, locks)
             lock = self._lock(proposal, permits, locks)
             held = (*proposal.held, *permits.held)
             self._record.note(*proposal.notes, *permits.loud)
@@ -113,6 +115,20 @@ class Attempt:
             self._keeper.recheck(lock.changes, permits, elsewhere)
             lock = locks.make(permits.targets)
         return lock if lock.changes else None
+
+    def _without_the_dear(self, proposal: Proposal, permits: Permits, locks: Locks) -> None:
+        """Hold inputs that would have too much compiled here, each looked at by itself; nothing is built yet."""
+        states = self._ledger.states()
+        for name in [name for name in permits.targets if self._rules.book.of(name).weighs_cost]:
+            if name in self._wish.overrides:
+                continue
+            wanted = self._trial.would_build(locks.make({name: permits.targets[name]}))
+            since = states[name].cache_since if name in states else None
+            decision = policy.cost(sorted(wanted), self._rules.book.of(name), self._tools.clock(), since=since)
+            if isinstance(decision, policy.Allow):
+                permits.loud.extend(decision.loud)
+            else:
+                permits.hold(name, proposal.locked_before.get(name), decision)
 
     # -- judging ------------------------------------------------------------------------------------------
 

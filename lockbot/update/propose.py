@@ -63,8 +63,13 @@ class Proposal:
     """Where each input that moved is now, by the name it was asked for by (`a`, or a nested `a/b`)."""
     asked: Mapping[str, Locked] = field(default_factory=dict)
     """Where each input is now whose upstream was really asked, and answered."""
-    before: Mapping[str, str | None] = field(default_factory=dict)
-    """The revision at which each input was locked."""
+    locked_before: Mapping[str, Locked] = field(default_factory=dict)
+    """Where each of the named inputs was."""
+
+    @property
+    def before(self) -> dict[str, str | None]:
+        """The revision at which each input was locked."""
+        return {name: locked.revision or None for name, locked in self.locked_before.items()}
 
 
 @dataclass(frozen=True)
@@ -120,8 +125,8 @@ class _Proposing:
             )
         asked = [name for name in (*names, *wish.overrides) if name not in {item.input for item in held}]
         answered = {name: locked for name in asked if (locked := new.locked(name)) is not None}
-        before_all = {name: _revision(old, name) for name in (*names, *wish.overrides)}
-        return Proposal(changes, held, notes, _tips(asked, changes, new), answered, before_all)
+        were = {name: locked for name in (*names, *wish.overrides) if (locked := old.locked(name)) is not None}
+        return Proposal(changes, held, notes, _tips(asked, changes, new), answered, were)
 
     # -- one call of Nix, and whether to believe it --------------------------------------------------------
 

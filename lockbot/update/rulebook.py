@@ -46,6 +46,11 @@ class InputRules:
     wait_for_cache: float = 3 * 86400.0
     stale_after: float = 14 * 86400.0
 
+    @property
+    def weighs_cost(self) -> bool:
+        """Whether what would have to be compiled can hold it."""
+        return self.max_builds is not None or bool(self.never_compile)
+
 
 @dataclass(frozen=True)
 class RuleBook:

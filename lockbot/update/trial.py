@@ -63,8 +63,9 @@ class Trial:
         self._when = tools.clock()
         self._at_base: tuple[Host, ...] | None = None
         self._hosts_judged: tuple[Host, ...] = ()
-        self._broken: dict[str, Failure] = {}
-        """Derivations that failed in this run: none is built again to see it fail again."""
+        self._ledger = tools.history.ledger(record.run.repository)
+        self._broken = self._ledger.failures(rules.remember_failures)
+        """Derivations that are known to fail: none is built again to see it fail again."""
 
     @property
     def hosts(self) -> tuple[Host, ...]:
@@ -113,6 +114,13 @@ class Trial:
         quick = replace(self._rules.judging, build=replace(self._rules.judging.build, second_chance=False))
         return self._judge(Candidate(self._base.commit, made, lock.changes), hosts, (), quick)
 
+    def would_build(self, lock: Lock) -> frozenset[str]:
+        """The derivations that would have to be built, by the whole fleet, to have a lock's hosts."""
+        hosts = [replace(host, evaluate_only=True) for host in self.hosts if not host.evaluate_only]
+        builds = self.judge_some(lock, hosts).verdict.builds
+        drvs = [build.drv for build in builds if build.drv and build.status is HostStatus.EVALUATED]
+        return self._tools.nix.missing(*drvs) if drvs else frozenset()
+
     def _commit(self, lock: Lock, message: str) -> str:
         path = self.flake / LOCK_NAME
         path.write_bytes(lock.content)
@@ -152,12 +160,23 @@ class Trial:
             self._record.note(f"flaky: {words.derivation(drv)} failed and then was built, unchanged")
         self._record.remember(self._base.commit, judged.base)
         self._known = {**self._known, **judged.base}
-        for build in judged.verdict.builds:
-            if build.failure is not None and build.failure.kind in _LASTING and build.failure.culprit:
-                self._broken[build.failure.culprit] = build.failure
-            if build.failure is not None and (text := build.failure.log or "\n".join(build.failure.tail)):
-                self._record.keep_log(build.host.name, text, self._rules.log_limit)
+        self._learn(judged.verdict.builds)
         return judged
+
+    def _learn(self, builds: Sequence[HostBuild]) -> None:
+        """Keep logs, and remember how derivations fared, in this run and for later ones."""
+        fared: dict[str, Failure | None] = {}
+        for build in builds:
+            if build.status is HostStatus.BUILT and build.drv:
+                fared[build.drv] = None
+            failure = build.failure
+            if failure is None:
+                continue
+            if failure.kind in _LASTING and failure.culprit:
+                self._broken[failure.culprit] = fared[failure.culprit] = failure
+            if text := failure.log or "\n".join(failure.tail):
+                self._record.keep_log(build.host.name, text, self._rules.log_limit)
+        self._ledger.remember(fared)
 
     def _hosts_at_base(self) -> tuple[Host, ...]:
         if self._at_base is None:

@@ -2,61 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
-from lockbot.app import App, Options
-from lockbot.config import load
-from lockbot.model import Event, HostStatus, Looking, Outcome, Run
+from lockbot.model import HostStatus, Looking, Outcome, Run
 from lockbot.process import CancelToken
-from lockbot.update.propose import Wish
 from tests import nixes
-from tests.fleet import Breakage, Fleet, HostSpec, Upstream, apart, together
-
-
-class World:
-    """A fleet whose inputs have all moved once, and lockbot run on it in this process."""
-
-    def __init__(
-        self,
-        nix: nixes.Nix,
-        tmp: Path,
-        cancel: CancelToken,
-        hosts: Sequence[HostSpec],
-        inputs: str = "abcd",
-        settings: Mapping[str, str] | None = None,
-    ) -> None:
-        self.upstreams = {name: Upstream.create(tmp, name) for name in inputs}
-        self.fleet = Fleet.create(tmp / "fleet", nix, inputs=[*self.upstreams.values()], hosts=hosts)
-        for upstream in self.upstreams.values():
-            upstream.commit("second")
-        self.events: list[Event] = []
-        self._environ = dict(nix.environment) | {
-            "LOCKBOT_STATE__DIRECTORY": str(tmp / "state"),
-            "LOCKBOT_REPOSITORY__PATH": str(self.fleet.path),
-            "LOCKBOT_BUILD__RETRY_DELAY": "1s",
-            "LOCKBOT_EVAL__WORKERS": "2",
-        }
-        self._environ |= settings or {}
-        self._cancel = cancel
-
-    def app(self) -> App:
-        return App(load(None, self._environ), self._environ, self._cancel, self.events.append)
-
-    def update(self, *names: str) -> Run:
-        return self.app().update(Wish(names or None), Options())
-
-    def moved(self) -> dict[str, str]:
-        """Input → value ("1", "2", …) that the branch has it locked at."""
-        return {
-            name: str(self._position(upstream, self.fleet.locked(name, "main")))
-            for name, upstream in self.upstreams.items()
-        }
-
-    def _position(self, upstream: Upstream, revision: str) -> int:
-        return int(upstream.git("rev-list", "--count", revision).strip())
+from tests.fleet import Breakage, HostSpec, apart, together
+from tests.update.inside import World
 
 
 def statuses(run: Run) -> set[HostStatus]:
@@ -97,7 +51,7 @@ def test_the_newest_revision_that_builds_is_landed(nix: nixes.Nix, tmp_path: Pat
     (held,) = run.held
     assert held.revision == good
     assert culprit[:7] in held.detail
-    state = world.app().history().ledger(run.repository).states()["a"]
+    state = world.state("a")
     assert state.first_bad is not None
     assert (state.first_bad.revision, state.first_bad.after, state.first_bad.exact) == (culprit, good, True)
     fixed = upstream.fix()

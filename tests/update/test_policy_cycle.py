@@ -1,0 +1,156 @@
+"""Policy in real runs: what may not move stays, the others go on, and the ledger says why."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import timedelta
+from pathlib import Path
+
+from lockbot import orders
+from lockbot.history.values import StateWord
+from lockbot.model import Outcome
+from lockbot.process import CancelToken
+from tests import nixes
+from tests.fleet import Breakage, HostSpec, together
+from tests.update.inside import World
+
+
+def test_nothing_is_taken_before_its_age(one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken) -> None:
+    world = World(one_nix, tmp_path, cancel, [HostSpec("web", ["a"])], "ab")
+    rule = {"LOCKBOT_POLICY__MINIMUM_AGE": "3d"}
+    run = world.update(settings=rule)
+    assert run.outcome is Outcome.UNCHANGED, "waiting is no error"
+    assert {item.reason for item in run.held} == {"waiting-for-age"}
+    assert world.moved() == {"a": "1", "b": "1"}
+    assert world.state("a").state is StateWord.WAITING_FOR_AGE
+    assert world.state("a").next_try is not None
+    world.now += timedelta(days=2)
+    world.upstreams["a"].commit("third")
+    world.update(settings=rule)
+    world.now += timedelta(days=1, minutes=5)
+    run = world.update(settings=rule)
+    assert run.outcome is Outcome.PARTLY_PUBLISHED
+    assert world.moved() == {"a": "2", "b": "2"}, "the newest that is old enough; a's third is a day old"
+    assert world.state("a").state is StateWord.WAITING_FOR_AGE
+    world.now += timedelta(days=3)
+    assert world.update(settings=rule).outcome is Outcome.PUBLISHED
+    assert world.moved() == {"a": "3", "b": "2"}
+
+
+def test_a_backdated_commit_waits_all_the_same(one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken) -> None:
+    world = World(one_nix, tmp_path, cancel, [HostSpec("web", ["a"])], "a")
+    world.upstreams["a"].commit("from long ago", date=1_000_000_000)
+    run = world.update(settings={"LOCKBOT_POLICY__MINIMUM_AGE": "1h"})
+    assert run.outcome is Outcome.UNCHANGED
+    assert world.moved() == {"a": "1"}
+
+
+def test_a_force_pushed_input_is_held_until_it_is_accepted(
+    nix: nixes.Nix, tmp_path: Path, cancel: CancelToken
+) -> None:
+    world = World(nix, tmp_path, cancel, [HostSpec("web", ["a"])], "ab")
+    upstream = world.upstreams["a"]
+    first = upstream.git("rev-list", "--max-parents=0", "main").strip()
+    assert world.update().outcome is Outcome.PUBLISHED
+    locked = world.fleet.locked("a", "main")
+    upstream.reset(first)
+    rewritten = upstream.commit("another second")
+    world.upstreams["b"].commit("third")
+    run = world.update()
+    assert run.outcome is Outcome.PARTLY_PUBLISHED
+    assert world.fleet.locked("a", "main") == locked
+    assert world.moved()["b"] == "3", "the others move"
+    (held,) = run.held
+    assert (held.input, held.reason, held.revision) == ("a", "backwards", locked)
+    assert world.state("a").state is StateWord.HELD
+    orders.accept(world.app(), "a", None)
+    assert world.update().outcome is Outcome.PUBLISHED
+    assert world.fleet.locked("a", "main") == rewritten
+    upstream.reset(first)
+    assert world.update().outcome is Outcome.UNCHANGED, "the acceptance was for one step"
+    assert world.fleet.locked("a", "main") == rewritten
+
+
+def test_what_the_user_holds_stays(one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken) -> None:
+    world = World(one_nix, tmp_path, cancel, [HostSpec("web", ["a"])], "ab")
+    middle = world.upstreams["b"].head()
+    world.upstreams["b"].commit("third")
+    orders.hold(world.app(), "a", "waiting for a release", None, None)
+    orders.hold(world.app(), "b", "the third is bad", None, middle)
+    run = world.update()
+    assert run.outcome is Outcome.PARTLY_PUBLISHED
+    assert world.moved() == {"a": "1", "b": "2"}, "and one that is held at a revision goes there"
+    assert {item.input: item.reason for item in run.held} == {"a": "held-by-user", "b": "held-by-user"}
+    assert "waiting for a release" in world.state("a").detail
+    orders.release(world.app(), "a")
+    orders.release(world.app(), "b")
+    assert world.update().outcome is Outcome.PUBLISHED
+    assert world.moved() == {"a": "2", "b": "3"}
+
+
+def test_an_unreachable_input_is_in_the_ledger(one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken) -> None:
+    world = World(one_nix, tmp_path, cancel, [HostSpec("web", ["a"])], "ab")
+    shutil.rmtree(world.upstreams["b"].path)
+    begun = world.now + timedelta(minutes=1)
+    assert world.update().outcome is Outcome.PARTLY_PUBLISHED
+    world.now += timedelta(days=2)
+    world.update()
+    state = world.state("b")
+    assert (state.state, state.unreachable_since) == (StateWord.UNREACHABLE, begun)
+    assert state.last_success is None
+    assert world.state("a").state is StateWord.CURRENT
+
+
+def test_what_would_be_compiled_for_long_waits_for_a_cache(
+    one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken
+) -> None:
+    world = World(one_nix, tmp_path, cancel, [HostSpec("web", ["a"]), HostSpec("db", ["b"])], "ab")
+    rule = {"LOCKBOT_POLICY__NEVER_COMPILE": '["host-web*"]', "LOCKBOT_POLICY__WAIT_FOR_CACHE": "3d"}
+    run = world.update(settings=rule)
+    assert run.outcome is Outcome.PARTLY_PUBLISHED
+    assert world.moved() == {"a": "1", "b": "2"}
+    assert [(item.input, item.reason) for item in run.held] == [("a", "waiting-for-cache")]
+    assert world.state("a").state is StateWord.WAITING_FOR_CACHE
+    assert "host-web" not in world.fleet.built(), "nothing was built to find out"
+    world.now += timedelta(days=3, minutes=5)
+    assert world.update(settings=rule).outcome is Outcome.PUBLISHED, "at most so long"
+    assert world.moved() == {"a": "2", "b": "2"}
+
+
+def test_what_failed_is_remembered_for_a_while(one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken) -> None:
+    bad = Breakage("build", together({"a": "2"}))
+    world = World(one_nix, tmp_path, cancel, [HostSpec("web", ["a"], failure=bad)], "a")
+
+    def builds() -> int:
+        return world.fleet.built().count("host-web")
+
+    assert world.update().outcome is Outcome.REJECTED
+    first = builds()
+    assert first == 3, "the candidate twice (a second chance), the base once"
+    assert world.update().outcome is Outcome.REJECTED
+    assert builds() == first, "known to fail: not built again"
+    assert world.update(retry_failed=True).outcome is Outcome.REJECTED
+    assert builds() == first + 2
+    world.now += timedelta(days=8)
+    assert world.update().outcome is Outcome.REJECTED
+    assert builds() == first + 4, "after a week it is tried again"
+
+
+def test_good_then_bad_then_good_again(one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken) -> None:
+    world = World(one_nix, tmp_path, cancel, [HostSpec("web", ["a"])], "ab")
+    upstream = world.upstreams["a"]
+    assert world.update().outcome is Outcome.PUBLISHED
+    good = upstream.head()
+    culprit = upstream.break_build(hosts=["web"])
+    run = world.update()
+    assert run.outcome is Outcome.REJECTED
+    state = world.state("a")
+    assert (state.state, state.reason) == (StateWord.HELD, "breaks")
+    assert state.first_bad is not None
+    assert (state.first_bad.revision, state.first_bad.after, state.last_good) == (culprit, good, good)
+    assert state.first_bad.hosts == ("web",)
+    fixed = upstream.fix()
+    assert world.update().outcome is Outcome.PUBLISHED
+    assert world.fleet.locked("a", "main") == fixed
+    state = world.state("a")
+    assert (state.state, state.first_bad) == (StateWord.CURRENT, None)
