@@ -101,10 +101,12 @@ def _no_process_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
 def _running(place: str) -> set[tuple[int, str]]:
     """This worker's descendants, and (re-parented or not) processes whose environment names its directory."""
     found = {one for one in process.descendants(os.getpid()) if _command(one[0])}
-    for entry in Path("/proc").glob("[0-9]*/environ"):
-        pid = int(entry.parent.name)
+    # Not by glob("[0-9]*/environ"): it raises where a process ends between being listed and being looked at.
+    for pid in (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()):
         try:
-            if place.encode() in entry.read_bytes() and (started := process.process_start(pid)):
+            if place.encode() in Path(f"/proc/{pid}/environ").read_bytes() and (
+                started := process.process_start(pid)
+            ):
                 found.add((pid, started))
         except OSError:
             continue  # it ended meanwhile, or is another user's
