@@ -6,7 +6,7 @@ Pure logic: no questions are asked here.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lockbot.update.asking import Level, Point
 
@@ -19,7 +19,7 @@ class Unit:
     """Inputs that move together, at their tips. Its place in the user's order breaks ties: earlier is kept."""
 
     place: int
-    moves: Point
+    moves: Point = field(compare=False)
 
     @property
     def inputs(self) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from lockbot.update.asking import Culprit, Level, Looking, Memory, Passed, Point
 LOCKED = -1
 ALLOWANCE = 3
 """How many questions more than log2(K) may be spent, where the input broke once."""
-RECENT = 0.2
+RECENT = 0.4
 """How much of the chance is given to "the fewer commits ago, the likelier"; the rest is spread evenly."""
 SKIPS = 8
 """How many revisions that can't be judged are stepped over between one good and one bad."""

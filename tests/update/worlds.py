@@ -7,7 +7,8 @@ once. Knows by brute force what the best set is. Revisions are decimal numbers; 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import random
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -40,6 +41,19 @@ FOREVER = 10**9
 
 def broken_since(revision: int) -> tuple[tuple[int, int], ...]:
     return ((revision, FOREVER),)
+
+
+def coupled(
+    one: str, other: str, hosts: Iterable[str] = ("web",), *, at_evaluation: bool = True
+) -> tuple[Fault, Fault]:
+    """Each breaks these hosts without the other."""
+    first, second, broken = {one: broken_since(1)}, {other: broken_since(1)}, frozenset(hosts)
+    return Fault(first, broken, second, at_evaluation), Fault(second, broken, first, at_evaluation)
+
+
+def seeded(*what: object) -> random.Random:
+    """Chance that comes out the same each time."""
+    return random.Random(repr(what))  # noqa: S311 -- reproducible worlds, no secret
 
 
 @dataclass(frozen=True)
