@@ -1,4 +1,4 @@
-"""`lockbot demo`: one good update and one bad, on a sample flake, by the real machinery.
+"""`lockbot demo`: a good update, a bad one and one that is both, on a sample flake, by the real machinery.
 
 Tells the story and runs the App; what the flake is made of lies in `sample`. It must not know how lockbot updates.
 """
@@ -39,14 +39,12 @@ _CHECK = """\
             echo 'mail.conf:12: tls_ciphers: this option was removed in 4.0'
             exit 1
           ''"""
-_BAD = (
-    ("packages", "webserver: 1.27 -> 1.28", '"webserver" "1.27" ""', '"webserver" "1.28" ""'),
-    ("packages", "mailserver: 3.9 -> 4.0", '"mailserver" "3.9" ""', f'"mailserver" "4.0" {_CHECK}'),
-)
+_BAD = (("packages", "mailserver: 3.9 -> 4.0", '"mailserver" "3.9" ""', f'"mailserver" "4.0" {_CHECK}'),)
+_MIXED = (("themes", "a brighter background", '"black"', '"white"'),)
 
 
 def run(directory: Path | None, environ: Mapping[str, str], cancel: CancelToken, tell: Tell, watch: Watch) -> int:
-    """Make the sample (in a new temporary directory unless one is named), update it twice, and say where it is.
+    """Make the sample (in a new temporary directory unless one is named), update it thrice, and say where it is.
 
     Raises UsageError and LockbotError where it can't be made, or where an update ends otherwise than it should.
     """
@@ -54,6 +52,7 @@ def run(directory: Path | None, environ: Mapping[str, str], cancel: CancelToken,
     show.sample_flake()
     show.good_update()
     show.bad_update()
+    show.mixed_update()
     show.what_is_left()
     return 0
 
@@ -109,9 +108,15 @@ class _Show:
         )
         self._say("are as they were; the next run tries again, with whatever upstream has by then.")
 
+    def mixed_update(self) -> None:
+        self._title("4. Another input moves on, and the bad one is still bad")
+        self._upstream(_MIXED)
+        self._update(Outcome.PARTLY_PUBLISHED)
+        self._say("One bad input holds back nothing but itself: themes has moved, packages waits.")
+
     def what_is_left(self) -> None:
-        self._title("4. What is left of it")
-        self._say("In your repository, the good update and nothing else; in lockbot's history, both runs:")
+        self._title("5. What is left of it")
+        self._say("In your repository, what was good and nothing else; in lockbot's history, all three runs:")
         self._git("log", "--oneline")
         self._git("status", "--short", "--branch")
         self._command("lockbot history")
@@ -125,7 +130,7 @@ class _Show:
         self._title("Look around")
         self._say(
             f"  cd {directory}",
-            "  ./lockbot show                  the rejected update once more",
+            "  ./lockbot show                  the last run once more",
             "  ./lockbot show --log mail       the whole log of its failure",
             "  ./lockbot inputs --outdated     what upstream has and your lock has not",
             "  git -C flake show               the commit, with the changed lines of flake.lock",
