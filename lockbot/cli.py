@@ -222,6 +222,70 @@ def hosts(flags: Flags, as_json: bool) -> None:
             _print(listing.hosts_table(rows, _width()))
 
 
+@cli.command(short_help="Tell how each input stands, and raise alarms.")
+@click.option("--check", is_flag=True, help="Print only the alarms; exit 1 when there are any.")
+@as_json
+@click.pass_obj
+def status(flags: Flags, check: bool, as_json: bool) -> int:
+    """Tell how each input stands: how far behind, what holds it and since when, who broke it, the next try.
+
+    An alarm is raised for an input whose upstream was not reached for `[policy] stale_after`, or that was kept
+    back for so long. Runs nothing and asks no upstream.
+    """
+    from lockbot import status as standing
+
+    with _app(flags) as app:
+        found = standing.look(app)
+    if as_json:
+        _print_json(standing.document(found))
+    else:
+        _print(standing.alarm_lines(found) if check else standing.lines(found, _width()))
+    return 1 if check and found.alarms else 0
+
+
+@cli.command(short_help="Keep an input where it is.")
+@click.argument("input")
+@click.option("--until", metavar="DATE", help="Until then: 2026-12-24, or with a time 2026-12-24T18:00.")
+@click.option("--at", metavar="REV", help="At this revision, to which the next run moves it.")
+@click.option("--why", required=True, metavar="TEXT", help="What to show to whoever wonders later.")
+@click.pass_obj
+def hold(flags: Flags, input: str, until: str | None, at: str | None, why: str) -> None:
+    """Keep an input where it is, from the next run on; the others move. `lockbot release` ends it."""
+    from lockbot import orders
+
+    if until is not None and at is not None:
+        raise click.UsageError("--until and --at exclude each other")
+    with _app(flags) as app:
+        _print(orders.hold(app, input, why, until, at))
+
+
+@cli.command(short_help="Let an input move again.")
+@click.argument("input")
+@click.pass_obj
+def release(flags: Flags, input: str) -> None:
+    """End a hold of `lockbot hold`."""
+    from lockbot import orders
+
+    with _app(flags) as app:
+        _print(orders.release(app, input))
+
+
+@cli.command(short_help="Accept a move that the policy holds.")
+@click.argument("input")
+@click.option("--revision", metavar="REV", help="Only to this revision.")
+@click.pass_obj
+def accept(flags: Flags, input: str, revision: str | None) -> None:
+    """Let an input's next move pass in spite of what holds it.
+
+    That is its age, a rewritten history, where it comes from, or what would have to be compiled. The hosts must
+    build with it all the same.
+    """
+    from lockbot import orders
+
+    with _app(flags) as app:
+        _print(orders.accept(app, input, revision))
+
+
 @cli.command(short_help="Check the configuration and the surroundings.")
 @as_json
 @click.pass_obj

@@ -254,7 +254,7 @@ class Policy(Section):
     backwards: Answer = _key(
         Answer.HOLD,
         "When the newest revision is older than the locked one, or no successor of it: `allow` it, `hold` the "
-        "input until `lockbot accept`, or `refuse` it as long as this says so.",
+        "input until `lockbot accept INPUT`, or `refuse` it as long as this says so.",
     )
     origin: Answer = _key(
         Answer.HOLD,

@@ -1,0 +1,140 @@
+"""What the user tells lockbot about an input, for the next run: `lockbot hold`, `release` and `accept`.
+
+Knows what may be said; a run reads it from the ledger and must not be waited for.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+from lockbot.app import App
+from lockbot.errors import UsageError
+from lockbot.history.ledger import Ledger
+from lockbot.history.values import Acceptance, UserHold
+from lockbot.model import Locked
+from lockbot.nix.lockfile import LockFile
+from lockbot.report import words
+from lockbot.report.escape import name as shown
+from lockbot.report.lines import Line, line
+from lockbot.status import answer, committed_lock, input_names, policy_key
+from lockbot.update.policy import Reason
+from lockbot.update.propose import LOCK_NAME
+from lockbot.update.rulebook import Answer, InputRules, near_name
+
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_PREFIX = re.compile(r"[0-9a-f]{4,64}")
+
+
+def hold(app: App, input: str, why: str, until: str | None, at: str | None) -> tuple[Line, ...]:
+    """Keep an input where it is, or at a revision, from the next run on. Raises UsageError with the reason."""
+    if not why.strip():
+        raise UsageError("say why it is held: --why TEXT", "`lockbot status` shows it to whoever wonders later")
+    place, now = app.place(), app.clock()
+    locked = _existing(committed_lock(app, place), input)
+    end = moment(until, now) if until is not None else None
+    with app.history() as past:
+        ledger = past.ledger(place.identity)
+        revision = _revision(at, ledger, input, locked) if at is not None else None
+        ledger.hold(UserHold(input, why.strip(), now, end, revision))
+    where = f"at {words.short(revision)}" if revision is not None else "where it is"
+    how_long = f"until {end:%Y-%m-%d %H:%M} UTC" if end is not None else f"until `lockbot release {shown(input)}`"
+    return (line(f"{shown(input)} is held {where} {how_long}, from the next run on"),)
+
+
+def release(app: App, input: str) -> tuple[Line, ...]:
+    """End the user's own hold on an input. Raises UsageError for what is neither held nor an input."""
+    place = app.place()
+    with app.history() as past:
+        ledger = past.ledger(place.identity)
+        ended = ledger.release(input)
+    if ended is None:
+        _existing(committed_lock(app, place), input)
+        return (line(f"{shown(input)} was not held by you"),)
+    return (line(f"{shown(input)} may move again, from the next run on; it was held: {ended.why}"),)
+
+
+def accept(app: App, input: str, revision: str | None) -> tuple[Line, ...]:
+    """Let the next move of an input pass in spite of what holds it. Raises UsageError where that is no use."""
+    place, now = app.place(), app.clock()
+    locked = _existing(committed_lock(app, place), input)
+    rules = app.settings.rule_book().of(input)
+    with app.history() as past:
+        ledger = past.ledger(place.identity)
+        _refuse_useless(input, ledger, rules, now, named=revision is not None)
+        wanted = _revision(revision, ledger, input, locked) if revision is not None else None
+        ledger.accept(Acceptance(input, now, locked.revision or None, wanted))
+    what = f"the move of {shown(input)} to {words.short(wanted)}" if wanted else f"the next move of {shown(input)}"
+    return (line(f"{what} is accepted, whatever held it; the hosts must still build"),)
+
+
+def _refuse_useless(input: str, ledger: Ledger, rules: InputRules, now: datetime, *, named: bool) -> None:
+    """An acceptance of nothing in particular would wave through whatever comes next."""
+    held = ledger.holds().get(input)
+    if held is not None and held.active(now):
+        raise UsageError(
+            f"{shown(input)} is held by you: {held.why}", f"`lockbot release {shown(input)}` ends that"
+        )
+    state = ledger.states().get(input)
+    if state is not None and answer(state, rules) is Answer.REFUSE:
+        raise UsageError(
+            f"{shown(input)} is refused, not held: {state.detail}",
+            f"the configuration must allow it: {policy_key(state)} under [policy] or [input.NAME]",
+        )
+    if named or (state is not None and state.stuck_since is not None and state.reason in _ACCEPTABLE):
+        return
+    if state is not None and state.stuck_since is not None:
+        raise UsageError(
+            f"{shown(input)} is kept back for what no acceptance changes: {state.detail or state.reason}",
+            "`lockbot status` tells more",
+        )
+    raise UsageError(
+        f"nothing is known to hold {shown(input)} back",
+        "to accept a certain revision beforehand, name it with --revision",
+    )
+
+
+_ACCEPTABLE = frozenset(Reason) - {Reason.USER}
+
+
+def _existing(lock: LockFile, input: str) -> Locked:
+    """What is locked for an input that can be held by itself. Raises UsageError with the nearest name."""
+    found, locked = lock.input(input), lock.locked(input)
+    if found is None or locked is None:
+        raise UsageError(
+            f"there is no input {shown(input)} in {LOCK_NAME}{near_name(input, input_names(lock))}",
+            "`lockbot inputs` lists them",
+        )
+    if found.follows is not None:
+        raise UsageError(f"input {shown(input)} follows {shown(found.follows)}: name that one instead")
+    return locked
+
+
+def moment(text: str, now: datetime) -> datetime:
+    """A date (its beginning) or a time, in local time where it says nothing else → UTC. It must lie ahead."""
+    try:
+        time = datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise UsageError(
+            f"not a date: {shown(text)}", "write 2026-12-24, 2026-12-24T18:00 or 2026-12-24T18:00+01:00"
+        ) from None
+    if time <= now:
+        raise UsageError(f"{time:%Y-%m-%d %H:%M} UTC is not in the future")
+    return time
+
+
+def _revision(text: str, ledger: Ledger, input: str, locked: Locked) -> str:
+    """A whole revision: as given, or the only known one that begins like this."""
+    if _COMMIT.fullmatch(text):
+        return text
+    known = {locked.revision, *(tip.revision for tip in ledger.tips(input, locked.original))}
+    if (state := ledger.states().get(input)) is not None:
+        bad = state.first_bad
+        known |= {one for one in (state.last_good, bad and bad.revision, bad and bad.after) if one}
+    if text in known:
+        return text
+    found = sorted(one for one in known if _PREFIX.fullmatch(text) and one.startswith(text))
+    if len(found) != 1:
+        problem = "more than one known revision begins with" if found else "no known revision begins with"
+        raise UsageError(f"{problem} {shown(text)}", "give all 40 digits of it")
+    return found[0]
