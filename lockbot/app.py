@@ -29,6 +29,7 @@ from lockbot.update import judge, propose
 from lockbot.update.cycle import heal, run_cycle
 from lockbot.update.hosts import Selection
 from lockbot.update.propose import Wish
+from lockbot.update.regenerate import Commands
 from lockbot.update.rules import Rules, Tools
 from lockbot.update.search import Strategy
 
@@ -225,6 +226,9 @@ class App:
             probes=settings.search.probes,
             search_time=settings.search.time,
             remember_failures=settings.search.remember_failures,
+            after_update=Commands(
+                settings.after_update.commands, settings.after_update.paths, settings.after_update.timeout
+            ),
             push=settings.repository.push and options.push,
             dry_run=options.dry_run,
         )

@@ -323,6 +323,28 @@ class Search(Section):
     )
 
 
+class AfterUpdate(Section):
+    """Commands that regenerate files from the new lock: what they change joins the commit, judged with it."""
+
+    commands: tuple[Annotated[Names, Field(min_length=1)], ...] = _key(
+        (),
+        "Each a program and its arguments, run without a shell in the flake's directory of lockbot's work tree.",
+        example=[["./scripts/regenerate", "--all"]],
+    )
+    paths: Names = _key(
+        (),
+        "Patterns of the files that they may change, from the repository's root; any other is an error.",
+        example=["generated/*"],
+    )
+    timeout: Timeout = _key(duration("10m"), "The longest that one of them may take.")
+
+    @model_validator(mode="after")
+    def _declared(self) -> AfterUpdate:
+        if self.commands and not self.paths:
+            raise ValueError("commands are given, but paths, which says what they may change, is empty")
+        return self
+
+
 class Group(Section):
     """Inputs that are updated together, apart from the others."""
 

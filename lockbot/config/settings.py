@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 
 from lockbot.config.errors import Loc, Mistake, explain
 from lockbot.config.sections import (
+    AfterUpdate,
     Build,
     Commit,
     Eval,
@@ -53,6 +54,7 @@ class Settings(BaseSettings):
     policy: Policy = Policy()
     input: Mapping[Text, InputPolicy] = {}
     search: Search = Search()
+    after_update: AfterUpdate = AfterUpdate()
     group: tuple[Group, ...] = ()
 
     def rule_book(self) -> RuleBook:

@@ -15,6 +15,7 @@ from lockbot.model import Gate, Progress
 from lockbot.nix.command import Nix
 from lockbot.update import judge, propose
 from lockbot.update.hosts import Selection
+from lockbot.update.regenerate import Commands
 from lockbot.update.rulebook import RuleBook
 from lockbot.update.search import Strategy
 
@@ -44,6 +45,7 @@ class Rules:
     search_time: float = 4 * 3600.0
     remember_failures: float = 7 * 86400.0
     """Seconds for which a derivation that failed is taken to fail again."""
+    after_update: Commands = field(default_factory=Commands)
     push: bool = True
     dry_run: bool = False
 

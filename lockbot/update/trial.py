@@ -32,7 +32,7 @@ from lockbot.nix.flakeref import compare_link
 from lockbot.process import Deadline
 from lockbot.report import words
 from lockbot.report.commit import commit_message
-from lockbot.update import judge
+from lockbot.update import judge, regenerate
 from lockbot.update.hosts import select
 from lockbot.update.judge import Baseline, Judged, Limits
 from lockbot.update.propose import LOCK_NAME, Lock
@@ -122,12 +122,16 @@ class Trial:
         return self._tools.nix.missing(*drvs) if drvs else frozenset()
 
     def _commit(self, lock: Lock, message: str) -> str:
-        path = self.flake / LOCK_NAME
-        path.write_bytes(lock.content)
+        regenerate.clean(self._tools.clone, self._tree, self._rules.after_update)
+        (self.flake / LOCK_NAME).write_bytes(lock.content)
+        name = str(Path(self._flake_dir) / LOCK_NAME)
+        changed = regenerate.regenerate(
+            self._tools.nix, self._tools.clone, self._tree, self.flake, self._rules.after_update, name
+        )
         return commit(
             self._tools.clone,
             self._tree,
-            [str(Path(self._flake_dir) / LOCK_NAME)],
+            [name, *changed],
             message,
             name=self._record.run.id,
             identity=self._rules.author,
