@@ -102,7 +102,7 @@ def _active(hold: UserHold | None, now: datetime) -> UserHold | None:
 
 
 def _newest(ledger: Ledger, input: str, locked: Locked | None) -> SeenTip | None:
-    tips = ledger.tips(input, locked.original) if locked is not None else ()
+    tips = ledger.tips(input, locked.original, limit=1) if locked is not None else ()
     return tips[0] if tips else None
 
 

@@ -56,11 +56,10 @@ class Ledger:
         now = codec.moment(self._clock())
         self._write(lambda connection: connection.execute(_SEE, (*key, now, now, codec.integer(committed))))
 
-    def tips(self, input: str, source: str) -> tuple[SeenTip, ...]:
-        """The tips that were seen of this source, the one seen last first."""
-        key = (self._repository, codec.storable(input), codec.storable(source))
-        query = _TIPS + " AND source = ? ORDER BY last_seen DESC, first_seen DESC, revision"
-        return self._read(lambda connection: tuple(map(rows.tip, connection.execute(query, key).fetchall())))
+    def tips(self, input: str, source: str, limit: int = -1) -> tuple[SeenTip, ...]:
+        """The tips that were seen of this source, the one seen last first; at most `limit` unless negative."""
+        key = (self._repository, codec.storable(input), codec.storable(source), limit)
+        return self._read(lambda connection: tuple(map(rows.tip, connection.execute(_TIPS, key).fetchall())))
 
     def first_seen(self, input: str, source: str) -> dict[str, datetime]:
         """When each revision was first seen at the tip of this source."""
@@ -229,7 +228,10 @@ _SEE = """
         committed = coalesce(excluded.committed, committed)
 """
 
-_TIPS = "SELECT * FROM tips WHERE repository = ? AND input = ?"
+_TIPS = """
+    SELECT * FROM tips WHERE repository = ? AND input = ? AND source = ?
+    ORDER BY last_seen DESC, first_seen DESC, revision LIMIT ?
+"""
 
 _SURPLUS_DERIVATIONS = """
     DELETE FROM derivations WHERE drv IN (

@@ -107,6 +107,7 @@ def test_the_first_sight_of_a_tip_counts_and_the_last_orders(ledger: Ledger, clo
         SeenTip(SOURCE, "two", NOON + DAY, NOON + DAY),
     )
     assert ledger.first_seen("a", SOURCE) == {"one": NOON, "two": NOON + DAY}
+    assert ledger.tips("a", SOURCE, limit=1) == ledger.tips("a", SOURCE)[:1]
 
 
 def test_what_was_seen_elsewhere_says_nothing_here(past: History, ledger: Ledger) -> None:
