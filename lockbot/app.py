@@ -6,34 +6,26 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from lockbot import state
-from lockbot.config import Person, Settings, Sign
-from lockbot.config import Strategy as ConfiguredStrategy
-from lockbot.errors import Cancelled, LockbotError, UsageError
+from lockbot.config import Settings
+from lockbot.errors import UsageError
 from lockbot.git.clone import Clone, open_clone
 from lockbot.git.command import Git, user_environment
 from lockbot.git.source import LocalSource, RemoteSource, Repository, Source, discover
-from lockbot.git.worktree import Identity, Signing, SigningFormat
 from lockbot.history.store import History
-from lockbot.model import Outcome, Progress, Run
-from lockbot.nix import build, command, evaluate
-from lockbot.nix.command import Nix
+from lockbot.model import Progress
 from lockbot.process import CancelToken, Deadline
-from lockbot.state import RunLock, StateDirectory, check_disk, new_run_id
-from lockbot.update import judge, propose
-from lockbot.update.cycle import heal, run_cycle
-from lockbot.update.hosts import Selection
-from lockbot.update.propose import Wish
-from lockbot.update.regenerate import Commands
-from lockbot.update.rules import Rules, Tools
-from lockbot.update.search import Strategy
+from lockbot.state import StateDirectory
 
-DEFAULT_BRANCH_SHOWN = "HEAD"
+if TYPE_CHECKING:  # heavy: what only lists does without
+    from lockbot.nix.command import Nix
+
 CONFIG_NAME = "lockbot.toml"
 
 
@@ -67,6 +59,8 @@ class Options:
     push: bool = True
     dry_run: bool = False
     wait: bool = False
+    groups: tuple[str, ...] = ()
+    """The configured groups that are updated, where they are named."""
     retry_failed: bool = False
     """Forget which derivations failed before."""
 
@@ -125,6 +119,8 @@ class App:
         return History.open(self.state().history, self.clock, self.progress)
 
     def nix(self) -> Nix:
+        from lockbot.nix import command
+
         secret = self.settings.eval.access_tokens
         tokens = {"access-tokens": secret.get_secret_value()} if secret is not None else {}
         data_home = self.settings.state.directory / "nix-data"
@@ -137,135 +133,6 @@ class App:
             environ=self.environ,
             cancel=self.cancel,
             timeout=self.settings.run.fetch_timeout,
-        )
-
-    # -- the main job -------------------------------------------------------------------------------------
-
-    def update(self, wish: Wish, options: Options) -> Run:
-        """One cycle, recorded whatever becomes of it. Raises UsageError and BusyError."""
-        place = self.place()
-        run = Run(
-            id=new_run_id(self.clock()),
-            repository=place.identity,
-            started=self.clock(),
-            branch=place.source.branch or DEFAULT_BRANCH_SHOWN,
-            dry_run=options.dry_run,
-        )
-        lock = RunLock(
-            place.directory / state.LOCK,
-            run.id,
-            self.clock,
-            cancel=self.cancel,
-            wait=options.wait,
-            progress=self.progress,
-        )
-        with lock, self.history() as history:
-            run = replace(run, notes=history.notes)
-            if options.retry_failed:
-                history.ledger(place.identity).forget_failures()
-            try:
-                tools = self._tools(place, history)
-                heal(tools, place.source, place.identity, keep_results=self.settings.state.keep_results)
-            except LockbotError as error:
-                return self._failed_to_start(history, run, error)
-            run = run_cycle(tools, self._rules(place, options), wish, run)
-            self._tidy(tools, run)
-            return run
-
-    def _tools(self, place: Place, history: History) -> Tools:
-        root = self.settings.state.directory
-        nix = self.nix()
-        store = nix.store_directory
-        check_disk([root, *([store] if store.exists() else [])], self.settings.state.min_free)
-        return Tools(nix, self.clone(place), history, place.directory, self.progress, self.clock)
-
-    def _failed_to_start(self, history: History, run: Run, error: LockbotError) -> Run:
-        """Every attempt is on record: a bot that silently does nothing is the worst kind."""
-        outcome = Outcome.INTERRUPTED if isinstance(error, Cancelled) else Outcome.FAILED
-        run = replace(run, outcome=outcome, finished=self.clock(), error=error.message, hint=error.hint or None)
-        history.start(run)
-        if isinstance(error, UsageError):
-            raise error
-        return run
-
-    def _tidy(self, tools: Tools, run: Run) -> None:
-        """What grows is pruned. The run is over and recorded: a problem here does not change what became of it."""
-        try:
-            tools.history.prune(self.settings.state.keep_days, self.clock())
-            tools.history.ledger(run.repository).prune(self.settings.state.keep_days)
-            tools.history.forget_baselines(run.repository, {name for name in (run.base, run.commit) if name})
-            tools.clone.maintain()
-        except LockbotError as error:
-            if not isinstance(error, Cancelled):
-                tools.history.save(replace(run, notes=(*run.notes, f"tidying up failed: {error.message}")))
-
-    def _rules(self, place: Place, options: Options) -> Rules:
-        settings = self.settings
-        author = _identity(settings.commit.author)
-        return Rules(
-            source=place.source,
-            flake_dir=self.flake_dir(place),
-            selection=self.selection(),
-            gate=settings.build.gate,
-            fetching=self.fetching(),
-            judging=judge.Limits(self.evaluating(), self._building()),
-            author=author,
-            committer=_identity(settings.commit.committer) if settings.commit.committer else author,
-            signing=_signing(settings),
-            subject=settings.commit.subject,
-            publish_tries=settings.run.publish_tries,
-            keep_results=settings.state.keep_results,
-            log_limit=settings.state.log_limit,
-            book=settings.rule_book(),
-            strategy=Strategy.EACH if settings.search.one_commit_per_input else Strategy(settings.search.strategy),
-            groups=tuple(
-                frozenset(group.inputs)
-                for group in settings.group
-                if group.strategy is ConfiguredStrategy.TOGETHER
-            ),
-            probes=settings.search.probes,
-            search_time=settings.search.time,
-            remember_failures=settings.search.remember_failures,
-            after_update=Commands(
-                settings.after_update.commands, settings.after_update.paths, settings.after_update.timeout
-            ),
-            push=settings.repository.push and options.push,
-            dry_run=options.dry_run,
-        )
-
-    def selection(self) -> Selection:
-        hosts = self.settings.hosts
-        return Selection(hosts.include, hosts.exclude, hosts.evaluate_only, hosts.attributes)
-
-    def fetching(self) -> propose.Limits:
-        settings = self.settings
-        return propose.Limits(settings.run.fetch_timeout, settings.build.retries, settings.build.retry_delay)
-
-    def evaluating(self) -> evaluate.Limits:
-        settings = self.settings.eval
-        return evaluate.Limits(
-            workers=settings.workers or usable_cores(),
-            memory=settings.memory or total_memory() // 2,
-            timeout=settings.timeout,
-            import_from_derivation=settings.import_from_derivation,
-            retries=self.settings.build.retries,
-            delay=self.settings.build.retry_delay,
-        )
-
-    def _building(self) -> build.Limits:
-        settings = self.settings.build
-        options = dict(settings.options)
-        if settings.jobs is not None:
-            options["max-jobs"] = str(settings.jobs)
-        if settings.cores is not None:
-            options["cores"] = str(settings.cores)
-        return build.Limits(
-            timeout=max(1, round(settings.timeout)),
-            silence=max(1, round(settings.silence)),
-            options=options,
-            retries=settings.retries,
-            delay=settings.retry_delay,
-            second_chance=True,
         )
 
 
@@ -316,22 +183,3 @@ def total_memory() -> int:
         limit = Path(f"/sys/fs/cgroup{own}/memory.max").read_text().strip()
         total = min(total, int(limit))
     return total
-
-
-def _moving_together(settings: Settings) -> tuple[frozenset[str], ...]:
-    groups = [group for group in settings.group if group.strategy is ConfiguredStrategy.TOGETHER]
-    return tuple(frozenset(group.inputs) for group in groups)
-
-
-def _identity(person: Person) -> Identity:
-    return Identity(person.name, person.email)
-
-
-def _signing(settings: Settings) -> Signing | None:
-    match settings.commit.sign:
-        case Sign.NO:
-            return None
-        case Sign.GPG:
-            return Signing(SigningFormat.OPENPGP, settings.commit.signing_key or "")
-        case Sign.SSH:
-            return Signing(SigningFormat.SSH, settings.commit.signing_key or "")

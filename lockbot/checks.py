@@ -15,6 +15,7 @@ from lockbot.app import App, Place, find_config, usable_cores
 from lockbot.errors import Cancelled, LockbotError
 from lockbot.git.clone import Clone
 from lockbot.git.sync import Base, sync
+from lockbot.job import evaluating
 from lockbot.nix.command import Nix
 from lockbot.nix.lockfile import LockFile
 from lockbot.process import duration
@@ -120,7 +121,7 @@ def _nix(look: _Look, app: App, nix: Nix) -> None:
         look.fine("disk", f"{human_size(free_bytes(directory))} free at {directory}")
     with look.at("builders"):
         settings = nix.settings()
-        limits = app.evaluating()
+        limits = evaluating(app.settings)
         look.fine(
             "builders",
             f"{settings.get('system', '?')} here" + _machines(str(settings.get("builders") or "")),

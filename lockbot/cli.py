@@ -123,6 +123,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on st
 )
 @click.option("-n", "--dry-run", is_flag=True, help="Do all but publish, and say what would have been done.")
 @click.option("--no-push", is_flag=True, help="Move the local branch only.")
+@click.option("--retry-failed", is_flag=True, help="Build again what is remembered to fail.")
 @click.option("--wait", is_flag=True, help="Wait for a run that works on the same repository.")
 @as_json
 @click.pass_obj
@@ -133,10 +134,12 @@ def update(
     overrides: tuple[tuple[str, str], ...],
     dry_run: bool,
     no_push: bool,
+    retry_failed: bool,
     wait: bool,
     as_json: bool,
 ) -> int:
     """Update inputs, build every host, and commit the new flake.lock if they build."""
+    from lockbot import job
     from lockbot.app import Options, group_inputs
     from lockbot.report import document, terminal
     from lockbot.update.propose import Wish
@@ -144,7 +147,8 @@ def update(
     with _app(flags, timed=True) as app:
         names = tuple(dict.fromkeys((*inputs, *group_inputs(app.settings, groups))))
         wish = Wish(names or None, dict(overrides))
-        run = app.update(wish, Options(push=not no_push, dry_run=dry_run, wait=wait))
+        options = Options(push=not no_push, dry_run=dry_run, wait=wait, retry_failed=retry_failed, groups=groups)
+        run = job.update(app, wish, options)
     if as_json:
         _print_json(document.run_document(run))
     else:
@@ -161,14 +165,14 @@ def update(
 @click.pass_obj
 def history(flags: Flags, limit: int, everywhere: bool, as_json: bool) -> None:
     """List past runs, newest first."""
-    from lockbot import listing
+    from lockbot import past
 
-    with _app(flags) as app, app.history() as past:
-        runs = past.runs(None if everywhere else app.place().identity, limit=limit)
+    with _app(flags) as app, app.history() as store:
+        runs = store.runs(None if everywhere else app.place().identity, limit=limit)
         if as_json:
-            _print_json(listing.history_document(runs))
+            _print_json(past.history_document(runs))
         else:
-            _print(listing.history(runs, app.clock(), _width()))
+            _print(past.history(runs, app.clock(), _width()))
 
 
 @cli.command(short_help="Show one run: what changed, and how each host fared.")
@@ -178,13 +182,13 @@ def history(flags: Flags, limit: int, everywhere: bool, as_json: bool) -> None:
 @click.pass_obj
 def show(flags: Flags, run: str, host: str | None, as_json: bool) -> None:
     """Show one run: what changed, how each host fared, and why. RUN is an id, its beginning, or `latest`."""
-    from lockbot import listing
+    from lockbot import past
     from lockbot.report import document, terminal
 
-    with _app(flags) as app, app.history() as past:
-        found = listing.find_run(past, run, app)
+    with _app(flags) as app, app.history() as store:
+        found = past.find_run(store, run, app)
         if host is not None:
-            _print_text(listing.log(past, found, host) + "\n")
+            _print_text(past.log(store, found, host) + "\n")
         elif as_json:
             _print_json(document.run_document(found))
         else:

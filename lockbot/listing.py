@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from lockbot.app import App, Place
-from lockbot.errors import LockbotError, UsageError
+from lockbot.errors import UsageError
 from lockbot.git.clone import Clone
 from lockbot.git.source import LocalSource, Source
 from lockbot.git.sync import Base, sync
 from lockbot.git.upstream import Tip, ask_tips
 from lockbot.git.worktree import Worktree, worktree
-from lockbot.history.store import History, RunSummary
-from lockbot.model import Host, HostBuild, HostStatus, Locked, Run
+from lockbot.job import selection
+from lockbot.model import Host, HostBuild, HostStatus, Locked
 from lockbot.nix import evaluate
 from lockbot.nix.command import local_flake
 from lockbot.nix.lockfile import EMPTY, LockFile
@@ -152,7 +152,7 @@ def hosts(app: App) -> tuple[HostRow, ...]:
             nix, flake, Deadline(app.settings.eval.timeout, "asking the flake for its hosts")
         )
     try:
-        chosen = {host.name: host for host in select(found, app.selection())}
+        chosen = {host.name: host for host in select(found, selection(app.settings))}
     except UsageError:
         chosen = {}
     with app.history() as past:
@@ -217,54 +217,3 @@ def _quiet(source: Source) -> Source:
 
 def _flake(tree: Worktree, base: Base, directory: str) -> str:
     return local_flake(tree.path, base.commit, directory, submodules=tree.submodules)
-
-
-# -- runs -------------------------------------------------------------------------------------------------------
-
-
-def history(runs: Sequence[RunSummary], now: datetime, width: int | None) -> tuple[Line, ...]:
-    if not runs:
-        return (line("no run is recorded yet"),)
-    return table(["run", "when", "outcome", "what"], [_run_cells(run, now) for run in runs], width=width)
-
-
-def _run_cells(run: RunSummary, now: datetime) -> list[str]:
-    outcome = str(run.outcome) if run.outcome is not None else "unfinished"
-    told = [
-        words.count(run.changes, "input") if run.changes else "",
-        words.count(run.hosts, "host") if run.hosts else "",
-        f"{run.failed} failed" if run.failed else "",
-        f"{run.held} held" if run.held else "",
-        f"→ {run.commit[:10]}" if run.commit else "",
-        f"parked on {run.parked}" if run.parked else "",
-        "dry run" if run.dry_run else "",
-        (run.error or "").splitlines()[0] if run.error else "",
-    ]
-    return [run.id, words.ago(run.started, now), outcome, ", ".join(part for part in told if part)]
-
-
-def history_document(runs: Sequence[RunSummary]) -> Document:
-    return {"runs": [_run_document(run) for run in runs]}
-
-
-def _run_document(run: RunSummary) -> Document:
-    times = {"started": run.started.isoformat(), "finished": run.finished.isoformat() if run.finished else None}
-    return {"run": run.id} | {name: value for name, value in asdict(run).items() if name != "id"} | times
-
-
-def find_run(past: History, name: str, app: App) -> Run:
-    """By id, its beginning, or `latest`. Raises LockbotError when there is none."""
-    if name != "latest":
-        return past.get(name)
-    run = past.latest(app.place().identity)
-    if run is None:
-        raise LockbotError("no run of this repository is recorded yet", "`lockbot update` makes the first")
-    return run
-
-
-def log(past: History, run: Run, host: str) -> str:
-    text = past.read_log(run.id, host)
-    if text is None:
-        names = ", ".join(past.log_names(run.id)) or "none: only what fails has one"
-        raise UsageError(f"run {run.id} keeps no log of '{host}'", f"it has logs of: {names}")
-    return text

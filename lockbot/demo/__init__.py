@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lockbot import listing
+from lockbot import job, past
 from lockbot.app import App, Options
 from lockbot.config import load
 from lockbot.demo import sample
@@ -121,8 +121,8 @@ class _Show:
         self._git("status", "--short", "--branch")
         self._command("lockbot history")
         app = self._app(silent)
-        with app.history() as past:
-            self.tell(listing.history(past.runs(app.place().identity, limit=10), app.clock(), None))
+        with app.history() as store:
+            self.tell(past.history(store.runs(app.place().identity, limit=10), app.clock(), None))
         self._look_around()
 
     def _look_around(self) -> None:
@@ -150,7 +150,7 @@ class _Show:
     def _update(self, wanted: Outcome) -> None:
         self._command("lockbot update")
         with self.watch() as progress:
-            done = self._app(progress).update(Wish(), Options())
+            done = job.update(self._app(progress), Wish(), Options())
         self.sample.cancel.check()
         self.tell([*terminal.summary(done), line()])
         if done.outcome is not wanted:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from lockbot import job
 from lockbot.app import App, Options
 from lockbot.config import load
 from lockbot.history.values import InputState
@@ -58,7 +59,7 @@ class World:
     def update(self, *names: str, retry_failed: bool = False, settings: Mapping[str, str] | None = None) -> Run:
         """One run, a minute after whatever was before."""
         self.now += timedelta(minutes=1)
-        return self.app(settings).update(Wish(names or None), Options(retry_failed=retry_failed))
+        return job.update(self.app(settings), Wish(names or None), Options(retry_failed=retry_failed))
 
     def moved(self) -> dict[str, str]:
         """Input → value ("1", "2", …) that the branch has it locked at."""

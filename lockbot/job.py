@@ -1,0 +1,177 @@
+"""The main job, wired: from settings and the command line's options to one recorded cycle."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from lockbot import state
+from lockbot.app import App, Options, Place, total_memory, usable_cores
+from lockbot.config import Person, Settings, Sign
+from lockbot.errors import Cancelled, LockbotError, UsageError
+from lockbot.git.worktree import Identity, Signing, SigningFormat
+from lockbot.history.store import History
+from lockbot.model import Outcome, Run
+from lockbot.nix import build, evaluate
+from lockbot.state import RunLock, check_disk, new_run_id
+from lockbot.update import judge, propose
+from lockbot.update.cycle import heal, run_cycle
+from lockbot.update.hosts import Selection
+from lockbot.update.propose import Wish
+from lockbot.update.regenerate import Commands
+from lockbot.update.rules import Rules, Tools
+from lockbot.update.search import Strategy
+
+
+def update(app: App, wish: Wish, options: Options) -> Run:
+    """One cycle, recorded whatever becomes of it. Raises UsageError and BusyError."""
+    place = app.place()
+    run = Run(
+        id=new_run_id(app.clock()),
+        repository=place.identity,
+        started=app.clock(),
+        branch=place.source.branch or "HEAD",
+        dry_run=options.dry_run,
+    )
+    lock = RunLock(
+        place.directory / state.LOCK,
+        run.id,
+        app.clock,
+        cancel=app.cancel,
+        wait=options.wait,
+        progress=app.progress,
+    )
+    with lock, app.history() as history:
+        run = replace(run, notes=history.notes)
+        if options.retry_failed:
+            history.ledger(place.identity).forget_failures()
+        try:
+            tools = _tools(app, place, history)
+            heal(tools, place.source, place.identity, keep_results=app.settings.state.keep_results)
+        except LockbotError as error:
+            return _failed_to_start(app, history, run, error)
+        run = run_cycle(tools, _rules(app, place, options), wish, run)
+        _tidy(app, tools, run)
+        return run
+
+
+def _tools(app: App, place: Place, history: History) -> Tools:
+    root = app.settings.state.directory
+    nix = app.nix()
+    store = nix.store_directory
+    check_disk([root, *([store] if store.exists() else [])], app.settings.state.min_free)
+    return Tools(nix, app.clone(place), history, place.directory, app.progress, app.clock)
+
+
+def _failed_to_start(app: App, history: History, run: Run, error: LockbotError) -> Run:
+    """Every attempt is on record: a bot that silently does nothing is the worst kind."""
+    outcome = Outcome.INTERRUPTED if isinstance(error, Cancelled) else Outcome.FAILED
+    run = replace(run, outcome=outcome, finished=app.clock(), error=error.message, hint=error.hint or None)
+    history.start(run)
+    if isinstance(error, UsageError):
+        raise error
+    return run
+
+
+def _tidy(app: App, tools: Tools, run: Run) -> None:
+    """What grows is pruned. The run is over and recorded: a problem here does not change what became of it."""
+    keep_days = app.settings.state.keep_days
+    try:
+        tools.history.prune(keep_days, app.clock())
+        tools.history.ledger(run.repository).prune(keep_days)
+        tools.history.forget_baselines(run.repository, {name for name in (run.base, run.commit) if name})
+        tools.clone.maintain()
+    except LockbotError as error:
+        if not isinstance(error, Cancelled):
+            tools.history.save(replace(run, notes=(*run.notes, f"tidying up failed: {error.message}")))
+
+
+# -- settings as plain values -----------------------------------------------------------------------------------
+
+
+def _rules(app: App, place: Place, options: Options) -> Rules:
+    settings = app.settings
+    author = _identity(settings.commit.author)
+    after = settings.after_update
+    return Rules(
+        source=place.source,
+        flake_dir=app.flake_dir(place),
+        selection=selection(settings),
+        gate=settings.build.gate,
+        fetching=propose.Limits(settings.run.fetch_timeout, settings.build.retries, settings.build.retry_delay),
+        judging=judge.Limits(evaluating(settings), _building(settings)),
+        author=author,
+        committer=_identity(settings.commit.committer) if settings.commit.committer else author,
+        signing=_signing(settings),
+        subject=settings.commit.subject,
+        publish_tries=settings.run.publish_tries,
+        keep_results=settings.state.keep_results,
+        log_limit=settings.state.log_limit,
+        book=settings.rule_book(),
+        strategy=_strategy(settings, options.groups),
+        groups=_moving_together(settings),
+        probes=settings.search.probes,
+        search_time=settings.search.time,
+        remember_failures=settings.search.remember_failures,
+        after_update=Commands(after.commands, after.paths, after.timeout),
+        push=settings.repository.push and options.push,
+        dry_run=options.dry_run,
+    )
+
+
+def selection(settings: Settings) -> Selection:
+    hosts = settings.hosts
+    return Selection(hosts.include, hosts.exclude, hosts.evaluate_only, hosts.attributes)
+
+
+def evaluating(settings: Settings) -> evaluate.Limits:
+    return evaluate.Limits(
+        workers=settings.eval.workers or usable_cores(),
+        memory=settings.eval.memory or total_memory() // 2,
+        timeout=settings.eval.timeout,
+        import_from_derivation=settings.eval.import_from_derivation,
+        retries=settings.build.retries,
+        delay=settings.build.retry_delay,
+    )
+
+
+def _building(settings: Settings) -> build.Limits:
+    options = dict(settings.build.options)
+    if settings.build.jobs is not None:
+        options["max-jobs"] = str(settings.build.jobs)
+    if settings.build.cores is not None:
+        options["cores"] = str(settings.build.cores)
+    return build.Limits(
+        timeout=max(1, round(settings.build.timeout)),
+        silence=max(1, round(settings.build.silence)),
+        options=options,
+        retries=settings.build.retries,
+        delay=settings.build.retry_delay,
+        second_chance=True,
+    )
+
+
+def _strategy(settings: Settings, groups: tuple[str, ...]) -> Strategy:
+    """The named groups' own, where they agree; else that of inputs in no group."""
+    own = {group.strategy for group in settings.group if group.name in groups}
+    if len(own) == 1:
+        return Strategy(own.pop().value)
+    return Strategy.EACH if settings.search.one_commit_per_input else Strategy(settings.search.strategy.value)
+
+
+def _moving_together(settings: Settings) -> tuple[frozenset[str], ...]:
+    groups = [group for group in settings.group if group.strategy.value == Strategy.TOGETHER]
+    return tuple(frozenset(group.inputs) for group in groups)
+
+
+def _identity(person: Person) -> Identity:
+    return Identity(person.name, person.email)
+
+
+def _signing(settings: Settings) -> Signing | None:
+    match settings.commit.sign:
+        case Sign.NO:
+            return None
+        case Sign.GPG:
+            return Signing(SigningFormat.OPENPGP, settings.commit.signing_key or "")
+        case Sign.SSH:
+            return Signing(SigningFormat.SSH, settings.commit.signing_key or "")

@@ -1,0 +1,64 @@
+"""Past runs, as `history` and `show` list them. Light: it must not import Nix or the update."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+
+from lockbot.app import App
+from lockbot.errors import LockbotError, UsageError
+from lockbot.history.store import History, RunSummary
+from lockbot.model import Run
+from lockbot.report import words
+from lockbot.report.document import Document
+from lockbot.report.lines import Line, line
+from lockbot.report.table import table
+
+
+def history(runs: Sequence[RunSummary], now: datetime, width: int | None) -> tuple[Line, ...]:
+    if not runs:
+        return (line("no run is recorded yet"),)
+    return table(["run", "when", "outcome", "what"], [_run_cells(run, now) for run in runs], width=width)
+
+
+def _run_cells(run: RunSummary, now: datetime) -> list[str]:
+    outcome = str(run.outcome) if run.outcome is not None else "unfinished"
+    told = [
+        words.count(run.changes, "input") if run.changes else "",
+        words.count(run.hosts, "host") if run.hosts else "",
+        f"{run.failed} failed" if run.failed else "",
+        f"{run.held} held" if run.held else "",
+        f"→ {run.commit[:10]}" if run.commit else "",
+        f"parked on {run.parked}" if run.parked else "",
+        "dry run" if run.dry_run else "",
+        (run.error or "").splitlines()[0] if run.error else "",
+    ]
+    return [run.id, words.ago(run.started, now), outcome, ", ".join(part for part in told if part)]
+
+
+def history_document(runs: Sequence[RunSummary]) -> Document:
+    return {"runs": [_run_document(run) for run in runs]}
+
+
+def _run_document(run: RunSummary) -> Document:
+    times = {"started": run.started.isoformat(), "finished": run.finished.isoformat() if run.finished else None}
+    return {"run": run.id} | {name: value for name, value in asdict(run).items() if name != "id"} | times
+
+
+def find_run(past: History, name: str, app: App) -> Run:
+    """By id, its beginning, or `latest`. Raises LockbotError when there is none."""
+    if name != "latest":
+        return past.get(name)
+    run = past.latest(app.place().identity)
+    if run is None:
+        raise LockbotError("no run of this repository is recorded yet", "`lockbot update` makes the first")
+    return run
+
+
+def log(past: History, run: Run, host: str) -> str:
+    text = past.read_log(run.id, host)
+    if text is None:
+        names = ", ".join(past.log_names(run.id)) or "none: only what fails has one"
+        raise UsageError(f"run {run.id} keeps no log of '{host}'", f"it has logs of: {names}")
+    return text
