@@ -458,7 +458,13 @@ LOCKED = st.builds(
     st.none() | REVISIONS,
     last_modified=st.none() | st.integers(0, 2**40),
 )
-CHANGES = st.builds(InputChange, st.just("a"), st.sampled_from(ChangeKind), st.none() | LOCKED, st.none() | LOCKED)
+ORDINARY = st.builds(
+    lambda rev, date: updated(new=locked(rev, date=date)),
+    REVISIONS,
+    st.none() | st.integers(1_600_000_000, 1_800_000_000),
+)
+ANY = st.builds(InputChange, st.just("a"), st.sampled_from(ChangeKind), st.none() | LOCKED, st.none() | LOCKED)
+CHANGES = ORDINARY | ANY
 BENEATH = st.lists(
     st.builds(
         InputChange,
