@@ -133,11 +133,46 @@ def test_two_that_work_only_together_where_one_has_a_bad_partner() -> None:
     assert behind(found) == {"i9"}
 
 
+@pytest.mark.parametrize(
+    ("faults", "dropped"),
+    [
+        ([needs("i2", "i1"), bad("i0", "i1")], "i0"),
+        ([*coupled("i5", "i1"), bad("i2", "i5")], "i2"),
+        ([needs("i4", "i5", ["web", "db"]), bad("i2", "i6"), bad("i6", "i7")], "i6"),
+        ([needs("i4", "i5", ["web", "db"]), bad("i2", "i3"), bad("i2", "i7")], "i2"),
+    ],
+    ids=[
+        "needs what breaks with another",
+        "couple and a bad partner of one",
+        "pairs later",
+        "pairs earlier",
+    ],
+)
+def test_what_needs_others_does_not_hide_the_one_to_drop(faults: list[Fault], dropped: str) -> None:
+    for seed in range(40):  # what the errors name differs
+        found, _ = solve(replace(world(*faults, inputs=NAMES[:8]), seed=seed))
+        assert behind(found) == {dropped}, seed
+
+
+def test_two_that_work_only_together_and_with_a_third() -> None:
+    for seed in range(40):
+        of = world(*coupled("i3", "i7"), needs("i3", "i1"), bad("i5"), inputs=NAMES[:9])
+        found, _ = solve(replace(of, seed=seed, hints_right=(0.0, 0.0)))
+        assert behind(found) == {"i5"}, seed
+
+
 def test_what_needs_an_input_that_is_bad_says_so() -> None:
     found, _ = solve(world(needs("i3", "i20"), bad("i20", hosts=["db"])))
     assert behind(found) == {"i3", "i20"}
     assert finding(found, "i20").reason is Reason.BREAKS
     assert (finding(found, "i3").reason, finding(found, "i3").partners) == (Reason.NEEDS, ("i20",))
+
+
+def test_a_bad_one_is_not_said_to_be_bad_together_with_another_that_is() -> None:
+    for seed in range(40):
+        of = world(needs("i7", "i8"), needs("i8", "i7"), bad("i7", "i8"), bad("i2", "i3", "i4"), inputs=NAMES[:9])
+        found, _ = solve(replace(of, seed=seed))
+        assert {item.reason for item in found.findings if "i4" not in item.inputs} == {Reason.BREAKS}, seed
 
 
 def test_every_input_bad() -> None:
@@ -366,6 +401,16 @@ def test_hosts_that_break_at_different_commits_have_their_own_culprits() -> None
     assert only.revision == "30"
     assert {culprit.hosts: culprit.first_bad for culprit in only.culprits} == {("web",): "80", ("db",): "31"}
     assert all(culprit.exact for culprit in only.culprits)
+
+
+def test_hosts_that_one_commit_broke_are_not_each_searched() -> None:
+    hosts = [f"host{number}" for number in range(10)]
+    first = Fault({"i1": broken_since(100)}, frozenset(hosts[:1]))
+    later = Fault({"i1": broken_since(617)}, frozenset(hosts[1:]))
+    found, bench = solve(replace(world(first, later, inputs=NAMES[:3], hosts=hosts), counts={"i1": 1000}))
+    assert [culprit.hosts for culprit in found.findings[0].culprits] == [tuple(hosts[1:]), tuple(hosts[:1])]
+    assert all(culprit.exact for culprit in found.findings[0].culprits)
+    assert len(bench.evaluated) <= len(bench.wholes) * len(hosts) + 3 * len(hosts) + 2 * most_steps(1000)
 
 
 def test_a_host_that_is_well_at_the_tip_stops_a_revision_all_the_same() -> None:
