@@ -35,6 +35,7 @@ from lockbot.report.commit import commit_message
 from lockbot.update import judge, regenerate
 from lockbot.update.hosts import select
 from lockbot.update.judge import Baseline, Judged, Limits
+from lockbot.update.prediction import predict
 from lockbot.update.propose import LOCK_NAME, Lock
 from lockbot.update.record import Record
 from lockbot.update.rules import Rules, Tools
@@ -84,7 +85,7 @@ class Trial:
         """
         at_base = self._hosts_at_base()
         predicted = select(at_base, self._rules.selection) if at_base else ()
-        message = self._message(lock, held, [_predicted(host, self._known) for host in predicted])
+        message = self._message(lock, held, self._predict(predicted, lock))
         made = self._commit(lock, message)
         # A host that the candidate no longer has is judged, too: it fails.
         here = self._hosts(made, may_fail=bool(at_base))
@@ -105,6 +106,10 @@ class Trial:
             "the hosts fare differently each time they are built: no message holds true",
             "see `lockbot show` for which; a build that fails at random is the usual reason",
         )
+
+    def _predict(self, hosts: Sequence[Host], lock: Lock) -> list[HostBuild]:
+        history, repository = self._tools.history, self._record.run.repository
+        return predict(hosts, lock.changes, self._known, history, repository)
 
     def judge_some(self, lock: Lock, hosts: Sequence[Host]) -> Judged:
         """Judge a few hosts at a lock, to find something out: this commit is never published."""
@@ -213,13 +218,3 @@ class Trial:
 def _links(changes: Sequence[InputChange]) -> dict[str, str]:
     links = {change.input: compare_link(change.old, change.new) for change in changes if change.old and change.new}
     return {name: link for name, link in links.items() if link}
-
-
-def _predicted(host: Host, known: Baseline) -> HostBuild:
-    """What will most likely be found out about a host: it builds, unless it did not last time."""
-    before = known.get(host.attribute)
-    if before is not None and before.failure is not None:
-        return replace(before, host=host, status=HostStatus.BROKEN_BEFORE)
-    if before is not None and before.status is HostStatus.NOT_BUILDABLE_HERE:
-        return replace(before, host=host)
-    return HostBuild(host, HostStatus.EVALUATED if host.evaluate_only else HostStatus.BUILT)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lockbot.model import HostStatus, Looking, Outcome, Run
+from lockbot.model import HostEvaluating, HostStatus, Looking, Outcome, Run
 from lockbot.process import CancelToken
 from tests import nixes
 from tests.fleet import Breakage, HostSpec, apart, together
@@ -155,3 +155,18 @@ def test_a_flaky_build_is_named_and_nobody_is_blamed(
     run = world.update()
     assert run.outcome is Outcome.PUBLISHED
     assert any(note.startswith("flaky: host-web") for note in run.notes)
+
+
+def test_what_stays_the_same_is_foreseen(one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken) -> None:
+    """The commit's message is written before judging: the second time it is right at once, and no host is
+    evaluated twice."""
+    world = World(one_nix, tmp_path, cancel, [HostSpec("web", ["a"]), HostSpec("db", ["b"])], "ab")
+
+    def evaluations() -> list[tuple[str, str]]:
+        world.events.clear()
+        assert world.update("a").outcome is Outcome.PUBLISHED
+        return [(event.host, event.at) for event in world.events if isinstance(event, HostEvaluating)]
+
+    assert evaluations().count(("web", "candidate")) == 2, "at first it is not known that db stays the same"
+    world.upstreams["a"].commit("third")
+    assert sorted(evaluations()) == [("db", "candidate"), ("web", "candidate")]
