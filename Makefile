@@ -21,7 +21,9 @@ demo: $(RUNS) ## run lockbot on a sample flake that it makes, and watch
 test: $(STAMP) nix-versions ## run all tests, on each real Nix version
 	$(BIN)/pytest --numprocesses auto $(PYTEST_ARGS)
 
-bench: $(STAMP) nix-versions ## measure beside plain `nix build` (some minutes); ARGS='--hosts 50 --rounds 5'
+bench: $(STAMP) nix-versions ## measure beside plain `nix build` and naive searches (minutes); ARGS='--hosts 50'
+	$(BIN)/python -m benchmarks.search
+	PATH="$$(.ci/usable-nix):$$PATH" $(BIN)/python -m benchmarks.revisions
 	$(BIN)/python -m benchmarks $(ARGS)
 
 lint: $(STAMP) ## ruff, mypy --strict, import-linter
