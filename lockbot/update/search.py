@@ -215,17 +215,26 @@ class _Search:
     def _finding(self, unit: Unit) -> Finding:
         ladder = self.ladders.get(unit)
         clauses = self._against(unit)
-        hosts = self.hosts.get(unit) or [clause.host for clause in clauses]
-        if ladder is not None:
-            hosts = ladder.hosts
         return Finding(
             unit.inputs,
             self._reason(unit, clauses),
-            tuple(sorted(set(hosts))),
+            tuple(sorted(set(self._broken_by(unit, clauses)))),
             _names(other for clause in clauses[:1] for other in (clause.moved | clause.unmoved) - {unit}),
             dict(self.accepted).get(unit.inputs[0]),
             ladder.culprits() if ladder is not None else (),
         )
+
+    def _broken_by(self, unit: Unit, clauses: Sequence[Clause]) -> list[str]:
+        """The hosts that a unit breaks, without those that it only broke beside another that was not taken."""
+        ladder = self.ladders.get(unit)
+        if ladder is None:
+            hosts, tip, kept = self.hosts.get(unit), self._without(unit) | unit.moves, frozenset[str]()
+        else:
+            hosts, tip = ladder.hosts, ladder.accepted | unit.moves
+            kept = frozenset(host for culprit in ladder.culprits() for host in culprit.hosts)
+        hosts = hosts or [clause.host for clause in clauses]
+        good = {host for host in hosts if self.memory.state(host, tip, Level.BUILD) is State.GOOD} - kept
+        return [host for host in hosts if host not in good] or list(hosts)
 
     def _against(self, unit: Unit) -> list[Clause]:
         """What forbids a unit on top of the accepted ones; where its blame is its own, that first."""

@@ -18,7 +18,7 @@ from tests.fleet import Fleet, HostSpec, Upstream
 
 
 class World:
-    """A fleet whose inputs have all moved once, and lockbot run on it in this process."""
+    """A fleet whose inputs have all moved once (unless told otherwise), and lockbot run on it in this process."""
 
     def __init__(
         self,
@@ -28,10 +28,13 @@ class World:
         hosts: Sequence[HostSpec],
         inputs: str = "abcd",
         settings: Mapping[str, str] | None = None,
+        *,
+        moved: bool = True,
     ) -> None:
+        """`moved` False: the inputs' upstreams are where they were locked."""
         self.upstreams = {name: Upstream.create(tmp, name) for name in inputs}
         self.fleet = Fleet.create(tmp / "fleet", nix, inputs=[*self.upstreams.values()], hosts=hosts)
-        for upstream in self.upstreams.values():
+        for upstream in self.upstreams.values() if moved else ():
             upstream.commit("second")
         self.events: list[Event] = []
         self._environ = dict(nix.environment) | {

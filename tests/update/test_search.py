@@ -175,6 +175,14 @@ def test_a_bad_one_is_not_said_to_be_bad_together_with_another_that_is() -> None
         assert {item.reason for item in found.findings if "i4" not in item.inputs} == {Reason.BREAKS}, seed
 
 
+def test_hosts_that_broke_beside_what_was_not_taken_are_not_named() -> None:
+    of = world(bad("i1", "i3", hosts=["web"]), bad("i3", "i4", hosts=["db"]), needs("i4", "i3", hosts=["mail"]))
+    found, _ = solve(of)
+    assert behind(found) == {"i3", "i4"}
+    assert finding(found, "i3").hosts == ("web",)
+    assert finding(found, "i4").hosts == ("mail",)
+
+
 def test_every_input_bad() -> None:
     inputs = NAMES[:8]
     found, _ = solve(world(*(bad(name) for name in inputs), inputs=inputs))
