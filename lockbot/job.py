@@ -20,6 +20,7 @@ from lockbot.update.propose import Wish
 from lockbot.update.regenerate import Commands
 from lockbot.update.rules import Rules, Tools
 from lockbot.update.search import Strategy
+from lockbot.update.upstream_checks import Ask, nobody
 
 
 def update(app: App, wish: Wish, options: Options) -> Run:
@@ -59,7 +60,18 @@ def _tools(app: App, place: Place, history: History) -> Tools:
     nix = app.nix()
     store = nix.store_directory
     check_disk([root, *([store] if store.exists() else [])], app.settings.state.min_free)
-    return Tools(nix, app.clone(place), history, place.directory, app.progress, app.clock)
+    clone, checks = app.clone(place), _upstream_checks(app)
+    return Tools(nix, clone, history, place.directory, app.progress, app.clock, checks)
+
+
+def _upstream_checks(app: App) -> Ask:
+    book = app.settings.rule_book()
+    if not any(rules.upstream_checks for rules in (book.default, *book.inputs.values())):
+        return nobody
+    from lockbot.forge.upstream import UpstreamChecks  # 100 ms for requests: only who wants it waits
+
+    accounts = {host: account.account() for host, account in app.settings.forge.items()}
+    return UpstreamChecks(accounts, app.cancel, app.clock)
 
 
 def _failed_to_start(app: App, history: History, run: Run, error: LockbotError) -> Run:

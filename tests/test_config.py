@@ -20,8 +20,10 @@ from hypothesis import strategies as st
 from lockbot.config import Person, Settings, Sign, Strategy, keys, load
 from lockbot.config import types as parse
 from lockbot.config.errors import line_of
+from lockbot.config.settings import MANY
 from lockbot.config.template import EXAMPLE, Found, annotated, table, toml
 from lockbot.errors import UsageError
+from lockbot.forge.place import Account, Kind
 from lockbot.model import Gate
 from lockbot.update.rulebook import Answer, InputRules, Revisions, RuleBook
 
@@ -762,9 +764,11 @@ def test_every_key_is_in_the_example_with_its_default() -> None:
     default = load(None, {"HOME": "/h"})
     seen = 0
     for key in keys():
-        table = data["group"][0] if key.section == "group" else data[key.section]
+        table = data[key.section]
+        if key.section in MANY:
+            table = table[0] if key.section == "group" else next(iter(table.values()))
         assert key.name in table
-        if key.default is not None and key.section != "group":
+        if key.default is not None and key.section not in MANY:
             one = json.dumps(table[key.name]) if key.form.kind == "json" else str(table[key.name])
             got = load(None, {"HOME": "/h", key.form.variable: one})
             assert got == default, key
@@ -775,12 +779,14 @@ def test_every_key_is_in_the_example_with_its_default() -> None:
 def test_examples_of_keys_without_a_default_load(write: Write, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("a=b")
     text = re.sub("^#(?=[a-z[])", "", annotated(EXAMPLE), flags=re.MULTILINE)
-    text = text.replace("/run/secrets/nix-access-tokens", "token")
-    together = [line for line in text.splitlines() if not line.startswith("url =")]
+    text = re.sub("/run/secrets/[a-z-]+", "token", text)
+    together = [line for line in text.splitlines() if not line.startswith('url = "ssh:')]
     got = load(write("\n".join(together)), {})
     assert got.repository.remote == "origin"
     assert got.group[0].inputs == ("nixpkgs", "home-manager")
     assert got.build.jobs == 2
+    account = got.forge["git.example.org"].account()
+    assert account == Account(Kind.FORGEJO, "https://git.example.org/api/v1", "a=b")
     apart = [line for line in text.splitlines() if not line.startswith(("path =", "remote ="))]
     assert load(write("\n".join(apart)), {}).repository.url == "ssh://git@example.org/nixos.git"
 
@@ -827,8 +833,6 @@ def test_an_inputs_table_stands_before_policy(write: Write) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("[policy]\nupstream_checks = true", "lockbot.toml:2: policy.upstream_checks: is not available yet"),
-        ("[input.a]\nupstream_checks = true", "lockbot.toml:2: input.a.upstream_checks: is not available yet"),
         (
             "[input.a]\nminimum_agee = 1",
             "lockbot.toml:2: input.a.minimum_agee: unknown key; did you mean 'minimum_",
@@ -844,6 +848,66 @@ def test_an_inputs_table_stands_before_policy(write: Write) -> None:
 def test_refused_of_what_may_move(write: Write, text: str, expected: str) -> None:
     (line,) = mistakes(write(text))
     assert expected in line
+
+
+# Forges
+
+
+def test_upstream_checks_can_be_wished_for_one_input(write: Write) -> None:
+    book = load(write("[input.a]\nupstream_checks = true"), {}).rule_book()
+    assert (book.of("a").upstream_checks, book.of("b").upstream_checks) == (True, False)
+
+
+def test_a_forges_token_comes_from_a_file_a_credential_or_the_environment(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("of-file\n")
+    credentials = tmp_path / "credentials"
+    credentials.mkdir()
+    (credentials / "forge.git.example.org.token").write_text("of-systemd\n")
+    (credentials / "forge.other.org.token").write_text("of-another\n")
+    path = write('[forge."git.example.org"]\nkind = "gitlab"\ntoken = { file = "token" }\n')
+    of_systemd = {"CREDENTIALS_DIRECTORY": str(credentials)}
+    variable = {"LOCKBOT_FORGE": '{"git.example.org": {"token": "of-environment"}}'}
+
+    def token(environ: dict[str, str]) -> str | None:
+        return load(path, environ).forge["git.example.org"].account().token
+
+    assert token({}) == "of-file"
+    assert token(of_systemd) == "of-systemd"
+    assert token(of_systemd | variable) == "of-environment"
+    got = load(path, of_systemd)
+    assert got.forge["git.example.org"].kind is Kind.GITLAB, "the rest of the table stays"
+    assert got.forge["other.org"].account() == Account(token="of-another")  # noqa: S106 -- no secret
+    for shown in (repr(got), str(got), got.model_dump_json(), repr(got.forge["other.org"].account())):
+        assert "of-another" not in shown and "of-systemd" not in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            'token = "SECRET"',
+            'lockbot.toml:2: forge."a.org".token: is a secret, which does not belong in this file',
+        ),
+        ('token = { file = "/nowhere" }', 'lockbot.toml:2: forge."a.org".token: cannot read the secret /nowhere'),
+        ('kind = "gitea"', 'lockbot.toml:2: forge."a.org".kind: must be one of "github", "gitlab", "forgejo"'),
+        ('url = "ftp://a.org"', 'lockbot.toml:2: forge."a.org".url: must be https://HOST/'),
+        ('url = "https://me:SECRET@a.org"', 'lockbot.toml:2: forge."a.org".url: must not hold a user name'),
+        ('url = "https://a.org/?a=SECRET"', 'lockbot.toml:2: forge."a.org".url: must not hold ?'),
+        ('url = "http://a.org"\ntoken = { file = "token" }', "token: must not be sent over http://"),
+        ("tokn = 1", "lockbot.toml:2: forge.\"a.org\".tokn: unknown key; did you mean 'token'?"),
+    ],
+)
+def test_refused_of_forges(write: Write, tmp_path: Path, text: str, expected: str) -> None:
+    (tmp_path / "token").write_text("SECRET")
+    (line,) = mistakes(write(f'[forge."a.org"]\n{text}\n'))
+    assert expected in line
+    assert "SECRET" not in line
+
+
+@pytest.mark.parametrize("host", ["A.org", "https://a.org", "a.org/", "a b", ""])
+def test_a_forge_is_named_by_its_host(write: Write, host: str) -> None:
+    (line,) = mistakes(write(f'[forge."{host}"]\nkind = "gitlab"\n'))
+    assert "must be the name of a host" in line
 
 
 def evil_names() -> st.SearchStrategy[str]:

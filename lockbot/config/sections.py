@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    SecretStr,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -21,6 +23,7 @@ from pydantic_core import InitErrorDetails
 
 from lockbot.config.options import NixOptions
 from lockbot.config.types import (
+    ApiUrl,
     AttributePath,
     Branch,
     Count,
@@ -43,6 +46,7 @@ from lockbot.config.types import (
     duration_text,
     size,
 )
+from lockbot.forge.place import Account, Kind
 from lockbot.model import Gate
 from lockbot.update.rulebook import Answer, InputRules, Revisions
 
@@ -286,17 +290,14 @@ class Policy(Section):
     stale_after: Timeout = _key(
         duration("14d"), "Without a successful attempt, or held, for longer than this, an input raises an alarm."
     )
-    upstream_checks: Flag = _key(False, "Take only revisions whose checks are green upstream.")
-
-    @field_validator("upstream_checks")
-    @classmethod
-    def _not_yet(cls, value: bool) -> bool:
-        if value:
-            raise ValueError("is not available yet: leave it out, or set it to false")
-        return value
+    upstream_checks: Flag = _key(
+        False,
+        "Take only revisions whose checks are green upstream, on GitHub, GitLab, Forgejo or Gitea; where there "
+        "are no checks, that is said. [forge.HOST] tells of hosts and tokens.",
+    )
 
     def rules(self) -> InputRules:
-        return InputRules(**self.model_dump(exclude={"upstream_checks"}))
+        return InputRules(**self.model_dump())
 
 
 class InputPolicy(Policy):
@@ -343,6 +344,42 @@ class AfterUpdate(Section):
         if self.commands and not self.paths:
             raise ValueError("commands are given, but paths, which says what they may change, is empty")
         return self
+
+
+class ForgeAccount(Section):
+    """A forge that is asked about inputs' commits: its host, as it stands in their addresses."""
+
+    kind: Kind | None = _key(
+        None,
+        "Which API it has: `github`, `gitlab` or `forgejo` (Gitea's is the same).",
+        absent="by the input's type, or by the host where it is well known",
+        example="forgejo",
+    )
+    url: ApiUrl | None = _key(
+        None,
+        "Where its API begins; with a token only https://, or this machine.",
+        absent="where its kind has it: https://HOST/api/v1, for instance",
+        example="https://git.example.org/api/v1",
+    )
+    token: Secret | None = _key(
+        None,
+        "A token that may read commits' statuses and checks, for private repositories and rate limits; sent to "
+        "this host only. A secret: in this file only as `{ file = … }`, else the credential `forge.HOST.token`.",
+        absent="none",
+        example={"file": "/run/secrets/forge-token"},
+    )
+
+    @field_validator("token")
+    @classmethod
+    def _not_in_the_clear(cls, token: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        url = urlsplit(info.data.get("url") or "https://")
+        if token is not None and url.scheme == "http" and url.hostname not in ("127.0.0.1", "::1", "localhost"):
+            raise ValueError("must not be sent over http://, where anybody may read it: make url https://")
+        return token
+
+    def account(self) -> Account:
+        token = self.token.get_secret_value() if self.token is not None else None
+        return Account(self.kind, self.url, token)
 
 
 class Group(Section):

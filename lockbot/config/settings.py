@@ -20,6 +20,7 @@ from lockbot.config.sections import (
     Build,
     Commit,
     Eval,
+    ForgeAccount,
     Group,
     Hosts,
     InputPolicy,
@@ -30,8 +31,8 @@ from lockbot.config.sections import (
     Section,
     State,
 )
-from lockbot.config.sources import Form, Kind, Layer, credentials, environment, file_layer, state_directory
-from lockbot.config.types import Local, Person, Text, duration, duration_text, size, size_text
+from lockbot.config.sources import EACH, Form, Kind, Layer, credentials, environment, file_layer, state_directory
+from lockbot.config.types import ForgeHost, Local, Person, Text, duration, duration_text, size, size_text
 from lockbot.errors import UsageError
 from lockbot.update.rulebook import RuleBook
 
@@ -55,6 +56,7 @@ class Settings(BaseSettings):
     input: Mapping[Text, InputPolicy] = {}
     search: Search = Search()
     after_update: AfterUpdate = AfterUpdate()
+    forge: Mapping[ForgeHost, ForgeAccount] = {}
     group: tuple[Group, ...] = ()
 
     def rule_book(self) -> RuleBook:
@@ -126,8 +128,8 @@ def sections() -> dict[str, type[Section]]:
     return {name: _section(field) for name, field in Settings.model_fields.items()}
 
 
-MANY = frozenset({"input", "group"})
-"""The sections of which there may be several: [input.NAME] by name, [[group]] in a list."""
+MANY = frozenset({"input", "forge", "group"})
+"""The sections of which there may be several: [input.NAME] and [forge.HOST] by name, [[group]] in a list."""
 
 
 def _section(field: FieldInfo) -> type[Section]:
@@ -157,7 +159,7 @@ def keys() -> Iterator[Key]:
                 None if info.is_required() else _written(info.default, marks),
                 str(extra.get("absent") or ""),
                 extra.get("example"),
-                _form((section, name), kind, marks),
+                _form((section, EACH, name) if section == "forge" else (section, name), kind, marks),
             )
 
 
@@ -193,9 +195,10 @@ def _written(value: Any, marks: list[Any]) -> Any:
 
 
 def forms() -> list[Form]:
-    """What can be given in the environment: every key outside [[group]], and groups and inputs as JSON."""
+    """What can be given elsewhere than in the file: every key of which there is one, the secrets of those of which
+    there may be several, and the latter's sections as JSON."""
     return [
-        *(key.form for key in keys() if key.section != "group"),
+        *(key.form for key in keys() if key.section not in MANY or key.form.secret),
         *(Form((name,), Kind.JSON) for name in sorted(MANY)),
     ]
 
@@ -224,7 +227,7 @@ def _mistake(details: Any, layers: tuple[Layer, ...]) -> Mistake:
     loc: Loc = details["loc"]
     section = sections().get(str(loc[0])) if loc else None
     siblings = list(section.model_fields if section and len(loc) > 1 else sections())
-    elsewhere = {key.name: f"{key.section}.{key.name}" for key in keys() if key.section != "group"}
+    elsewhere = {key.name: f"{key.section}.{key.name}" for key in keys() if key.section not in MANY}
     inside = loc[:-1] if details["type"] == "missing" else loc
     layer = next((layer for layer in layers if layer.holds(inside)), layers[-2])
     return layer.mistake(loc, explain(details, siblings, elsewhere))

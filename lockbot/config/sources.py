@@ -7,13 +7,14 @@ read os.environ only and cannot tell a misspelt variable, so these stand in for 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pwd
 import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, ParamSpec
@@ -29,6 +30,10 @@ PREFIX = "LOCKBOT_"
 OTHER_VARIABLES = frozenset({"LOCKBOT_CONFIG", "LOCKBOT_DEBUG"})
 """Variables that are no keys: read by the command line. Those that start with LOCKBOT_TEST_ are the tests' own."""
 LARGEST_FILE = 1024 * 1024
+
+
+EACH = "*"
+"""In a form's place: any name (of a host, say)."""
 
 
 class Kind(StrEnum):
@@ -92,7 +97,7 @@ def file_layer(path: Path, forms: Sequence[Form], environ: Mapping[str, str]) ->
 
     layer = Layer(data, place)
     base = Path(os.path.abspath(path)).parent  # noqa: PTH100  # resolve() would follow a link to the file
-    for form in forms:
+    for form in _expanded(forms, data):
         value = _get(data, form.loc)
         if form.local and isinstance(value, str):
             _try(layer, form.loc, absolute, value, base, environ)
@@ -133,7 +138,7 @@ def _lower(text: str) -> str:
 
 def environment(environ: Mapping[str, str], forms: Sequence[Form]) -> Layer:
     """The variables LOCKBOT_SECTION__KEY. Lists and tables are JSON; relative paths start where lockbot does."""
-    known = {form.variable: form for form in forms}
+    known = {form.variable: form for form in forms if EACH not in form.loc}
 
     def place(loc: Loc) -> tuple[int, str]:
         names = [form for form in forms if loc[: len(form.loc)] == form.loc]
@@ -171,7 +176,7 @@ def _rest(loc: Loc, forms: Sequence[Form]) -> str:
     """What of `loc` lies inside the variable's value."""
     if not forms or len(loc) <= len(forms[0].loc):
         return ""
-    if forms[0].loc in (("group",), ("input",)):
+    if forms[0].loc in (("group",), ("input",), ("forge",)):
         return f": {key_text(loc)}"
     return "".join(f"[{step}]" for step in loc[len(forms[0].loc) :])
 
@@ -192,6 +197,7 @@ def _decoded(form: Form, text: str) -> Any:
                 example = '[{"name": "daily", "inputs": ["nixpkgs"]}]' if form.loc == ("group",) else '["a", "b"]'
                 example = '{"sandbox": true}' if form.loc[-1] == "options" else example
                 example = '{"nixpkgs": {"minimum_age": "3d"}}' if form.loc == ("input",) else example
+                example = '{"git.example.org": {"kind": "forgejo"}}' if form.loc == ("forge",) else example
                 raise ValueError(f"must be JSON, such as {example}") from None
         case Kind.TEXT:
             return text
@@ -205,11 +211,38 @@ def credentials(environ: Mapping[str, str], forms: Sequence[Form]) -> Layer:
         return Path(directory or "") / ".".join(map(str, loc))
 
     layer = Layer({}, lambda loc: (0, str(path(loc))))
-    for form in forms:
-        if directory and form.secret and os.path.lexists(path(form.loc)):
+    for form in _named(forms, Path(directory)) if directory else ():
+        if form.secret and os.path.lexists(path(form.loc)):
             _set(layer.data, form.loc, "")
             _try(layer, form.loc, read_secret, path(form.loc))
     return layer
+
+
+def _expanded(forms: Sequence[Form], data: Mapping[str, Any]) -> Iterator[Form]:
+    """Forms with a name for EACH that there is in the data."""
+    for form in forms:
+        if EACH not in form.loc:
+            yield form
+            continue
+        tables = _get(data, form.loc[: form.loc.index(EACH)])
+        for name in tables if isinstance(tables, dict) else ():
+            yield replace(form, loc=tuple(name if step == EACH else step for step in form.loc))
+
+
+def _named(forms: Sequence[Form], directory: Path) -> Iterator[Form]:
+    """Forms with a name for EACH that there is among a directory's files: `forge.HOST.token`."""
+    names: list[str] = []
+    with contextlib.suppress(OSError):
+        names = sorted(path.name for path in directory.iterdir())
+    for form in forms:
+        if EACH not in form.loc:
+            yield form
+            continue
+        before, after = ".".join(form.loc).split(EACH)
+        for name in names:
+            if name.startswith(before) and name.endswith(after) and len(name) > len(before + after):
+                given = name.removeprefix(before).removesuffix(after)
+                yield replace(form, loc=tuple(given if step == EACH else step for step in form.loc))
 
 
 def _secret_of_file(value: object, base: Path, environ: Mapping[str, str]) -> SecretStr:

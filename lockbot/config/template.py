@@ -15,6 +15,7 @@ from pathlib import PurePath
 from typing import Any
 
 from lockbot.config.settings import Key, keys, sections
+from lockbot.config.sources import EACH
 from lockbot.errors import UsageError
 
 WIDTH = 100
@@ -59,6 +60,8 @@ def _header(section: str, found: Found) -> str:
     match section:
         case "group":
             return "#[[group]]"
+        case "forge":
+            return '#[forge."git.example.org"]'
         case "input":
             return f'#[input.{_shown([*found.inputs, "nixpkgs"][0])}]\n#minimum_age = "3d"'
         case _:
@@ -149,7 +152,7 @@ def table() -> str:
     """The README's table of the configuration, in Markdown."""
     rows = ["| Key | Default | Meaning |", "|---|---|---|"]
     for key in keys():
-        name = f"[[group]] {key.name}" if key.section == "group" else f"{key.section}.{key.name}"
+        name = f"[[group]] {key.name}" if key.section == "group" else ".".join(key.form.loc).replace(EACH, "HOST")
         default = key.absent or ("required" if key.default is None else f"`{toml(key.default)}`")
         rows.append(f"| `{name}` | {_cell(default)} | {_cell(key.meaning)} |")
     return "\n".join(rows) + "\n"

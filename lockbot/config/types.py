@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Strict
 
+from lockbot.forge.place import HOST
+
 SECONDS = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
 BYTES = {"T": 2**40, "G": 2**30, "M": 2**20, "K": 2**10}
 LONGEST = 366 * 86400
@@ -251,6 +253,30 @@ def _checked_url(text: str, scheme: str) -> str:
     return text
 
 
+def api_url(text: str) -> str:
+    """Where a forge's API begins."""
+    plain(text)
+    try:
+        url = urlsplit(text)
+        _ = url.port  # reading it checks it
+    except ValueError:
+        raise ValueError("is not a URL that can be understood") from None
+    if url.scheme not in ("https", "http") or not url.hostname:
+        raise ValueError("must be https://HOST/…")
+    if "@" in url.netloc:
+        raise ValueError("must not hold a user name or a password: write the token to `token`")
+    if url.query or url.fragment or not re.fullmatch("[!-~]+", text):
+        raise ValueError("must not hold ?, # or a space")
+    return text.rstrip("/")
+
+
+def forge_host(text: str) -> str:
+    """The name of a forge's host, with a port where that is not the usual one."""
+    if not HOST.fullmatch(text):
+        raise ValueError('must be the name of a host in lower case: [forge."git.example.org"]')
+    return text
+
+
 def _did_you_mean(nearest: list[str]) -> str:
     return f"; did you mean {nearest[0]}" if nearest else ""
 
@@ -306,6 +332,8 @@ Branch = Annotated[str, AfterValidator(branch_name)]
 Remote = Annotated[str, AfterValidator(remote_name)]
 SubDirectory = Annotated[str, AfterValidator(sub_directory)]
 GitUrl = Annotated[str, AfterValidator(git_url)]
+ApiUrl = Annotated[str, AfterValidator(api_url)]
+ForgeHost = Annotated[str, AfterValidator(forge_host)]
 Identity = Annotated[Person, BeforeValidator(person)]
 Subject = Annotated[str, AfterValidator(subject)]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]

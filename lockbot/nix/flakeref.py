@@ -54,7 +54,7 @@ _IN_QUERY, _IN_PATH, _IN_SEGMENT = ":@/?", ":@/", ":@"
 """What Nix leaves unencoded there, beside letters, digits and `-._~`."""
 
 # Git servers whose web pages are known by their name: the kind of forge that runs there.
-_KNOWN_HOSTS = {
+KNOWN_HOSTS = {
     "github.com": "github",
     "gitlab.com": "gitlab",
     "gitlab.gnome.org": "gitlab",
@@ -188,7 +188,7 @@ class FlakeRef:
             path = [*unquote(self.text("owner")).split("/"), self.text("repo")]
         elif self.type == "git" and (match := _URL.fullmatch(str(self))):
             host = (match[2] or "").rpartition("@")[2]
-            kind = _KNOWN_HOSTS.get(host, "")
+            kind = KNOWN_HOSTS.get(host, "")
             path = unquote(match[3]).strip("/").removesuffix(".git").split("/")
         else:
             return None

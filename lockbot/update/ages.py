@@ -59,6 +59,11 @@ def newest_old_enough(
     return Ripe(None, min(waiting, default=None))
 
 
+def old_enough(revision: Sighted, now: datetime, minimum_age: float) -> bool:
+    """Whether a revision has been known for so many seconds."""
+    return not minimum_age or newest_old_enough([revision], now, minimum_age, locked=None).revision is not None
+
+
 def tips_ahead(tips: Sequence[SeenTip], locked: Locked) -> tuple[Sighted, ...]:
     """The tips that came after the locked revision, of those seen (the one seen last first).
 

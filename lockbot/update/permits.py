@@ -5,7 +5,7 @@ Finds out the facts that `policy` decides on. It must not know hosts or builds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from lockbot.errors import LockbotError
 from lockbot.history.ledger import Ledger
 from lockbot.model import Held, InputChange, Locked
-from lockbot.update import ages, policy
+from lockbot.update import ages, policy, upstream_checks
 from lockbot.update.histories import Histories
 from lockbot.update.policy import Allow, Facts, Hold, Move, Reason, Refuse, Relation
 from lockbot.update.rulebook import Answer, InputRules, RuleBook, revisions_of
@@ -31,6 +31,8 @@ class Permits:
     """Sentences for the commit's reader."""
     until: dict[str, datetime] = field(default_factory=dict)
     """When a held input may move by itself."""
+    checked: dict[str, Locked] = field(default_factory=dict)
+    """Inputs (as locked at their tip) of which only what is green upstream may be tried."""
 
     def hold(self, name: str, locked: Locked | None, decision: Hold | Refuse) -> None:
         self.targets.pop(name, None)
@@ -43,11 +45,19 @@ class Permits:
 class Gatekeeper:
     """Decides on the moves of one run."""
 
-    def __init__(self, rules: RuleBook, ledger: Ledger, histories: Histories, now: datetime) -> None:
+    def __init__(
+        self,
+        rules: RuleBook,
+        ledger: Ledger,
+        histories: Histories,
+        now: datetime,
+        checks: upstream_checks.Ask = upstream_checks.nobody,
+    ) -> None:
         self._rules = rules
         self._ledger = ledger
         self._histories = histories
         self._now = now
+        self._checks = checks
         self._holds = ledger.holds()
         self._accepted = ledger.accepted()
 
@@ -89,6 +99,13 @@ class Gatekeeper:
             else:
                 permits.hold(owner, move.change.old, decision)
 
+    def may_try(self, permits: Permits, name: str, revision: str) -> bool:
+        """Whether the search may take an input to a revision below what is permitted."""
+        new = permits.checked.get(name)
+        if new is None or revision == permits.targets.get(name):
+            return True
+        return self._checks(new, revision).standing is upstream_checks.Standing.GREEN
+
     def _decide(self, permits: Permits, move: Move, owner: str | None, relation: Relation) -> None:
         name = owner or move.change.input
         rules = self._rules.of(name)
@@ -105,6 +122,8 @@ class Gatekeeper:
         match decision:
             case Allow(loud):
                 permits.loud.extend(loud)
+                if owner == move.change.input and not policy.is_wanted(move.change, facts):
+                    self._green(permits, owner, move.change, rules)
             case _ if owner is None:
                 raise LockbotError(
                     f"flake.nix asks for what the policy does not allow: {decision.detail}",
@@ -129,16 +148,49 @@ class Gatekeeper:
         permits.hold(name, old, decision)
         if old is None or new is None:
             return
+        known = self._known(name, old, new, rules)
+        ripe = ages.newest_old_enough(known, self._now, rules.minimum_age, locked=old.revision)
+        if ripe.revision is not None:
+            permits.targets[name] = ripe.revision
+            self._green(permits, name, change, rules)
+
+    def _known(self, name: str, old: Locked, new: Locked, rules: InputRules) -> list[ages.Sighted]:
+        """What an input could be moved to, newest first."""
         kind = revisions_of(old, rules)
         newest_first = tuple(reversed(self._histories.revisions(name, old, new.revision, kind)))
         seen = self._ledger.first_seen(name, new.original)
         if kind is kind.TIPS:
-            known = [ages.Sighted(revision, seen.get(revision)) for revision in newest_first]
-        else:
-            known = list(ages.sighted(newest_first, seen))
-        ripe = ages.newest_old_enough(known, self._now, rules.minimum_age, locked=old.revision)
-        if ripe.revision is not None:
-            permits.targets[name] = ripe.revision
+            return [ages.Sighted(revision, seen.get(revision)) for revision in newest_first]
+        return list(ages.sighted(newest_first, seen))
+
+    def _green(self, permits: Permits, name: str, change: InputChange, rules: InputRules) -> None:
+        """Where upstream's own verdict is wished: the newest up to the target that passed upstream's checks."""
+        old, new, target = change.old, change.new, permits.targets.get(name)
+        if not rules.upstream_checks or policy.forced(change) or old is None or new is None or target is None:
+            return
+        if old.revision == target:
+            return
+        candidates = self._candidates(name, old, new, target, rules)
+        choice = upstream_checks.newest_green(self._checks, change, candidates, self._now)
+        permits.loud.extend(choice.loud)
+        if choice.hold is not None:
+            permits.hold(name, old, choice.hold)
+        if choice.revision is not None:
+            permits.targets[name] = choice.revision
+        if choice.checked:
+            permits.checked[name] = new
+
+    def _candidates(
+        self, name: str, old: Locked, new: Locked, target: str, rules: InputRules
+    ) -> Iterator[ages.Sighted]:
+        """The target and what comes before it; upstream's history is only asked for when the tip won't do."""
+        if target == new.revision:
+            yield ages.Sighted(target, self._first_seen(name, new))
+        known = self._known(name, old, new, rules)
+        start = [one.revision for one in known].index(target)
+        for one in known[start + (target == new.revision) :]:
+            if ages.old_enough(one, self._now, rules.minimum_age):
+                yield one
 
     def _first_seen(self, name: str, new: Locked) -> datetime | None:
         return self._ledger.first_seen(name, new.original).get(new.revision)

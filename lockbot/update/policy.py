@@ -39,6 +39,8 @@ class Reason(StrEnum):
     USER = "held-by-user"
     AGE = "waiting-for-age"
     CACHE = "waiting-for-cache"
+    CHECKS = "waiting-for-checks"
+    CHECKS_UNKNOWN = "checks-unknown"
     BACKWARDS = "backwards"
     ORIGIN = "origin-changed"
     NEW_INPUT = "new-input"
@@ -124,7 +126,7 @@ def decide(move: Move, facts: Facts, rules: InputRules) -> Decision:
     held = None if by_flake else _user_hold(move.change, facts)
     if held is not None:
         return held
-    if not _is_wanted(move.change, facts):
+    if not is_wanted(move.change, facts):
         for concern in concerns:
             if concern.answer is Answer.HOLD:
                 return Hold(concern.reason, f"{concern.detail}; `lockbot accept {move.change.input}` takes it")
@@ -134,7 +136,7 @@ def decide(move: Move, facts: Facts, rules: InputRules) -> Decision:
     return Allow(tuple(concern.detail for concern in concerns))
 
 
-def _is_wanted(change: InputChange, facts: Facts) -> bool:
+def is_wanted(change: InputChange, facts: Facts) -> bool:
     """Whether the user has asked for this very step: by accepting it, or by naming the revision to stay at."""
     old, new = _revision(change.old), _revision(change.new)
     hold, acceptance = facts.hold, facts.acceptance

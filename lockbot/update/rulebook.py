@@ -45,6 +45,8 @@ class InputRules:
     never_compile: tuple[str, ...] = ()
     wait_for_cache: float = 3 * 86400.0
     stale_after: float = 14 * 86400.0
+    upstream_checks: bool = False
+    """Only what is green upstream."""
 
     @property
     def weighs_cost(self) -> bool:

@@ -18,6 +18,7 @@ from lockbot.update.hosts import Selection
 from lockbot.update.regenerate import Commands
 from lockbot.update.rulebook import RuleBook
 from lockbot.update.search import Strategy
+from lockbot.update.upstream_checks import Ask, nobody
 
 
 @dataclass(frozen=True)
@@ -60,3 +61,5 @@ class Tools:
     directory: Path
     progress: Progress
     clock: Callable[[], datetime]
+    checks: Ask = nobody
+    """Upstream's own verdict on its commits."""

@@ -1,0 +1,220 @@
+"""Asking one host over HTTP: JSON, bounded in time and size; its limits are respected, its token stays with it.
+
+It must not know what is asked, nor which forge it is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, wait
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from threading import Thread
+from urllib.parse import urljoin, urlsplit
+
+import requests
+
+import lockbot
+from lockbot.forge.answers import Answer, NoAnswer
+from lockbot.process import CancelToken, Deadline
+
+_TURN = 0.1
+"""Seconds between two looks at whether the run was cancelled."""
+_LONGEST_WAIT = timedelta(days=1)
+_REDIRECTS = 3
+_MOVED = frozenset({301, 302, 307, 308})
+_NOT_THERE = frozenset({404, 410, 422})
+
+
+@dataclass(frozen=True)
+class Patience:
+    """Seconds that one request may take, how often it is tried where trying again may help, the wait before that
+    (which doubles), and how many bytes are read."""
+
+    timeout: float = 30.0
+    tries: int = 3
+    delay: float = 1.0
+    size: int = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Response:
+    """What came back; `body` is empty unless it succeeded."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    next: str | None
+
+
+class _TryAgain(NoAnswer):
+    """What may be gone in a second."""
+
+
+class Client:
+    """One host's API, from `base` on. `headers` go with every request, and to no other host."""
+
+    def __init__(
+        self,
+        base: str,
+        headers: Mapping[str, str],
+        cancel: CancelToken,
+        clock: Callable[[], datetime],
+        patience: Patience,
+    ) -> None:
+        self._base = base.rstrip("/")
+        self._headers = dict(headers)
+        self._cancel = cancel
+        self._clock = clock
+        self._patience = patience
+        self.host = urlsplit(base).netloc
+
+    def __call__(self, path: str) -> Answer:
+        """Raises NoAnswer, Cancelled, and DeadlineExceeded for the whole run's."""
+        url = path if "://" in path else self._base + path
+        for _ in range(_REDIRECTS + 1):
+            response = self._patiently(url)
+            if response.status not in _MOVED:
+                return self._answer(response)
+            # As GitHub does where a repository was renamed.
+            url = urljoin(url, response.headers.get("Location", ""))
+        raise NoAnswer(f"{self.host} redirects again and again", everywhere=False)
+
+    def _patiently(self, url: str) -> Response:
+        if _origin(url) != _origin(self._base):
+            raise NoAnswer(f"{self.host} points to another host, which is not asked", everywhere=False)
+        for tried in range(self._patience.tries):
+            try:
+                return self._once(url)
+            except _TryAgain:
+                if tried + 1 == self._patience.tries:
+                    raise
+                self._cancel.sleep(self._patience.delay * 2**tried)
+        raise AssertionError("a request is tried at least once")
+
+    def _once(self, url: str) -> Response:
+        """In a thread of its own, which is left behind when time is up: a socket hears neither Ctrl-C nor a
+        deadline while a server sends a byte a minute."""
+        future: Future[Response] = Future()
+        deadline = Deadline(self._patience.timeout, f"a request to {self.host}")
+
+        def work() -> None:
+            try:
+                future.set_result(self._request(url, deadline))
+            except BaseException as error:  # noqa: BLE001  # it is raised in the thread that waits
+                future.set_exception(error)
+
+        Thread(target=work, daemon=True).start()
+        while not future.done():
+            self._cancel.check()
+            if deadline.left <= 0:
+                raise NoAnswer(f"{self.host} does not answer")
+            wait([future], timeout=_TURN)
+        response = future.result()
+        if response.status >= 500:
+            raise _TryAgain(f"{self.host} answers {response.status}")
+        return response
+
+    def _request(self, url: str, deadline: Deadline) -> Response:
+        # A session for each: nothing is shared with a thread that was left behind, no cookie is kept.
+        with requests.Session() as session:
+            session.auth = self._sign  # a callable: else an entry of ~/.netrc would take the header's place
+            try:
+                with session.get(
+                    url,
+                    headers={"User-Agent": f"lockbot/{lockbot.__version__}", "Accept-Encoding": "identity"},
+                    timeout=max(0.1, deadline.left),
+                    allow_redirects=False,
+                    stream=True,
+                ) as got:
+                    body = self._read(got, deadline) if got.status_code == 200 else b""
+                    return Response(got.status_code, got.headers, body, got.links.get("next", {}).get("url"))
+            except requests.Timeout:
+                raise NoAnswer(f"{self.host} does not answer") from None
+            except requests.exceptions.SSLError:
+                raise NoAnswer(f"{self.host} has no certificate that can be trusted") from None
+            except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
+                raise _TryAgain(f"{self.host} can't be reached") from None
+            except (requests.RequestException, ValueError):  # ValueError: a header that can't be sent
+                raise NoAnswer(f"{self.host} can't be asked: no valid request, or no valid answer") from None
+
+    def _sign(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers.update(self._headers)
+        return request
+
+    def _read(self, got: requests.Response, deadline: Deadline) -> bytes:
+        if got.headers.get("Content-Encoding", "identity") != "identity":
+            raise NoAnswer(f"{self.host} packs its answers, though it was asked not to", everywhere=False)
+        body = bytearray()
+        for chunk in got.iter_content(64 * 1024):
+            body += chunk
+            if len(body) > self._patience.size:
+                raise NoAnswer(f"{self.host} answers more than {self._patience.size} bytes", everywhere=False)
+            if deadline.left <= 0:
+                raise NoAnswer(f"{self.host} does not answer")
+        return bytes(body)
+
+    def _answer(self, response: Response) -> Answer:
+        if response.status == 200:
+            return Answer(self._document(response), response.next, _number(response.headers.get("X-Total-Count")))
+        if (until := self._limited(response)) is not None:
+            raise NoAnswer(f"{self.host} answers no more for now (its limit of requests)", until=until)
+        signed = "Authorization" in self._headers
+        if response.status == 401:
+            what = "does not accept the token" if signed else "wants a token"
+            raise NoAnswer(f"{self.host} {what}: see [forge] in the configuration")
+        if response.status == 403:
+            what = "does not let this token read them" if signed else "wants a token for them"
+            raise NoAnswer(f"{self.host} {what}: see [forge] in the configuration", everywhere=False)
+        if response.status in _NOT_THERE:
+            private = "for this token" if signed else "without a token"
+            raise NoAnswer(
+                f"{self.host} has no such repository or commit {private} ({response.status})", everywhere=False
+            )
+        raise NoAnswer(f"{self.host} answers {response.status}", everywhere=False)
+
+    def _document(self, response: Response) -> object:
+        try:
+            document: object = json.loads(response.body)
+        except (ValueError, RecursionError):
+            raise NoAnswer(f"{self.host} answers with something that is no JSON", everywhere=False) from None
+        return document
+
+    def _limited(self, response: Response) -> datetime | None:
+        """Until when a host refuses to answer because it was asked too much; None: that is not the reason."""
+        headers, now = response.headers, self._clock()
+        after = _after(headers.get("Retry-After"), now)
+        spent = headers.get("X-RateLimit-Remaining", headers.get("RateLimit-Remaining")) == "0"
+        if response.status != 429 and not (response.status == 403 and (after is not None or spent)):
+            return None
+        reset = _number(headers.get("X-RateLimit-Reset", headers.get("RateLimit-Reset")))
+        if after is None and reset is not None and reset < 2**33:
+            after = datetime.fromtimestamp(reset, UTC)
+        return min(max(after or now + timedelta(minutes=1), now), now + _LONGEST_WAIT)
+
+
+def _after(text: str | None, now: datetime) -> datetime | None:
+    """`Retry-After`: seconds, or a date."""
+    if text is None:
+        return None
+    if (seconds := _number(text)) is not None:
+        return now + min(timedelta(seconds=min(seconds, 10**9)), _LONGEST_WAIT)
+    try:
+        date = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 16 else None
+
+
+def _origin(url: str) -> tuple[str, str]:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "", ""
+    return parts.scheme.lower(), parts.netloc.lower()
