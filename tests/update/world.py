@@ -140,11 +140,12 @@ class World:
         assert result.code == 0, result.stderr
         return dict(result.document)
 
-    def observed(self, die_at: int | None = None) -> list[str]:
-        """An update that dies at a step (None: that lives); the steps it came to."""
+    def observed(self, die_at: int | str | None = None) -> list[str]:
+        """An update that dies before a step (from 1), or before the first record after a step that holds these
+        words; None: that lives. The steps it came to."""
         record = self.directory / "steps"
         record.unlink(missing_ok=True)
-        argv = [sys.executable, "-m", "tests.update.world", str(record), str(die_at or 0)]
+        argv = [sys.executable, "-m", "tests.update.world", str(record), str(die_at or "")]
         done = self.start(argv=[*argv, "--config", str(self.config), "update", "--json"])
         result = finish(done)
         assert result.code == (-signal.SIGKILL if die_at else 0), result.stderr
@@ -287,11 +288,11 @@ _CONNECT = sqlite3.connect
 
 
 class _Observer:
-    def __init__(self, record: Path, die_at: int) -> None:
+    def __init__(self, record: Path, die_at: str) -> None:
         self.record = record
-        self.die_at = die_at
+        self.die_at = int(die_at) if die_at.isdigit() else 0
+        self.after = "" if die_at.isdigit() else die_at
         self.count = 0
-        self.busy = False
 
     def audit(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event == "subprocess.Popen":
@@ -313,12 +314,16 @@ class _Observer:
         self.count += 1
         with self.record.open("a") as record:
             record.write(what.replace("\n", " ") + "\n")
+        if self.after and self.after in what:
+            self.after = "sqlite COMMIT"
+            if what == self.after:
+                os.kill(os.getpid(), signal.SIGKILL)
         if self.count == self.die_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _observed_lockbot(record: str, die_at: str, *arguments: str) -> None:
-    observer = _Observer(Path(record), int(die_at))
+    observer = _Observer(Path(record), die_at)
     sys.addaudithook(observer.audit)
     sqlite3.connect = observer.connect  # type: ignore[assignment]  # overloaded
     sys.argv = ["lockbot", *arguments]
