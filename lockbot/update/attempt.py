@@ -95,7 +95,9 @@ class Attempt:
     # -- proposing ----------------------------------------------------------------------------------------
 
     def _permit(self, proposal: Proposal) -> Permits:
-        keeper = Gatekeeper(self._rules.book, self._ledger, self._histories, self._tools.clock())
+        keeper = Gatekeeper(
+            self._rules.book, self._ledger, self._histories, self._tools.clock(), self._tools.checks
+        )
         keeper.see(proposal.asked)
         self._keeper = keeper
         return keeper.permit(proposal.changes, proposal.tips, frozenset(self._wish.overrides))
@@ -152,6 +154,7 @@ class Attempt:
             budget=Budget(self._rules.probes, Deadline(self._rules.search_time, "the search")),
             cancel=self._tools.nix.cancel,
             revisions=lambda name: self._revisions(name, permits, old),
+            may_try=lambda name, revision: self._keeper.may_try(permits, name, revision),
         )
         found = search(
             probes,

@@ -42,6 +42,7 @@ class Probes:
         budget: Budget,
         cancel: CancelToken,
         revisions: Callable[[str], Sequence[str]],
+        may_try: Callable[[str, str], bool],
     ) -> None:
         self._trial = trial
         self._locks = locks
@@ -50,6 +51,7 @@ class Probes:
         self._budget = budget
         self._cancel = cancel
         self._revisions = revisions
+        self._may_try = may_try
         self._wholes: dict[frozenset[tuple[str, str]], Judged] = {}
         self.asked = 0
         self.trouble: str | None = None
@@ -58,6 +60,8 @@ class Probes:
     def probe(self, picks: Picks, hosts: frozenset[str] | None) -> Answer:
         if hosts is not None:
             return self._ask(picks, self._named(hosts))
+        if not self._allowed(picks):
+            return Answer(unknown=frozenset(host.name for host in self._trial.hosts))
         self._spend()
         judged = self._guarded(lambda: self._trial.judge(self._locks.make(picks), self._held))
         if judged is None:
@@ -80,7 +84,13 @@ class Probes:
         """The first whole verdict: of everything together."""
         return next(iter(self._wholes.values()), None)
 
+    def _allowed(self, picks: Picks) -> bool:
+        """A revision that policy would not let through is stepped over, as one that can't be judged."""
+        return all(self._may_try(name, revision) for name, revision in picks.items())
+
     def _ask(self, picks: Picks, hosts: Sequence[Host]) -> Answer:
+        if not self._allowed(picks):
+            return Answer(unknown=frozenset(host.name for host in hosts))
         self._spend()
         judged = self._guarded(lambda: self._trial.judge_some(self._locks.make(picks), hosts))
         if judged is None:

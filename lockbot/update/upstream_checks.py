@@ -134,4 +134,10 @@ def _waiting(tip: tuple[Sighted, Checks], rest: str) -> Hold:
 def _nothing_green(older: int, *, more: bool) -> str:
     if more:
         return f"; none of the {older + 1} newest is green, and no more were asked about"
-    return f"; nor is any of the {words.count(older, 'revision')} before it green" if older else ""
+    match older:
+        case 0:
+            return ""
+        case 1:
+            return "; nor is the one before it green"
+        case _:
+            return f"; nor is any of the {older} before it green"

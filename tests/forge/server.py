@@ -181,7 +181,7 @@ class GitHub:
 
     def __call__(self, asked: Asked) -> Reply:
         match = re.fullmatch(
-            rf"{self.prefix}/repos/owner/repo/commits/([0-9a-f]+)/(check-runs|status)", asked.path
+            rf"{self.prefix}/repos/owner/[a-z]+/commits/([0-9a-f]+)/(check-runs|status)", asked.path
         )
         if match is None:
             return Reply({"message": "Not Found"}, 404)

@@ -14,7 +14,7 @@ from lockbot.model import Event, Run
 from lockbot.process import CancelToken
 from lockbot.update.propose import Wish
 from tests import nixes
-from tests.fleet import Fleet, HostSpec, Upstream
+from tests.fleet import Fleet, HostSpec, Input, Upstream
 
 
 class World:
@@ -33,7 +33,9 @@ class World:
     ) -> None:
         """`moved` False: the inputs' upstreams are where they were locked."""
         self.upstreams = {name: Upstream.create(tmp, name) for name in inputs}
-        self.fleet = Fleet.create(tmp / "fleet", nix, inputs=[*self.upstreams.values()], hosts=hosts)
+        self.fleet = Fleet.create(
+            tmp / "fleet", nix, inputs=[self.declared(one) for one in self.upstreams.values()], hosts=hosts
+        )
         for upstream in self.upstreams.values() if moved else ():
             upstream.commit("second")
         self.events: list[Event] = []
@@ -47,6 +49,10 @@ class World:
         self._cancel = cancel
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
         """What lockbot's clock says."""
+
+    def declared(self, upstream: Upstream) -> Upstream | Input:
+        """How the flake names an input; for others to name it otherwise."""
+        return upstream
 
     def app(self, settings: Mapping[str, str] | None = None) -> App:
         """`settings` are further environment variables: {"LOCKBOT_POLICY__MINIMUM_AGE": "3d"}."""
