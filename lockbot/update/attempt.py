@@ -5,14 +5,15 @@ Nothing is published here. It must not know how a branch moves, nor what comes a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
+from lockbot.errors import LockbotError
 from lockbot.git.sync import Base
 from lockbot.git.worktree import Worktree
 from lockbot.history.values import BadRevision, Observation, StateWord
-from lockbot.model import Held, Looking, Phase
+from lockbot.model import Gate, Held, HostStatus, Looking, Phase
 from lockbot.nix import lockfile
 from lockbot.nix.lockfile import LockFile
 from lockbot.process import Deadline
@@ -48,6 +49,8 @@ class Attempted:
     """How inputs stand, should this be published; `locked` is where they would be."""
     before: Mapping[str, str | None] = field(default_factory=dict)
     """Where they are while it is not."""
+    paths: tuple[str, ...] = ()
+    """Every input that the flake has."""
 
 
 class Attempt:
@@ -87,10 +90,11 @@ class Attempt:
             self._record.set(changes=lock.changes if lock else (), held=held)
         seen = _Sights(proposal, permits, held)
         if lock is None:
-            return Attempted(held, observations=seen.observations({}, ()), before=proposal.before)
+            unseen = seen.observations({}, ())
+            return Attempted(held, observations=unseen, before=proposal.before, paths=proposal.paths)
         with self._record.phase(Phase.JUDGE):
             attempted = self._judge(permits, locks, lock, old, held, seen)
-            return replace(attempted, before=proposal.before)
+            return replace(attempted, before=proposal.before, paths=proposal.paths)
 
     # -- proposing ----------------------------------------------------------------------------------------
 
@@ -112,11 +116,25 @@ class Attempt:
             locks.known(permits.targets, lock)
             return lock
         elsewhere = frozenset(name for name, revision in permits.targets.items() if revision != tips[name])
+        self._without_the_unfetchable(elsewhere, proposal, permits, locks)
         lock = locks.make(permits.targets)
         if elsewhere:
             self._keeper.recheck(lock.changes, permits, elsewhere)
             lock = locks.make(permits.targets)
         return lock if lock.changes else None
+
+    def _without_the_unfetchable(
+        self, names: Iterable[str], proposal: Proposal, permits: Permits, locks: Locks
+    ) -> None:
+        """Hold inputs whose older revision can't be had: they don't stop the others."""
+        for name in sorted(names):
+            try:
+                locks.make({name: permits.targets[name]})
+            except LockbotError as error:
+                self._tools.nix.cancel.check()
+                revision = permits.targets.pop(name)
+                detail = f"{revision[:12]} could not be locked: {error.message}"
+                permits.held.append(Held(name, _FETCH_FAILED, detail, proposal.before.get(name)))
 
     def _without_the_dear(self, proposal: Proposal, permits: Permits, locks: Locks) -> None:
         """Hold inputs that would have too much compiled here, each looked at by itself; nothing is built yet."""
@@ -124,7 +142,11 @@ class Attempt:
         for name in [name for name in permits.targets if self._rules.book.of(name).weighs_cost]:
             if name in self._wish.overrides:
                 continue
-            wanted = self._trial.would_build(locks.make({name: permits.targets[name]}))
+            try:
+                wanted = self._trial.would_build(locks.make({name: permits.targets[name]}))
+            except LockbotError:  # by itself it makes no lock: judging everything will tell
+                self._tools.nix.cancel.check()
+                continue
             since = states[name].cache_since if name in states else None
             decision = policy.cost(sorted(wanted), self._rules.book.of(name), self._tools.clock(), since=since)
             if isinstance(decision, policy.Allow):
@@ -156,6 +178,8 @@ class Attempt:
             revisions=lambda name: self._revisions(name, permits, old),
             may_try=lambda name, revision: self._keeper.may_try(permits, name, revision),
         )
+        if self._rules.gate is Gate.ALL_GREEN and self._is_red_anyway(probes, permits):
+            return Attempted(held, probes.last_whole, observations=seen.observations({}, ()))
         found = search(
             probes,
             permits.targets,
@@ -201,6 +225,13 @@ class Attempt:
         self._tools.clone.keep(self._record.run.id, judged.verdict.candidate.commit)
         then = tuple(_references(before, after, locks) for before, after in pairwise(steps))
         return Attempted(held, judged, self._is_good(judged), then, observations)
+
+    def _is_red_anyway(self, probes: Probes, permits: Permits) -> bool:
+        """Whether a host that was broken before blocks the update: no input is at fault, and no search helps."""
+        probes.probe(permits.targets, None)
+        judged = probes.whole(permits.targets)
+        builds = judged.verdict.builds if judged is not None else ()
+        return any(build.status is HostStatus.BROKEN_BEFORE for build in builds)
 
     def _is_good(self, judged: Judged) -> bool:
         return not judged.verdict.blocking(self._rules.gate)

@@ -152,7 +152,9 @@ class _Cycle:
         if not moved:
             seen = tuple(replace(one, locked=attempted.before.get(one.input)) for one in seen)
         with contextlib.suppress(LockbotError):
-            self.tools.history.ledger(self.record.run.repository).record(seen)
+            ledger = self.tools.history.ledger(self.record.run.repository)
+            ledger.record(seen)
+            ledger.forget_inputs(attempted.paths)
 
     def _publish(self, base: Base, attempted: Attempted, judged: Judged, outcome: Outcome) -> bool:
         commit = judged.verdict.candidate.commit

@@ -20,6 +20,7 @@ from lockbot.nix.lockfile import LockFile
 from lockbot.process import Deadline
 
 LOCK_NAME = "flake.lock"
+_GONE = "does not match any input"
 _TRANSIENT = frozenset({FailureKind.NETWORK, FailureKind.DAEMON})
 
 
@@ -65,6 +66,8 @@ class Proposal:
     """Where each input is now whose upstream was really asked, and answered."""
     locked_before: Mapping[str, Locked] = field(default_factory=dict)
     """Where each of the named inputs was."""
+    paths: tuple[str, ...] = ()
+    """Every input path of the flake."""
 
     @property
     def before(self) -> dict[str, str | None]:
@@ -126,7 +129,7 @@ class _Proposing:
         asked = [name for name in (*names, *wish.overrides) if name not in {item.input for item in held}]
         answered = {name: locked for name in asked if (locked := new.locked(name)) is not None}
         were = {name: locked for name in (*names, *wish.overrides) if (locked := old.locked(name)) is not None}
-        return Proposal(changes, held, notes, _tips(asked, changes, new), answered, were)
+        return Proposal(changes, held, notes, _tips(asked, changes, new), answered, were, new.paths())
 
     # -- one call of Nix, and whether to believe it --------------------------------------------------------
 
@@ -142,7 +145,8 @@ class _Proposing:
             self._restore(before)
             self.nix.cancel.check()
             return _Problem(FailureKind.NETWORK, error.message)
-        stale = failure.stale_fetch_lines(finished.stderr)
+        # What flake.nix no longer has and the lock still had is gone from the lock now: nothing was to be fetched.
+        stale = [line for line in failure.stale_fetch_lines(finished.stderr) if _GONE not in line]
         if finished.code == 0 and not stale:
             return None
         self._restore(before)

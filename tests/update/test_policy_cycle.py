@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from lockbot import orders
-from lockbot.history.values import StateWord
+from lockbot.history.values import StateWord, UserHold
 from lockbot.model import Outcome
 from lockbot.process import CancelToken
 from tests import nixes
@@ -154,3 +154,28 @@ def test_good_then_bad_then_good_again(one_nix: nixes.Nix, tmp_path: Path, cance
     assert world.fleet.locked("a", "main") == fixed
     state = world.state("a")
     assert (state.state, state.first_bad) == (StateWord.CURRENT, None)
+
+
+def test_a_revision_that_cannot_be_had_stops_nobody_else(
+    one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken
+) -> None:
+    world = World(one_nix, tmp_path, cancel, [HostSpec("web", ["a"])], "ab")
+    app = world.app()
+    with app.history() as past:
+        past.ledger(app.place().identity).hold(UserHold("a", "a typing error", world.now, at="0" * 40))
+    run = world.update()
+    assert run.outcome is Outcome.PARTLY_PUBLISHED
+    assert world.moved() == {"a": "1", "b": "2"}
+    assert {(item.input, item.reason) for item in run.held} == {("a", "held-by-user"), ("a", "fetch-failed")}
+
+
+def test_an_input_that_is_gone_leaves_the_ledger(one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken) -> None:
+    world = World(one_nix, tmp_path, cancel, [HostSpec("web", ["a"])], "ab")
+    world.update()
+    world.fleet.git("reset", "--quiet", "--hard")
+    world.fleet.declare(inputs=[world.upstreams["a"]])
+    world.upstreams["a"].commit("third")
+    assert world.update().outcome is Outcome.PUBLISHED
+    app = world.app()
+    with app.history() as past:
+        assert past.ledger(app.place().identity).states().keys() == {"a"}

@@ -225,6 +225,18 @@ def test_an_input_that_the_lock_does_not_have_yet(
     assert (change.input, change.kind) == ("new", ChangeKind.ADDED)
 
 
+def test_an_input_that_flake_nix_no_longer_has(bench: Bench, upstreams: dict[str, Upstream]) -> None:
+    bench.fleet.declare(inputs=[upstreams["a"], upstreams["c"]])
+    new = upstreams["a"].commit("more")
+    proposal = bench.propose()
+    assert proposal.held == ()
+    assert {change.input: change.kind for change in proposal.changes} == {
+        "a": ChangeKind.UPDATED,
+        "b": ChangeKind.REMOVED,
+    }
+    assert bench.fleet.locked("a") == new
+
+
 def test_path_and_indirect_inputs_are_skipped_with_a_word(
     nix: nixes.Nix, tmp_path: Path, cancel: CancelToken, upstreams: dict[str, Upstream]
 ) -> None:

@@ -170,3 +170,18 @@ def test_what_stays_the_same_is_foreseen(one_nix: nixes.Nix, tmp_path: Path, can
     assert evaluations().count(("web", "candidate")) == 2, "at first it is not known that db stays the same"
     world.upstreams["a"].commit("third")
     assert sorted(evaluations()) == [("db", "candidate"), ("web", "candidate")]
+
+
+def test_all_green_blames_nobody_for_what_was_broken_before(
+    one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken
+) -> None:
+    hosts = [HostSpec("web", ["a"]), HostSpec("old", ["b"], failure="build")]
+    world = World(one_nix, tmp_path, cancel, hosts, "ab", {"LOCKBOT_BUILD__GATE": "all-green"})
+    run = world.update()
+    assert run.outcome is Outcome.REJECTED
+    assert run.held == (), "no input is at fault"
+    assert {build.host.name: build.status for build in run.hosts} == {
+        "web": HostStatus.BUILT,
+        "old": HostStatus.BROKEN_BEFORE,
+    }
+    assert not any(isinstance(event, Looking) for event in world.events)
