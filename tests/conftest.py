@@ -32,6 +32,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             red=True,
             bold=True,
         )
+    reports = [one for kind in ("passed", "failed", "skipped") for one in terminalreporter.stats.get(kind, [])]
+    for told in sorted({str(text) for one in reports for name, text in one.user_properties if name == "told"}):
+        terminalreporter.write_line(told)
+    reasons = {str(one.longrepr[2]) for one in reports if one.skipped and isinstance(one.longrepr, tuple)}
+    for reason in sorted(one.removeprefix("Skipped: ") for one in reasons if "NOT TESTED" in one):
+        terminalreporter.write_line(reason, red=True, bold=True)
 
 
 @pytest.fixture(scope="session")
