@@ -11,7 +11,6 @@ import os
 import re
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -260,8 +259,3 @@ class Forgejo:
         shown = [{"context": name, "status": state, "target_url": "/ci/1"} for name, state in some]
         body = {"state": "success", "sha": match[1], "total_count": len(some), "statuses": shown}
         return Reply(body, headers={"X-Total-Count": str(len(every))})
-
-
-def soon(seconds: float) -> str:
-    """A time to come, as `X-RateLimit-Reset` has it."""
-    return str(int(time.time() + seconds))

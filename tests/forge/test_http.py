@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from threading import Timer
 from typing import Any
@@ -18,8 +18,8 @@ from lockbot.forge.place import Account
 from lockbot.forge.upstream import UpstreamChecks
 from lockbot.process import CancelToken
 from lockbot.update.upstream_checks import Checks, Standing
-from tests.forge.server import Asked, GitHub, Reply, Server, run, soon
-from tests.forge.test_upstream import GITHUB, OTHER, QUICK, REV, TOKEN
+from tests.forge.server import Asked, GitHub, Reply, Server, run
+from tests.forge.test_upstream import GITHUB, NOW, OTHER, QUICK, REV, TOKEN
 
 Ask = Callable[..., UpstreamChecks]
 
@@ -28,7 +28,7 @@ Ask = Callable[..., UpstreamChecks]
 def asking(server: Server, cancel: CancelToken) -> Ask:
     def make(token: str | None = TOKEN, patience: Patience = QUICK, url: str = "") -> UpstreamChecks:
         accounts = {"github.com": Account(url=url or server.url, token=token)}
-        return UpstreamChecks(accounts, cancel, lambda: datetime.now(UTC), patience)
+        return UpstreamChecks(accounts, cancel, lambda: NOW, patience)
 
     return make
 
@@ -202,13 +202,18 @@ def test_a_token_that_no_header_can_hold(server: Server, asking: Ask) -> None:
 # -- refusals
 
 
+def in_seconds(seconds: float) -> str:
+    """A time to come, as `X-RateLimit-Reset` has it."""
+    return str(int((NOW + timedelta(seconds=seconds)).timestamp()))
+
+
 @pytest.mark.parametrize(
     ("status", "headers", "after"),
     [
         (429, {"Retry-After": "120"}, 120),
-        (403, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": soon(900)}, 900),
+        (403, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": in_seconds(900)}, 900),
         (403, {"Retry-After": "60"}, 60),
-        (429, {"RateLimit-Remaining": "0", "RateLimit-Reset": soon(300)}, 300),
+        (429, {"RateLimit-Remaining": "0", "RateLimit-Reset": in_seconds(300)}, 300),
         (429, {}, 60),
         (429, {"Retry-After": "99999999999"}, 86400),
         (429, {"Retry-After": "nonsense"}, 60),
@@ -223,8 +228,7 @@ def test_a_limit_of_requests(
     ask = asking()
     found = unknown(ask)
     assert "its limit of requests" in found.detail
-    assert found.until is not None
-    assert abs(found.until - datetime.now(UTC) - timedelta(seconds=after)) < timedelta(seconds=30)
+    assert found.until == NOW + timedelta(seconds=after)
     assert ask(GITHUB, OTHER) == found
     assert len(server.asked) == 1, "it is not asked again in this run"
 
