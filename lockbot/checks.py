@@ -6,12 +6,13 @@ Changes nothing but lockbot's own state directory.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
 from lockbot.app import App, Place, find_config, usable_cores
+from lockbot.config import load
 from lockbot.errors import Cancelled, LockbotError
 from lockbot.git.clone import Clone
 from lockbot.git.sync import Base, sync
@@ -41,16 +42,26 @@ class Finding:
     advice: str = ""
 
 
-def run(load: Callable[[], App], config: Path | None) -> tuple[Finding, ...]:
+def run(open_app: Callable[[], App], config: Path | None) -> tuple[Finding, ...]:
     """Look at everything. What can't be looked at because of a problem before it is left out."""
     look = _Look()
     app: App | None = None
     with look.at("configuration"):
-        app = load()
+        app = open_app()
         file = find_config(config, Path.cwd())
         look.fine("configuration", str(file) if file else "no file: the defaults hold")
     if app is not None:
         _surroundings(look, app)
+    return tuple(look.findings)
+
+
+def configuration(config: Path | None, environ: Mapping[str, str]) -> tuple[Finding, ...]:
+    """Look at the configuration alone: nothing but its file is read, and nothing is made."""
+    look = _Look()
+    with look.at("configuration"):
+        file = find_config(config, Path.cwd())
+        load(file, environ, secrets=False)
+        look.fine("configuration", str(file) if file else "no file: the defaults hold")
     return tuple(look.findings)
 
 

@@ -247,6 +247,55 @@ def status(flags: Flags, check: bool, as_json: bool) -> int:
     return 1 if check and found.alarms else 0
 
 
+@cli.command(short_help="Tell a monitor whether all is well, in one line.")
+@click.option("--max-age", default="2d", show_default=True, metavar="TIME", help="How old the last run may be.")
+@click.option(
+    "--failures",
+    type=click.IntRange(1),
+    default=3,
+    show_default=True,
+    help="How many runs in a row that come to nothing are too many.",
+)
+@click.pass_obj
+def healthcheck(flags: Flags, max_age: str, failures: int) -> int:
+    """Tell a monitor whether all is well: one line, and exit code 0 if so, else 1.
+
+    It is not when the last run was too long ago or hangs, when several in a row failed, went stale or were
+    interrupted, or when `lockbot status` has an alarm. Dry runs don't count.
+    """
+    from lockbot import health
+    from lockbot.config.types import duration
+
+    try:
+        limits = health.Limits(duration(max_age), failures)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--max-age") from None
+    with _app(flags) as app:
+        found = health.look(app, limits)
+    _print([health.told(found)])
+    return found.exit_code
+
+
+@cli.command(short_help="Print metrics for Prometheus.")
+@click.option(
+    "--textfile",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="PATH",
+    help="Replace this file with them, whole, for node_exporter's textfile collector.",
+)
+@click.pass_obj
+def metrics(flags: Flags, textfile: Path | None) -> None:
+    """Print metrics for Prometheus, in its text format: runs, inputs, alarms, disk. Needs no daemon."""
+    from lockbot import metrics as measured
+
+    with _app(flags) as app:
+        text = measured.render(app)
+    if textfile is not None:
+        measured.write(textfile, text)
+    else:
+        _print_text(text.decode())
+
+
 @cli.command(short_help="Keep an input where it is.")
 @click.argument("input")
 @click.option("--until", metavar="DATE", help="Until then: 2026-12-24, or with a time 2026-12-24T18:00.")
@@ -291,14 +340,20 @@ def accept(flags: Flags, input: str, revision: str | None) -> None:
 
 
 @cli.command(short_help="Check the configuration and the surroundings.")
+@click.option(
+    "--configuration-only", is_flag=True, help="Only whether the configuration is right; reads nothing but it."
+)
 @as_json
 @click.pass_obj
-def check(flags: Flags, as_json: bool) -> int:
+def check(flags: Flags, configuration_only: bool, as_json: bool) -> int:
     """Check the configuration and the surroundings: one line each, ok or what to do."""
     from lockbot import checks
 
-    with _unloaded(flags) as load:
-        found = checks.run(load, flags.config)
+    if configuration_only:
+        found = checks.configuration(flags.config, os.environ)
+    else:
+        with _unloaded(flags) as load:
+            found = checks.run(load, flags.config)
     if as_json:
         _print_json(checks.document(found))
     else:

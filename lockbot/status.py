@@ -46,6 +46,13 @@ class Row:
         return self.state.state if self.state is not None else StateWord.NEVER
 
     @property
+    def reason(self) -> str:
+        """A word for machines; empty: nothing is the matter."""
+        if self.hold is not None:
+            return Reason.USER
+        return self.state.reason if self.state is not None else ""
+
+    @property
     def behind(self) -> float | None:
         """Seconds from the locked revision to the newest tip that was seen; None: not known."""
         locked, newest = self.locked, self.newest
@@ -295,7 +302,7 @@ def _row_document(row: Row, now: datetime) -> Document:
         "newest_seen": row.newest.revision if row.newest else None,
         "behind_days": round(behind / words.DAY, 2) if behind is not None else None,
         "state": row.word,
-        "reason": Reason.USER if hold else (state.reason or None if state else None),
+        "reason": row.reason or None,
         "detail": hold.why if hold else (state.detail or None if state else None),
         "since": _iso(hold.since if hold else state.since if state else None),
         "held_by_user": {"until": _iso(hold.until), "at": hold.at, "why": hold.why} if hold else None,

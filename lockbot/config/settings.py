@@ -203,10 +203,13 @@ def forms() -> list[Form]:
     ]
 
 
-def load(path: Path | None, environ: Mapping[str, str]) -> Settings:
-    """The settings; `path` None: without a file. Raises UsageError with every mistake, each with its place."""
+def load(path: Path | None, environ: Mapping[str, str], *, secrets: bool = True) -> Settings:
+    """The settings; `path` None: without a file. Raises UsageError with every mistake, each with its place.
+
+    `secrets` False: only to see whether the file is right; the secrets that it points at are not read.
+    """
     known = forms()
-    files = [file_layer(path, known, environ)] if path is not None else []
+    files = [file_layer(path, known, environ, secrets=secrets)] if path is not None else []
     default = Layer({"state": {"directory": state_directory(environ)}}, lambda loc: (0, ".".join(map(str, loc))))
     layers = (environment(environ, known), credentials(environ, known), *files, default)
     mistakes = {mistake for layer in layers for mistake in layer.mistakes}

@@ -81,8 +81,11 @@ class Layer:
         return Mistake(*self.place(loc), what)
 
 
-def file_layer(path: Path, forms: Sequence[Form], environ: Mapping[str, str]) -> Layer:
-    """The configuration file. Raises UsageError when it can't be read or is no TOML at all."""
+def file_layer(path: Path, forms: Sequence[Form], environ: Mapping[str, str], *, secrets: bool = True) -> Layer:
+    """The configuration file. Raises UsageError when it can't be read or is no TOML at all.
+
+    `secrets` False: the files that it names for them are not read, for they may be on another machine.
+    """
     text = _read(path)
     try:
         data = tomllib.loads(text)
@@ -102,7 +105,7 @@ def file_layer(path: Path, forms: Sequence[Form], environ: Mapping[str, str]) ->
         if form.local and isinstance(value, str):
             _try(layer, form.loc, absolute, value, base, environ)
         if form.secret and value is not None:
-            _try(layer, form.loc, _secret_of_file, value, base, environ)
+            _try(layer, form.loc, _secret_of_file, value, base, environ, read_secret if secrets else _unread)
     return layer
 
 
@@ -245,11 +248,17 @@ def _named(forms: Sequence[Form], directory: Path) -> Iterator[Form]:
                 yield replace(form, loc=tuple(given if step == EACH else step for step in form.loc))
 
 
-def _secret_of_file(value: object, base: Path, environ: Mapping[str, str]) -> SecretStr:
+def _secret_of_file(
+    value: object, base: Path, environ: Mapping[str, str], read: Callable[[Path], SecretStr]
+) -> SecretStr:
     """In the file a secret is only ever pointed at: configurations are shared, committed, and in the Nix store."""
     if isinstance(value, dict) and set(value) == {"file"} and isinstance(value["file"], str):
-        return read_secret(Path(absolute(value["file"], base, environ)))
+        return read(Path(absolute(value["file"], base, environ)))
     raise ValueError('is a secret, which does not belong in this file: write { file = "/path/to/it" }')
+
+
+def _unread(path: Path) -> SecretStr:  # noqa: ARG001 -- in the place of read_secret
+    return SecretStr("unread")
 
 
 def read_secret(path: Path) -> SecretStr:

@@ -23,6 +23,7 @@ from lockbot.errors import LockbotError, UsageError
 from lockbot.history import codec, logs
 from lockbot.history.connection import Opened, is_damage, open_database, refusal
 from lockbot.history.ledger import Ledger
+from lockbot.history.totals import Totals, read_totals
 from lockbot.history.values import OWN_FAILURES
 from lockbot.model import HostBuild, HostStatus, Note, Outcome, Phase, Progress, Run, silent
 
@@ -155,6 +156,10 @@ class History:
             return tuple(map(_summary, connection.execute(query, (*values, limit))))
 
         return self._read(select)
+
+    def totals(self, repository: str) -> Totals:
+        """What monitors ask of the repository's runs."""
+        return self._read(lambda connection: read_totals(connection, codec.storable(repository)))
 
     def prune(self, keep_days: float, now: datetime) -> int:
         """Remove the runs that were started longer ago, and their logs. Returns how many went.

@@ -1,0 +1,93 @@
+"""`lockbot healthcheck`: is the flake kept up to date? One line and an exit code for a monitor.
+
+Judges by what is on record, and by whether the daemon lives where one is expected. Asks no upstream, runs no Nix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from lockbot import status as standing
+from lockbot.app import App
+from lockbot.config import Settings
+from lockbot.errors import Cancelled, LockbotError, UsageError
+from lockbot.history.totals import Totals
+from lockbot.report import words
+from lockbot.report.lines import Line, Style, line
+
+
+@dataclass(frozen=True)
+class Limits:
+    """`max_age` is in seconds, `in_vain` the number of runs in a row that is too many."""
+
+    max_age: float = 2 * words.DAY
+    in_vain: int = 3
+
+
+@dataclass(frozen=True)
+class Health:
+    """`problems` are for somebody to act upon; `text` says how things are when there are none."""
+
+    text: str
+    problems: tuple[str, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        return 1 if self.problems else 0
+
+
+def look(app: App, limits: Limits) -> Health:
+    """Raises UsageError for a configuration that is wrong; whatever else can't be looked at is a problem."""
+    try:
+        place = app.place()
+        with app.history() as past:
+            totals = past.totals(place.identity)
+        found = standing.look(app)
+    except (Cancelled, UsageError):
+        raise
+    except LockbotError as error:
+        return Health("", (error.message,))
+    now = app.clock()
+    known = any(row.state is not None for row in found.rows)  # else the alarm is that there was no run at all
+    problems = (*_runs(totals, now, limits, app.settings), *(found.alarms if known else ()))
+    return Health(_fine(totals, len(found.rows), now), problems)
+
+
+_CLOCKS_DIFFER = timedelta(hours=1)
+
+
+def _runs(totals: Totals, now: datetime, limits: Limits, settings: Settings) -> Iterator[str]:
+    latest, ended = totals.latest, totals.ended
+    if latest is None:
+        yield f"no run is recorded in {settings.state.directory}"
+        return
+    deadline = timedelta(seconds=settings.run.deadline)
+    if latest.started - now > _CLOCKS_DIFFER:
+        yield f"the last run is dated {latest.started:%Y-%m-%d %H:%M} UTC, which is yet to come: a clock is wrong"
+    elif latest.outcome is None and now - latest.started > deadline:
+        yield f"run {latest.id} began {words.ago(latest.started, now)} and has not ended: it hangs, or was killed"
+    elif (now - latest.started).total_seconds() > limits.max_age:
+        yield f"the last run was {words.ago(latest.started, now)}, and {words.age(limits.max_age)} is the limit"
+    if totals.in_vain >= limits.in_vain and ended is not None:
+        why = f": {ended.error}" if ended.error else ""
+        yield f"the last {words.count(totals.in_vain, 'run')} came to nothing, the newest {ended.outcome}{why}"
+
+
+def _fine(totals: Totals, inputs: int, now: datetime) -> str:
+    parts = [f"{words.count(inputs, 'input')} looked after"]
+    if totals.latest is not None and totals.latest.outcome is None:
+        parts.append(f"a run began {words.ago(totals.latest.started, now)}")
+    if totals.ended is not None:
+        parts.append(f"the last one ended {words.ago(totals.ended.finished or now, now)}: {totals.ended.outcome}")
+    return ", ".join(parts)
+
+
+def told(health: Health) -> Line:
+    """One line, whatever the texts hold."""
+    if health.problems:
+        return line(
+            ("lockbot: PROBLEM: " + "; ".join(" ".join(one.split()) for one in health.problems), Style.BAD)
+        )
+    return line(("lockbot: ok: " + health.text, Style.GOOD))

@@ -1,0 +1,85 @@
+"""What monitors ask of a repository's runs: how many ended how, how long they took, and which were the last.
+
+Knows SQL. Dry runs are left out, since they say nothing of whether the flake is kept up to date. Sums go over the
+runs that are on record: `History.prune` makes them smaller.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from datetime import datetime
+
+from lockbot.history import codec
+from lockbot.model import Outcome, Run
+
+IN_VAIN = frozenset({Outcome.FAILED, Outcome.STALE, Outcome.INTERRUPTED})
+"""Runs that did not get to the end of their work, whatever the inputs are like."""
+
+
+@dataclass(frozen=True)
+class Totals:
+    """`outcomes` counts runs; None: it runs, or was killed. `seconds` is wall time by phase."""
+
+    outcomes: dict[Outcome | None, int]
+    seconds: dict[str, float]
+    latest: Run | None = None
+    """The run that was started last; it may be running still."""
+    ended: Run | None = None
+    """The last one that has an outcome."""
+    published: datetime | None = None
+    """When the last run that published something ended."""
+    succeeded: datetime | None = None
+    """When the last run ended that has exit code 0."""
+    in_vain: int = 0
+    """How many of the newest runs, one after the other, ended IN_VAIN."""
+
+
+def read_totals(connection: sqlite3.Connection, repository: str) -> Totals:
+    """`repository` is storable already."""
+    outcomes = connection.execute(f"SELECT outcome, count(*) AS number {_RUNS} GROUP BY outcome", (repository,))
+    seconds = connection.execute(_SECONDS, (repository,))
+    return Totals(
+        outcomes={_outcome(row): row["number"] for row in outcomes.fetchall()},
+        seconds={row["phase"]: row["total"] for row in seconds.fetchall()},
+        latest=_newest(connection, repository, ""),
+        ended=_newest(connection, repository, "AND outcome IS NOT NULL"),
+        published=_last(connection, repository, "published IS NOT NULL"),
+        succeeded=_last(connection, repository, f"outcome IN ({_GOOD})"),
+        in_vain=_in_vain(connection, repository),
+    )
+
+
+_RUNS = "FROM runs WHERE repository = ? AND NOT dry_run"
+_SECONDS = """
+    SELECT phases.phase, sum(seconds) AS total FROM phases JOIN runs ON phases.run = runs.id
+    WHERE repository = ? AND NOT dry_run GROUP BY phases.phase
+"""
+_GOOD = ", ".join(f"'{outcome.value}'" for outcome in Outcome if outcome.exit_code == 0)
+_NEWEST_FIRST = "ORDER BY started DESC, id DESC"
+
+
+def _outcome(row: sqlite3.Row) -> Outcome | None:
+    return None if row["outcome"] is None else codec.word(Outcome, row["outcome"])
+
+
+def _newest(connection: sqlite3.Connection, repository: str, condition: str) -> Run | None:
+    query = f"SELECT * {_RUNS} {condition} {_NEWEST_FIRST} LIMIT 1"
+    row = connection.execute(query, (repository,)).fetchone()
+    return None if row is None else codec.read_run(connection, row)
+
+
+def _last(connection: sqlite3.Connection, repository: str, condition: str) -> datetime | None:
+    query = f"SELECT max(finished) AS moment {_RUNS} AND {condition}"
+    row = connection.execute(query, (repository,)).fetchone()
+    return None if row["moment"] is None else datetime.fromisoformat(row["moment"])
+
+
+def _in_vain(connection: sqlite3.Connection, repository: str) -> int:
+    query = f"SELECT outcome {_RUNS} AND outcome IS NOT NULL {_NEWEST_FIRST}"
+    number = 0
+    for row in connection.execute(query, (repository,)):
+        if _outcome(row) not in IN_VAIN:
+            break
+        number += 1
+    return number
