@@ -82,6 +82,8 @@ def place(machine: Machine, request: pytest.FixtureRequest) -> Callable[..., Pla
     def make(*options: str, extra: str = "", drop_in: str = "") -> Place:
         directory = f"/srv/{request.node.name}"
         machine.run("install", "--directory", "--owner=lockbot", "--mode=755", directory)
+        if "--served" in options:
+            _serve(machine, directory)
         program = ["/opt/lockbot/bin/python", "-m", "tests.systemd.fleets", directory, *options]
         revisions = json.loads(machine.run(*program, user="lockbot", cwd="/run/checkout").stdout)
         machine.write("/etc/lockbot/lockbot.toml", CONFIGURATION.format(path=f"{directory}/fleet") + extra)
@@ -101,8 +103,24 @@ def _nix_in_sight() -> list[str]:
     return ["ProtectHome=tmpfs", f"BindReadOnlyPaths={nix.parent}"]
 
 
+def _serve(machine: Machine, directory: str) -> None:
+    """The inputs on the network, as far as there is one: at git://127.0.0.1, until the test is over."""
+    upstream = f"{directory}/upstream"
+    machine.run("mkdir", upstream, user="lockbot")
+    daemon = ["git", "daemon", "--listen=127.0.0.1", "--export-all", f"--base-path={upstream}"]
+    machine.run("systemd-run", "--quiet", "--unit=served", "--uid=lockbot", *daemon)
+
+
 def _clear(machine: Machine) -> None:
-    machine.systemctl("stop", *UNITS)
-    machine.systemctl("reset-failed")
-    machine.shell("umount /var/lib/lockbot 2>/dev/null || :; rm -rf /var/lib/lockbot /var/cache/lockbot")
-    machine.shell("rm -rf /run/systemd/system/lockbot*.d; systemctl revert lockbot-update.service lockbot.service")
+    machine.shell(
+        """
+        systemctl stop "$@" served.service 2>/dev/null || :
+        rm -rf /run/systemd/system/lockbot*.d
+        systemctl revert "$@"
+        systemctl reset-failed
+        umount /var/lib/lockbot 2>/dev/null || :
+        rm -rf /var/lib/lockbot /var/cache/lockbot /etc/lockbot/lockbot.toml
+        """,
+        *UNITS,
+        timeout=120,
+    )

@@ -112,7 +112,7 @@ class Machine:
         done = self.run("ps", "-u", user, "-o", "pid=,args=", check=False)
         return [line.strip() for line in done.stdout.splitlines()]
 
-    def wait(self, what: str, condition: Callable[[], object], seconds: float = 30) -> float:
+    def wait(self, what: str, condition: Callable[[], object], seconds: float = 90) -> float:
         """Until the condition holds; how long that took."""
         begun = time.monotonic()
         while not condition():
