@@ -33,6 +33,7 @@ from lockbot.config.types import (
     Identity,
     Local,
     Person,
+    QuietHours,
     Remote,
     Secret,
     Sign,
@@ -42,6 +43,8 @@ from lockbot.config.types import (
     Subject,
     Text,
     Timeout,
+    TimeZone,
+    Timing,
     duration,
     duration_text,
     size,
@@ -382,6 +385,41 @@ class ForgeAccount(Section):
         return Account(self.kind, self.url, token)
 
 
+class Schedule(Section):
+    """When `lockbot daemon` updates. What was missed, because the machine was off, is made up for once."""
+
+    when: Timing | None = _key(
+        None,
+        "A line as in crontab(5) (`0 4 * * *`, @daily), or an interval from one run to the next (`6h`).",
+        absent="only groups that have a schedule of their own are updated",
+        example="0 4 * * *",
+    )
+    time_zone: TimeZone | None = _key(
+        None, "The time zone of these lines and hours.", absent="the machine's", example="Europe/Berlin"
+    )
+    random_delay: Duration = _key(
+        duration("0"),
+        "Put off each line's runs by up to this long: by chance, but always the same on one machine.",
+    )
+    quiet_hours: QuietHours | None = _key(
+        None,
+        "Hours in which no run begins; what is due then is begun after them.",
+        absent="none",
+        example="22:00-06:00",
+    )
+
+
+class DaemonLimits(Section):
+    """Limits of `lockbot daemon`."""
+
+    max_runs: Count = _key(
+        1,
+        "How many repositories may be updated at the same time; of several files, the lowest counts.",
+        ge=1,
+        le=100,
+    )
+
+
 class Group(Section):
     """Inputs that are updated together, apart from the others."""
 
@@ -393,7 +431,12 @@ class Group(Section):
         description="The names of its inputs (`nixpkgs`, `home-manager/nixpkgs`).",
         json_schema_extra={"example": ["nixpkgs", "home-manager"]},
     )
-    schedule: Text | None = _key(None, "When to update it.", absent="with every run", example="0 4 * * *")
+    schedule: Timing | None = _key(
+        None,
+        "When to update it, as in [schedule]; then it is left out of the runs of `schedule.when`.",
+        absent="with every run",
+        example="0 4 * * 1",
+    )
     strategy: Strategy = _key(
         Strategy.BEST,
         "`best`: as many and as new as build; `together`: all or none; `each`: one commit for each input.",

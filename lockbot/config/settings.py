@@ -19,6 +19,7 @@ from lockbot.config.sections import (
     AfterUpdate,
     Build,
     Commit,
+    DaemonLimits,
     Eval,
     ForgeAccount,
     Group,
@@ -27,6 +28,7 @@ from lockbot.config.sections import (
     Policy,
     Repository,
     RunLimits,
+    Schedule,
     Search,
     Section,
     State,
@@ -57,6 +59,8 @@ class Settings(BaseSettings):
     search: Search = Search()
     after_update: AfterUpdate = AfterUpdate()
     forge: Mapping[ForgeHost, ForgeAccount] = {}
+    schedule: Schedule = Schedule()
+    daemon: DaemonLimits = DaemonLimits()
     group: tuple[Group, ...] = ()
 
     def rule_book(self) -> RuleBook:

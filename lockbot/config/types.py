@@ -14,10 +14,12 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Annotated, NamedTuple
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Strict
 
 from lockbot.forge.place import HOST
+from lockbot.schedule import Cron, Every, Quiet
 
 SECONDS = {"w": 604800, "d": 86400, "h": 3600, "m": 60, "s": 1}
 BYTES = {"T": 2**40, "G": 2**30, "M": 2**20, "K": 2**10}
@@ -316,6 +318,40 @@ def subject(text: str) -> str:
     return text
 
 
+def timing(text: str) -> Cron | Every:
+    """A crontab(5) line, or an interval such as `6h`."""
+    if re.match(r"[0-9.]+ *(w|d|h|m|s)", text.strip()) and not text.strip().count("*"):
+        seconds = duration(text)
+        if seconds < 1:
+            raise ValueError("must not be shorter than a second")
+        return Every(seconds)
+    return Cron.parse(text)
+
+
+def _timing_text(text: str) -> str:
+    timing(text)
+    return text
+
+
+def time_zone(text: str) -> str:
+    """A name of the IANA's time zone database."""
+    try:
+        ZoneInfo(text)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        near = get_close_matches(text, available_timezones(), 1)
+        raise ValueError(
+            "is not a time zone that this machine knows, such as Europe/Berlin"
+            + _did_you_mean(near)
+            + "?" * bool(near)
+        ) from None
+    return text
+
+
+def quiet_hours(text: str) -> str:
+    Quiet.parse(text)
+    return text
+
+
 def _secret(value: SecretStr) -> SecretStr:
     plain(value.get_secret_value())
     return value
@@ -336,4 +372,7 @@ ApiUrl = Annotated[str, AfterValidator(api_url)]
 ForgeHost = Annotated[str, AfterValidator(forge_host)]
 Identity = Annotated[Person, BeforeValidator(person)]
 Subject = Annotated[str, AfterValidator(subject)]
+Timing = Annotated[Text, AfterValidator(_timing_text)]
+TimeZone = Annotated[Text, AfterValidator(time_zone)]
+QuietHours = Annotated[Text, AfterValidator(quiet_hours)]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]
