@@ -45,7 +45,7 @@ def _command_lines() -> Iterator[list[str]]:
         for line in block.splitlines():
             for part in re.split(r"&&|;", line.split(" | ")[0]):
                 words = shlex.split(part.replace("echo '", "").rstrip("'"), comments=True)
-                if "lockbot" in words:
+                if "lockbot" in words and "useradd" not in words:  # there it is the service's user
                     yield words[words.index("lockbot") + 1 :]
     for inline in re.findall(r"`lockbot ([^`…]+)`", README):
         if "COMMAND" not in inline and inline not in cli.commands:  # a command's name alone is no command line
