@@ -12,7 +12,7 @@ from itertools import pairwise
 from lockbot.errors import LockbotError
 from lockbot.git.sync import Base
 from lockbot.git.worktree import Worktree
-from lockbot.history.values import BadRevision, Observation, StateWord
+from lockbot.history.values import Observation
 from lockbot.model import Gate, Held, HostStatus, Looking, Phase
 from lockbot.nix import lockfile
 from lockbot.nix.lockfile import LockFile
@@ -24,16 +24,22 @@ from lockbot.update.histories import Histories
 from lockbot.update.judge import Judged
 from lockbot.update.locks import Locks
 from lockbot.update.permits import Gatekeeper, Permits
-from lockbot.update.policy import Reason
 from lockbot.update.probes import Budget, Probes
 from lockbot.update.propose import LOCK_NAME, Lock, Proposal, Wish
 from lockbot.update.record import Record
 from lockbot.update.rulebook import revisions_of
 from lockbot.update.rules import Rules, Tools
 from lockbot.update.search import Strategy, search
+from lockbot.update.sights import FETCH_FAILED, Sights, standing
 from lockbot.update.trial import Trial
 
-_FETCH_FAILED = "fetch-failed"
+
+@dataclass(frozen=True)
+class Then:
+    """One more commit: inputs → references to pin them to, and of these inputs what kept them from their tips."""
+
+    pins: Mapping[str, str]
+    held: tuple[Held, ...]
 
 
 @dataclass(frozen=True)
@@ -43,8 +49,8 @@ class Attempted:
     held: tuple[Held, ...] = ()
     judged: Judged | None = None
     good: bool = False
-    then: tuple[Mapping[str, str], ...] = ()
-    """What is to be published after it, each on top of the one before: inputs → references to pin them to."""
+    then: tuple[Then, ...] = ()
+    """What is to be published after it, each on top of the one before."""
     observations: tuple[Observation, ...] = ()
     """How inputs stand, should this be published; `locked` is where they would be."""
     before: Mapping[str, str | None] = field(default_factory=dict)
@@ -63,7 +69,10 @@ class Attempt:
         base: Base,
         tree: Worktree,
         flake_dir: str,
+        held: Sequence[Held] = (),
     ) -> None:
+        """`held` is to be told of pinned inputs: known from before."""
+        self._told_before = tuple(held)
         self._tools = tools
         self._rules = rules
         self._wish = wish
@@ -85,10 +94,11 @@ class Attempt:
             if proposal.changes:
                 self._without_the_dear(proposal, permits, locks)
             lock = self._lock(proposal, permits, locks)
-            held = (*proposal.held, *permits.held)
+            kept = (*self._told_before, *proposal.held, *permits.held)
+            held = standing(kept, permits.targets, proposal.before)
             self._record.note(*proposal.notes, *permits.loud)
             self._record.set(changes=lock.changes if lock else (), held=held)
-        seen = _Sights(proposal, permits, held)
+        seen = Sights(proposal, permits, held, frozenset(self._wish.overrides))
         if lock is None:
             unseen = seen.observations({}, ())
             return Attempted(held, observations=unseen, before=proposal.before, paths=proposal.paths)
@@ -102,7 +112,8 @@ class Attempt:
         keeper = Gatekeeper(
             self._rules.book, self._ledger, self._histories, self._tools.clock(), self._tools.checks
         )
-        keeper.see(proposal.asked)
+        asked = {name: tip for name, tip in proposal.asked.items() if name not in self._wish.overrides}
+        keeper.see(asked)  # a revision that the user named need not be where the branch is
         self._keeper = keeper
         return keeper.permit(proposal.changes, proposal.tips, frozenset(self._wish.overrides))
 
@@ -134,7 +145,7 @@ class Attempt:
                 self._tools.nix.cancel.check()
                 revision = permits.targets.pop(name)
                 detail = f"{revision[:12]} could not be locked: {error.message}"
-                permits.held.append(Held(name, _FETCH_FAILED, detail, proposal.before.get(name)))
+                permits.held.append(Held(name, FETCH_FAILED, detail, proposal.before.get(name)))
 
     def _without_the_dear(self, proposal: Proposal, permits: Permits, locks: Locks) -> None:
         """Hold inputs that would have too much compiled here, each looked at by itself; nothing is built yet."""
@@ -163,7 +174,7 @@ class Attempt:
         lock: Lock,
         old: LockFile,
         held: tuple[Held, ...],
-        seen: _Sights,
+        seen: Sights,
     ) -> Attempted:
         if not permits.targets:  # only what flake.nix itself asks for: take it or leave it
             judged = self._trial.judge(lock, held)
@@ -177,6 +188,7 @@ class Attempt:
             cancel=self._tools.nix.cancel,
             revisions=lambda name: self._revisions(name, permits, old),
             may_try=lambda name, revision: self._keeper.may_try(permits, name, revision),
+            may_bring=lambda changes: self._keeper.may_bring(permits, changes),
         )
         if self._rules.gate is Gate.ALL_GREEN and self._is_red_anyway(probes, permits):
             return Attempted(held, probes.last_whole, observations=seen.observations({}, ()))
@@ -200,9 +212,10 @@ class Attempt:
         lock: Lock,
         held: tuple[Held, ...],
         told: Sequence[Told],
-        seen: _Sights,
+        seen: Sights,
     ) -> Attempted:
-        held = (*held, *(item for one in told for item in one.held))
+        kept = (*held, *(item for one in told for item in one.held))
+        held = standing(kept, found.picks, seen.proposal.before)
         self._record.set(held=held)
         observations = seen.observations(found.picks, told)
         if not found.picks:
@@ -215,15 +228,16 @@ class Attempt:
                 )
             return Attempted(held, judged, False, observations=seen.observations({}, told))
         steps = found.steps if self._rules.strategy is Strategy.EACH else (found.picks,)
+        later = found.picks.keys() - steps[0].keys()
         chosen = locks.make(steps[0])
         self._record.set(changes=chosen.changes)
         judged = probes.whole(steps[0]) if not told else None
         if judged is None:
             # What is published says what was held back and why: known only now.
-            judged = self._trial.judge(chosen, held)
+            judged = self._trial.judge(chosen, [item for item in held if item.input not in later])
         self._record.set(candidate=judged.verdict.candidate.commit, hosts=judged.verdict.builds)
         self._tools.clone.keep(self._record.run.id, judged.verdict.candidate.commit)
-        then = tuple(_references(before, after, locks) for before, after in pairwise(steps))
+        then = tuple(_then(before, after, locks, held) for before, after in pairwise(steps))
         return Attempted(held, judged, self._is_good(judged), then, observations)
 
     def _is_red_anyway(self, probes: Probes, permits: Permits) -> bool:
@@ -239,8 +253,8 @@ class Attempt:
     def _revisions(self, name: str, permits: Permits, old: LockFile) -> Sequence[str]:
         locked = old.locked(name)
         target = permits.targets[name]
-        if locked is None or name in self._wish.overrides:
-            return (target,)
+        if locked is None or name in self._wish.overrides or self._keeper.holds_at(name, target):
+            return (target,)  # there or nowhere
         kind = revisions_of(locked, self._rules.book.of(name))
         return self._histories.revisions(name, locked, target, kind)
 
@@ -250,64 +264,8 @@ class Attempt:
             self._tools.progress(Looking(f"{what} breaks {step.host}", step.inputs, step.probe, step.about))
 
 
-def _references(before: Mapping[str, str], after: Mapping[str, str], locks: Locks) -> dict[str, str]:
+def _then(before: Mapping[str, str], after: Mapping[str, str], locks: Locks, held: Sequence[Held]) -> Then:
     """What a step adds to the one before, as pins."""
-    return {
-        name: locks.reference(name, revision) for name, revision in after.items() if before.get(name) != revision
-    }
-
-
-@dataclass(frozen=True)
-class _Sights:
-    """What this attempt saw of each input, to be remembered."""
-
-    proposal: Proposal
-    permits: Permits
-    held: tuple[Held, ...]
-
-    def observations(self, picks: Mapping[str, str], told: Sequence[Told]) -> tuple[Observation, ...]:
-        """How inputs stand when `picks` were published."""
-        kept = {item.input: item for item in self.held}
-        bad = {item.input: (item, one.bad.get(item.input)) for one in told for item in one.held}
-        names = dict.fromkeys([*self.proposal.asked, *kept, *picks, *bad])
-        return tuple(self._observation(name, picks.get(name), kept.get(name), bad.get(name)) for name in names)
-
-    def _observation(
-        self,
-        name: str,
-        picked: str | None,
-        kept: Held | None,
-        found: tuple[Held, BadRevision | None] | None,
-    ) -> Observation:
-        before = self.proposal.before.get(name)
-        seen = Observation(
-            input=name,
-            state=StateWord.CURRENT,
-            locked=picked or before,
-            asked=name in self.proposal.asked,
-            next_try=self.permits.until.get(name),
-        )
-        if found is not None:
-            item, bad = found
-            good = picked or before
-            return replace(
-                seen,
-                state=StateWord.HELD,
-                reason=item.reason,
-                detail=item.detail,
-                last_good=good,
-                first_bad=bad,
-            )
-        if kept is not None:
-            return replace(seen, state=_state(kept), reason=kept.reason, detail=kept.detail)
-        return seen
-
-
-def _state(held: Held) -> StateWord:
-    match held.reason:
-        case Reason.AGE:
-            return StateWord.WAITING_FOR_AGE
-        case Reason.CACHE:
-            return StateWord.WAITING_FOR_CACHE
-        case _:
-            return StateWord.UNREACHABLE if held.reason == _FETCH_FAILED else StateWord.HELD
+    moved = {name: revision for name, revision in after.items() if before.get(name) != revision}
+    pins = {name: locks.reference(name, revision) for name, revision in moved.items()}
+    return Then(pins, tuple(item for item in held if item.input in moved))

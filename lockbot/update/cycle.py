@@ -6,7 +6,7 @@ It must not know where its settings come from.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import assert_never
 
@@ -18,7 +18,7 @@ from lockbot.git.sync import Base, sync
 from lockbot.git.worktree import worktree
 from lockbot.model import HostBuild, HostStatus, Outcome, Phase, Run
 from lockbot.update import roots
-from lockbot.update.attempt import Attempt, Attempted
+from lockbot.update.attempt import Attempt, Attempted, Then
 from lockbot.update.judge import Judged
 from lockbot.update.propose import Wish
 from lockbot.update.record import Record, words
@@ -80,7 +80,9 @@ class _Cycle:
         self.rules = rules
         self.wish = wish
         self.record = Record(tools, run)
-        self.then: list[Mapping[str, str]] = []
+        self.step: Then | None = None
+        """What is published on top of this run's first commit, where each input gets one of its own."""
+        self.then: list[Then] = []
 
     def go(self) -> Run:
         record = self.record
@@ -106,9 +108,12 @@ class _Cycle:
         self._tries()
         while self.then and self.record.run.commit is not None:
             first = self.record.run
-            self.wish, *self.then = Wish(None, self.then[0]), *self.then[1:]
-            self._tries()
-            self.record.amend(first)
+            self.step, *self.then = self.then
+            self.wish = Wish(None, self.step.pins)
+            try:
+                self._tries()
+            finally:
+                self.record.amend(first)
 
     def _tries(self) -> None:
         for _ in range(self.rules.publish_tries):
@@ -127,7 +132,8 @@ class _Cycle:
         with worktree(self.tools.clone, base.commit, self.rules.source) as tree:
             self.record.note(*tree.notes)
             flake_dir = self.rules.flake_dir or base.subdirectory
-            attempt = Attempt(self.tools, self.rules, self.wish, self.record, base, tree, flake_dir)
+            held = self.step.held if self.step is not None else ()
+            attempt = Attempt(self.tools, self.rules, self.wish, self.record, base, tree, flake_dir, held)
             attempted = attempt.run()
         self.record.set(held=attempted.held)
         return self._decide(base, attempted)
@@ -148,6 +154,8 @@ class _Cycle:
 
     def _observe(self, attempted: Attempted, *, moved: bool) -> None:
         """Into the ledger: how inputs stand now. A lost line there costs an alarm's precision, not the update."""
+        if self.step is not None:
+            return  # the first commit's attempt saw it all; this one has only seen what it was told to pin
         seen = attempted.observations
         if not moved:
             seen = tuple(replace(one, locked=attempted.before.get(one.input)) for one in seen)

@@ -32,7 +32,7 @@ def tell(finding: Finding, old: LockFile, targets: Mapping[str, str], histories:
         if culprit is not None and locked is not None:
             bad[name] = _bad_revision(culprit, locked, histories)
         at = finding.revision or (locked.revision if locked is not None else None)
-        detail = _detail(finding, targets[name], bad.get(name))
+        detail = _detail(finding, name, targets[name], bad.get(name))
         held.append(Held(name, finding.reason.value.replace(" ", "-"), detail, at or None))
     return Told(tuple(held), bad)
 
@@ -51,9 +51,9 @@ def _bad_revision(culprit: Culprit, locked: Locked, histories: Histories) -> Bad
     )
 
 
-def _detail(finding: Finding, target: str, bad: BadRevision | None) -> str:
+def _detail(finding: Finding, input: str, target: str, bad: BadRevision | None) -> str:
     """`breaks web and db since 1a2b3c4 "subject" (2026-11-01): moved to 9f8e7d6 instead of 5c4d3e2`."""
-    parts = [_why(finding)]
+    parts = [_why(finding, input)]
     if bad is not None and bad.exact:
         subject = f' "{bad.subject}"' if bad.subject else ""
         date = f" ({datetime.fromtimestamp(bad.date, UTC):%Y-%m-%d})" if bad.date is not None else ""
@@ -65,10 +65,13 @@ def _detail(finding: Finding, target: str, bad: BadRevision | None) -> str:
     return f"{' '.join(parts)}: {where} {words.short(target)}"
 
 
-def _why(finding: Finding) -> str:
+def _why(finding: Finding, input: str) -> str:
     hosts = _listed(finding.hosts)
     partners = _listed(finding.partners)
     match finding.reason:
+        case Reason.BREAKS if len(finding.inputs) > 1:
+            others = _listed(tuple(name for name in finding.inputs if name != input))
+            return f"breaks {hosts}, moving together with {others}"
         case Reason.BREAKS:
             return f"breaks {hosts}"
         case Reason.BREAKS_TOGETHER:

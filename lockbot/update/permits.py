@@ -91,13 +91,31 @@ class Gatekeeper:
             owner = _owner(move.change.input, permits.targets)
             if owner not in names:
                 continue
-            # Its age and its descent were looked at when it was chosen.
-            facts = Facts(self._now, Relation.FORWARD, _LONG_AGO, None, self._accepted.get(owner))
-            decision = policy.decide(move, facts, self._rules.of(owner))
+            decision = self._decide_again(move, owner)
             if isinstance(decision, Allow):
                 permits.loud.extend(decision.loud)
             else:
                 permits.hold(owner, move.change.old, decision)
+
+    def may_bring(self, permits: Permits, changes: Sequence[InputChange]) -> bool:
+        """Whether inputs that are at a revision below what is permitted may bring along what they do there."""
+        return all(
+            isinstance(self._decide_again(move, owner), Allow)
+            for move in policy.moves(changes)
+            if (owner := _owner(move.change.input, permits.targets)) is not None
+            and move.change.new is not None
+            and move.change.new.revision != permits.targets[owner]
+        )
+
+    def _decide_again(self, move: Move, owner: str) -> policy.Decision:
+        """Its age and its descent were looked at when it was chosen."""
+        facts = Facts(self._now, Relation.FORWARD, _LONG_AGO, None, self._accepted.get(owner))
+        return policy.decide(move, facts, self._rules.of(owner))
+
+    def holds_at(self, name: str, revision: str) -> bool:
+        """Whether the user wants an input to be at this revision."""
+        hold = self._holds.get(name)
+        return hold is not None and hold.active(self._now) and hold.at == revision
 
     def may_try(self, permits: Permits, name: str, revision: str) -> bool:
         """Whether the search may take an input to a revision below what is permitted."""

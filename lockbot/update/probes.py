@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lockbot.errors import LockbotError, SurroundingsError
-from lockbot.model import FailureKind, Gate, Held, Host, HostBuild, HostStatus
+from lockbot.model import FailureKind, Gate, Held, Host, HostBuild, HostStatus, InputChange
 from lockbot.process import CancelToken, Deadline
 from lockbot.update.asking import Answer, BudgetSpent, Picks
 from lockbot.update.judge import Judged
 from lockbot.update.locks import Locks
+from lockbot.update.propose import Lock
 from lockbot.update.trial import Trial
 
 _UNKNOWN = frozenset({FailureKind.KILLED, FailureKind.MEMORY, FailureKind.COLLECTED, FailureKind.UNKNOWN})
@@ -43,6 +44,7 @@ class Probes:
         cancel: CancelToken,
         revisions: Callable[[str], Sequence[str]],
         may_try: Callable[[str, str], bool],
+        may_bring: Callable[[Sequence[InputChange]], bool],
     ) -> None:
         self._trial = trial
         self._locks = locks
@@ -52,6 +54,7 @@ class Probes:
         self._cancel = cancel
         self._revisions = revisions
         self._may_try = may_try
+        self._may_bring = may_bring
         self._wholes: dict[frozenset[tuple[str, str]], Judged] = {}
         self.asked = 0
         self.trouble: str | None = None
@@ -66,7 +69,7 @@ class Probes:
         if known is not None:
             return self._answer(picks, known.verdict.builds)
         self._spend()
-        judged = self._guarded(lambda: self._trial.judge(self._locks.make(picks), self._held))
+        judged = self._guarded(lambda: self._trial.judge(self._lock(picks), self._held))
         if judged is None:
             return Answer(unknown=frozenset(host.name for host in self._trial.hosts))
         self._wholes[frozenset(picks.items())] = judged
@@ -95,10 +98,18 @@ class Probes:
         if not self._allowed(picks):
             return Answer(unknown=frozenset(host.name for host in hosts))
         self._spend()
-        judged = self._guarded(lambda: self._trial.judge_some(self._locks.make(picks), hosts))
+        judged = self._guarded(lambda: self._trial.judge_some(self._lock(picks), hosts))
         if judged is None:
             return Answer(unknown=frozenset(host.name for host in hosts))
         return self._answer(picks, judged.verdict.builds)
+
+    def _lock(self, picks: Picks) -> Lock:
+        """Raises LockbotError where an input brings along what the policy does not let through: known only from
+        the lock, and so stepped over, too."""
+        lock = self._locks.make(picks)
+        if not self._may_bring(lock.changes):
+            raise LockbotError("what an input brings along at this revision is not allowed")
+        return lock
 
     def _spend(self) -> None:
         """The first question is what every run asks: it is never too much."""

@@ -198,8 +198,17 @@ class _Search:
 
     def _narrow(self) -> None:
         for unit in self._behind():
+            self._look_beneath(unit)
             if unit in self.ladders:
                 self.ladders[unit].narrow()
+
+    def _look_beneath(self, unit: Unit) -> None:
+        """A host that fails to evaluate with two together may, by the fault of one alone, not build either."""
+        for clause in self._against(unit)[:1]:
+            if clause.level is Level.EVALUATION and len(clause.moved) > 1 and not clause.unmoved:
+                alone = Clause(frozenset({unit}), clause.host, Level.BUILD)
+                if self.memory.ask(unit.moves, [clause.host], Level.BUILD)[clause.host] is State.BAD:
+                    self.subset.clauses.append(alone)
 
     # -- telling -------------------------------------------------------------------------------------------
 

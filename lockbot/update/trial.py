@@ -34,7 +34,7 @@ from lockbot.report import words
 from lockbot.report.commit import commit_message
 from lockbot.update import judge, regenerate
 from lockbot.update.hosts import select
-from lockbot.update.judge import Baseline, Judged, Limits
+from lockbot.update.judge import Baseline, Judged
 from lockbot.update.prediction import predict
 from lockbot.update.propose import LOCK_NAME, Lock
 from lockbot.update.record import Record
@@ -115,9 +115,7 @@ class Trial:
         """Judge a few hosts at a lock, to find something out: this commit is never published."""
         made = self._commit(lock, f"lockbot: a candidate\n\nLockbot-Run: {self._record.run.id}\n")
         self._tools.progress(PhaseStarted(Phase.JUDGE, words.count(len(hosts), "host"), hosts=len(hosts)))
-        # No second chances: a search may be led astray by a flaky build, what lands is judged whole.
-        quick = replace(self._rules.judging, build=replace(self._rules.judging.build, second_chance=False))
-        return self._judge(Candidate(self._base.commit, made, lock.changes), hosts, (), quick)
+        return self._judge(Candidate(self._base.commit, made, lock.changes), hosts, ())
 
     def would_build(self, lock: Lock) -> frozenset[str]:
         """The derivations that would have to be built, by the whole fleet, to have a lock's hosts."""
@@ -150,7 +148,6 @@ class Trial:
         candidate: Candidate,
         hosts: Sequence[Host],
         carried: Sequence[HostBuild],
-        limits: Limits | None = None,
     ) -> Judged:
         judged = judge.judge(
             self._tools.nix,
@@ -160,7 +157,7 @@ class Trial:
             flake_dir=self._flake_dir,
             submodules=self._tree.submodules,
             known=self._known,
-            limits=limits or self._rules.judging,
+            limits=self._rules.judging,
             progress=self._tools.progress,
             carried=carried,
             broken=self._broken,

@@ -183,6 +183,13 @@ def test_hosts_that_broke_beside_what_was_not_taken_are_not_named() -> None:
     assert finding(found, "i4").hosts == ("mail",)
 
 
+def test_a_pair_is_not_blamed_for_what_one_of_it_breaks_by_itself() -> None:
+    of = world(bad("i1", "i2"), bad("i2", at_evaluation=False))
+    found, _ = solve(of)
+    assert behind(found) == {"i2"}
+    assert (finding(found, "i2").reason, finding(found, "i2").partners) == (Reason.BREAKS, ())
+
+
 def test_every_input_bad() -> None:
     inputs = NAMES[:8]
     found, _ = solve(world(*(bad(name) for name in inputs), inputs=inputs))

@@ -1,0 +1,84 @@
+"""What one attempt saw of each input, as the ledger remembers it, and where each is said to stay.
+
+Pure. It must not know how a run publishes, nor what the ledger makes of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from lockbot.history.values import BadRevision, Observation, StateWord
+from lockbot.model import Held
+from lockbot.update.findings import Told
+from lockbot.update.permits import Permits
+from lockbot.update.policy import Reason
+from lockbot.update.propose import Proposal
+
+FETCH_FAILED = "fetch-failed"
+
+
+def standing(held: Sequence[Held], picks: Mapping[str, str], before: Mapping[str, str | None]) -> tuple[Held, ...]:
+    """Inputs that are kept back, each with the revision at which it is once `picks` were published: one that may
+    not go to its tip may have gone elsewhere."""
+    return tuple(
+        replace(item, revision=picks.get(item.input) or before.get(item.input) or item.revision) for item in held
+    )
+
+
+@dataclass(frozen=True)
+class Sights:
+    """What this attempt saw of each input, to be remembered."""
+
+    proposal: Proposal
+    permits: Permits
+    held: tuple[Held, ...]
+    pinned: frozenset[str] = frozenset()
+    """Inputs that went where the user said: their upstream was not asked where its branch is."""
+
+    def observations(self, picks: Mapping[str, str], told: Sequence[Told]) -> tuple[Observation, ...]:
+        """How inputs stand when `picks` were published."""
+        kept = {item.input: item for item in self.held}
+        bad = {item.input: (item, one.bad.get(item.input)) for one in told for item in one.held}
+        names = dict.fromkeys([*self.proposal.asked, *kept, *picks, *bad])
+        return tuple(self._observation(name, picks.get(name), kept.get(name), bad.get(name)) for name in names)
+
+    def _observation(
+        self,
+        name: str,
+        picked: str | None,
+        kept: Held | None,
+        found: tuple[Held, BadRevision | None] | None,
+    ) -> Observation:
+        before = self.proposal.before.get(name)
+        seen = Observation(
+            input=name,
+            state=StateWord.CURRENT,
+            locked=picked or before,
+            asked=name in self.proposal.asked and name not in self.pinned,
+            next_try=self.permits.until.get(name),
+        )
+        if found is not None:
+            item, bad = found
+            good = picked or before
+            return replace(
+                seen,
+                state=StateWord.HELD,
+                reason=item.reason,
+                detail=item.detail,
+                last_good=good,
+                first_bad=bad,
+            )
+        if kept is not None:
+            return replace(seen, state=_state(kept), reason=kept.reason, detail=kept.detail)
+        return seen
+
+
+def _state(held: Held) -> StateWord:
+    match held.reason:
+        case Reason.AGE:
+            return StateWord.WAITING_FOR_AGE
+        case Reason.CACHE:
+            return StateWord.WAITING_FOR_CACHE
+        case _:
+            return StateWord.UNREACHABLE if held.reason == FETCH_FAILED else StateWord.HELD
