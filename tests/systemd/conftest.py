@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.conftest import INSTALLED
 from tests.systemd.machine import HIDDEN, Machine, booted, why_not
 
 UNITS = ("lockbot.service", "lockbot-update.service", "lockbot-update.timer")
+STATE = "/var/lib/lockbot"
 CONFIGURATION = """
 [repository]
 path = "{path}"
@@ -54,8 +56,25 @@ class Place:
         """The hosts whose build has begun, each as often as that happened."""
         return self.machine.shell('cat "$1"/fleet-state/builds 2>/dev/null || :', self.directory).split()
 
+    def building(self) -> bool:
+        """Whether a host's build has begun; which comes first is Nix's choice."""
+        return any(name.startswith("host-") for name in self.builds())
+
     def _git(self, place: str, *words: str) -> str:
         return self.machine.run("git", "-C", f"{self.directory}/{place}", *words, user="lockbot").stdout.strip()
+
+
+def runs(machine: Machine) -> list[dict[str, Any]]:
+    """lockbot's own record, newest first."""
+    command = ["/opt/lockbot/bin/lockbot", "--config", "/etc/lockbot/lockbot.toml", "history", "--json"]
+    found = machine.run("env", f"STATE_DIRECTORY={STATE}", *command, user="lockbot").stdout
+    listed: list[dict[str, Any]] = json.loads(found)["runs"]
+    return listed
+
+
+def builders(machine: Machine) -> list[str]:
+    """The builds that run: in this fleet each sleeps."""
+    return machine.run("pgrep", "--full", "--list-full", "^/bin/sleep 600", check=False).stdout.splitlines()
 
 
 @pytest.fixture(scope="session")

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from typing import Any
 
-from tests.systemd.conftest import Place
+from tests.systemd.conftest import STATE, Place, builders, runs
 from tests.systemd.machine import Machine
 
 UNIT = "lockbot-update.service"
 TIMER = "lockbot-update.timer"
-STATE = "/var/lib/lockbot"
 STOPPED_WITHIN = 20
 """Seconds, of the 90 that TimeoutStopSec= gives."""
 
 Make = Callable[..., Place]
-
-
-def runs(machine: Machine) -> list[dict[str, Any]]:
-    """lockbot's own record, newest first."""
-    command = ["/opt/lockbot/bin/lockbot", "--config", "/etc/lockbot/lockbot.toml", "history", "--json"]
-    found = machine.run("env", f"STATE_DIRECTORY={STATE}", *command, user="lockbot").stdout
-    listed: list[dict[str, Any]] = json.loads(found)["runs"]
-    return listed
 
 
 def start(machine: Machine, *, succeeds: bool = True) -> None:
@@ -47,7 +36,7 @@ def test_stop_in_the_middle_of_a_build_ends_everything(machine: Machine, place: 
     fleet = place("--seconds=600")
     fleet.advance("a")
     machine.systemctl("start", "--no-block", UNIT)
-    machine.wait("a host is being built", lambda: "host-web" in fleet.builds())
+    machine.wait("a host is being built", fleet.building)
     assert builders(machine)
     seconds = machine.wait("it has stopped", lambda: machine.systemctl("stop", UNIT) == "", STOPPED_WITHIN)
     assert seconds < STOPPED_WITHIN
@@ -58,10 +47,10 @@ def test_stop_in_the_middle_of_a_build_ends_everything(machine: Machine, place: 
 
 
 def test_after_kill_9_the_next_run_tidies_up_and_goes_on(machine: Machine, place: Make) -> None:
-    fleet = place("--seconds=3")
+    fleet = place("--seconds=2")
     fleet.advance("a")
     machine.systemctl("start", "--no-block", UNIT)
-    machine.wait("a host is being built", lambda: "host-web" in fleet.builds())
+    machine.wait("a host is being built", fleet.building)
     machine.systemctl("kill", "--signal=KILL", UNIT)
     machine.wait("systemd sees it", lambda: machine.property(UNIT, "ActiveState") == "failed")
     assert machine.processes("lockbot") == []
@@ -87,7 +76,7 @@ def test_a_full_state_directory_is_told_and_survived(machine: Machine, place: Ma
 
 
 def test_without_a_network_nothing_is_blamed_and_the_next_run_goes_on(machine: Machine, place: Make) -> None:
-    fleet = place("--served", drop_in="Environment=LOCKBOT_RUN__FETCH_TIMEOUT=4s LOCKBOT_BUILD__RETRIES=0")
+    fleet = place("--served", drop_in="Environment=LOCKBOT_RUN__FETCH_TIMEOUT=3s LOCKBOT_BUILD__RETRIES=0")
     fleet.advance("a")
     machine.systemctl("set-property", "--runtime", UNIT, "IPAddressDeny=any")
     machine.systemctl("start", UNIT, check=False)
@@ -111,8 +100,3 @@ def test_the_timer_makes_up_for_a_night_that_was_missed(machine: Machine, place:
     machine.systemctl("restart", TIMER)
     assert machine.property(UNIT, "ActiveState") == "inactive"  # once, not again
     assert [run["outcome"] for run in runs(machine)] == ["published"]
-
-
-def builders(machine: Machine) -> list[str]:
-    """The builds that run: in this fleet each sleeps."""
-    return machine.run("pgrep", "--full", "--list-full", "^/bin/sleep 600", check=False).stdout.splitlines()
