@@ -348,8 +348,7 @@ class Builder:
         roots = sorted(drv for drv in began & missing if not (self._nix.references(drv) & missing - {drv}))
         if not roots:
             return None
-        words = failure.explain(watched.text) or str(kind)
-        return Failure(kind, words, culprit=roots[0])
+        return Failure(kind, failure.said(watched.text, kind), culprit=roots[0])
 
     def _with_log(self, problem: Failure, watched: _Watched) -> Failure:
         """Add the culprit's log, and say network where a fetcher could not reach its source."""

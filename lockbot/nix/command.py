@@ -151,12 +151,16 @@ class Nix:
         on_stderr: Callable[[str], None] | None = None,
         on_start: Callable[[int], None] | None = None,
     ) -> Finished:
-        """`nix eval --json --expr`, purely: what it reads must be locked."""
+        """`nix eval --json --expr`, purely: what it reads must be locked.
+
+        The whole trace: cut short it would not say that a message is the flake's own (`throw`).
+        """
         flags = [word for name, value in (options or {}).items() for word in ("--option", name, value)]
         return self.call(
             self.nix,
             "eval",
             "--json",
+            "--show-trace",
             *flags,
             "--expr",
             expression,

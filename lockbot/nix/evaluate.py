@@ -25,7 +25,7 @@ from lockbot.process import Deadline
 
 LARGEST_SHARE = 100
 """Hosts in one process, at most: the expression is an argument, and those are limited to 128 KiB."""
-ERROR_LINES = 400
+ERROR_LINES = 2000
 """How much of an error is kept: its last lines hold the reason."""
 SAMPLE_SECONDS = 0.05
 FULL = 0.9
@@ -102,7 +102,9 @@ def host_names(nix: Nix, flake: str, deadline: Deadline) -> tuple[Host, ...]:
     hosts: dict[str, Host] = {}
     for kind, suffix in _SUFFIX.items():
         for name in found.get(kind.value, []):
-            unique = name if name not in hosts else f"{kind.value}.{name}"
+            unique = name
+            while unique in hosts:
+                unique = f"{kind.value}.{unique}"
             hosts[unique] = Host(unique, (kind.value, name, *suffix), kind)
     return tuple(hosts.values())
 
@@ -318,8 +320,9 @@ class _Reader:
         self.deadline = Deadline(timeout, "evaluation")
         self._on_start = on_start
         self._on_done = on_done
-        # The flake can print, too: it can't guess this.
-        self._mark = f"lockbot-{secrets.token_hex(16)} "
+        # The flake can print, too: it can't guess this. In two parts: a trace may quote the expression.
+        self._mark_parts = ("lockbot-", f"{secrets.token_hex(16)} ")
+        self._mark = "".join(self._mark_parts)
         self._error: deque[str] = deque(maxlen=ERROR_LINES)
 
     @property
@@ -328,12 +331,14 @@ class _Reader:
         return f"""
 let
   jobs = builtins.fromJSON {nix_string(json.dumps(jobs))};
-  say = what: builtins.trace ({nix_string(self._mark)} + builtins.toJSON what);
+  say = what: builtins.trace ({" + ".join(map(nix_string, self._mark_parts))} + builtins.toJSON what);
   one = job:
     let value = builtins.foldl' (set: name: set.${{name}}) (builtins.getFlake job.flake) job.path;
     in say {{ start = true; }} (
       if value.type or "" != "derivation"
       then throw "this attribute is not a derivation: it can't be built"
+      else if dirOf value.outPath != builtins.storeDir
+      then throw "what this builds has no path in the store before it is built: it can't be judged"
       else say {{
         drv = value.drvPath; out = value.outPath;
         system = value.system or ""; output = value.outputName or "out";
@@ -360,7 +365,8 @@ in builtins.foldl' (done: job: builtins.seq (one job) (done + 1)) 0 jobs
 
     def problem(self, code: int, late: DeadlineExceeded | None) -> Failure:
         """Why the current job has no derivation."""
-        text = failure.strip_ansi("\n".join(self._error))
+        head = ["error:"] if len(self._error) == ERROR_LINES else []  # its own was dropped: the rest belongs to it
+        text = failure.strip_ansi("\n".join([*head, *self._error]))
         if late is not None:
             return Failure(FailureKind.TIMEOUT, late.message, log=text)
         if code < 0 or code in (137, 139):

@@ -188,6 +188,13 @@ def explain(text: str) -> str:
     return _shortened(message)
 
 
+def said(text: str, kind: FailureKind) -> str:
+    """What Nix said of a failure of this kind, where it reports several; the kind's own name where it did not."""
+    pattern = next((pattern for known, pattern in _TABLE if known is kind), None)
+    lines = (line for line in _own_lines(text) if pattern is not None and pattern.search(line))
+    return _shortened(next(lines, str(kind)).strip().removeprefix("error:"))
+
+
 def derivation_failures(stderr: str) -> Mapping[str, Failure]:
     """Every derivation that failed by itself, by its path, in the order that Nix named them.
 
