@@ -56,7 +56,9 @@ def moved(proposal: Proposal) -> dict[str, str | None]:
 def test_nothing_new_leaves_the_file_alone(bench: Bench) -> None:
     path = bench.fleet.flake / "flake.lock"
     before = path.stat()
-    assert bench.propose() == Proposal((), (), ())
+    proposal = bench.propose()
+    assert (proposal.changes, proposal.held, proposal.notes, proposal.tips) == ((), (), (), {})
+    assert proposal.asked.keys() == {"a", "b", "c"}, "though each was asked"
     after = path.stat()
     assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
 
