@@ -5,7 +5,7 @@ Nothing is published here. It must not know how a branch moves, nor what comes a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
@@ -13,7 +13,7 @@ from lockbot.errors import LockbotError
 from lockbot.git.sync import Base
 from lockbot.git.worktree import Worktree
 from lockbot.history.values import Observation
-from lockbot.model import Gate, Held, HostStatus, Looking, Phase
+from lockbot.model import Gate, Held, HostStatus, Locked, Looking, Phase
 from lockbot.nix import lockfile
 from lockbot.nix.lockfile import LockFile
 from lockbot.process import Deadline
@@ -27,7 +27,7 @@ from lockbot.update.permits import Gatekeeper, Permits
 from lockbot.update.probes import Budget, Probes
 from lockbot.update.propose import LOCK_NAME, Lock, Proposal, Wish
 from lockbot.update.record import Record
-from lockbot.update.rulebook import revisions_of
+from lockbot.update.rulebook import Revisions, revisions_of
 from lockbot.update.rules import Rules, Tools
 from lockbot.update.search import Strategy, search
 from lockbot.update.sights import FETCH_FAILED, Sights, standing
@@ -201,7 +201,10 @@ class Attempt:
         )
         if probes.trouble is not None:
             self._record.note(f"the search ended early: {probes.trouble}")
-        told = [findings.tell(finding, old, permits.targets, self._histories) for finding in found.findings]
+        told = [
+            findings.tell(finding, old, permits.targets, self._histories, by_tips=self._goes_by_tips(finding))
+            for finding in found.findings
+        ]
         return self._conclude(found, probes, locks, lock, held, told, seen)
 
     def _conclude(
@@ -257,6 +260,10 @@ class Attempt:
             return (target,)  # there or nowhere
         kind = revisions_of(locked, self._rules.book.of(name))
         return self._histories.revisions(name, locked, target, kind)
+
+    def _goes_by_tips(self, finding: asking.Finding) -> Callable[[Locked], bool]:
+        rules = self._rules.book.of(finding.inputs[0])
+        return lambda locked: revisions_of(locked, rules) is Revisions.TIPS
 
     def _watch(self, step: Step) -> None:
         if isinstance(step, asking.Looking):

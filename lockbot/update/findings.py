@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -22,23 +22,34 @@ class Told:
     bad: Mapping[str, BadRevision] = field(default_factory=dict)
 
 
-def tell(finding: Finding, old: LockFile, targets: Mapping[str, str], histories: Histories) -> Told:
-    """Put a finding into words; the culprit's subject, author and date are asked of its own history."""
+def tell(
+    finding: Finding,
+    old: LockFile,
+    targets: Mapping[str, str],
+    histories: Histories,
+    *,
+    by_tips: Callable[[Locked], bool],
+) -> Told:
+    """Put a finding into words; the culprit's subject, author and date are asked of its own history.
+
+    `by_tips`: only tips of the input's branch were tried. Commits lie between: none is the culprit for sure.
+    """
     bad: dict[str, BadRevision] = {}
     held: list[Held] = []
     for name in finding.inputs:
         locked = old.locked(name)
         culprit = finding.culprits[0] if finding.culprits and len(finding.inputs) == 1 else None
         if culprit is not None and locked is not None:
-            bad[name] = _bad_revision(culprit, locked, histories)
+            exact = culprit.exact and not by_tips(locked)
+            bad[name] = _bad_revision(culprit, locked, histories, exact=exact)
         at = finding.revision or (locked.revision if locked is not None else None)
         detail = _detail(finding, name, targets[name], bad.get(name))
         held.append(Held(name, finding.reason.value.replace(" ", "-"), detail, at or None))
     return Told(tuple(held), bad)
 
 
-def _bad_revision(culprit: Culprit, locked: Locked, histories: Histories) -> BadRevision:
-    said = histories.describe(locked, culprit.first_bad) if culprit.exact else None
+def _bad_revision(culprit: Culprit, locked: Locked, histories: Histories, *, exact: bool) -> BadRevision:
+    said = histories.describe(locked, culprit.first_bad) if exact else None
     return BadRevision(
         revision=culprit.first_bad,
         subject=said.subject if said is not None else "",
@@ -47,7 +58,7 @@ def _bad_revision(culprit: Culprit, locked: Locked, histories: Histories) -> Bad
         link=commit_link(locked, culprit.first_bad),
         hosts=culprit.hosts,
         after=culprit.last_good or locked.rev,
-        exact=culprit.exact,
+        exact=exact,
     )
 
 

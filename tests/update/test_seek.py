@@ -185,3 +185,18 @@ def test_all_green_blames_nobody_for_what_was_broken_before(
         "old": HostStatus.BROKEN_BEFORE,
     }
     assert not any(isinstance(event, Looking) for event in world.events)
+
+
+def test_between_tips_no_commit_is_blamed_for_sure(
+    one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken
+) -> None:
+    world = World(one_nix, tmp_path, cancel, [HostSpec("web", ["a"])], "a", {"LOCKBOT_POLICY__REVISIONS": "tips"})
+    assert world.update().outcome is Outcome.PUBLISHED
+    good = world.upstreams["a"].head()
+    world.upstreams["a"].commit("never seen as a tip")
+    bad = world.upstreams["a"].break_evaluation(hosts=["web"])
+    assert world.update().outcome is Outcome.REJECTED
+    first_bad = world.state("a").first_bad
+    assert first_bad is not None
+    assert (first_bad.revision, first_bad.after, first_bad.exact) == (bad, good, False)
+    assert "somewhere after" in world.state("a").detail
