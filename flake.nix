@@ -92,6 +92,14 @@
     {
       overlays.default = final: _: { lockbot = final.callPackage lockbot { }; };
 
+      # With the nixpkgs that this flake is locked to, unless `package` says otherwise.
+      nixosModules.default =
+        { lib, pkgs, ... }:
+        {
+          imports = [ ./nix/module.nix ];
+          services.lockbot.package = lib.mkDefault self.packages.${pkgs.stdenv.hostPlatform.system}.default;
+        };
+
       packages = forEach (pkgs: {
         default = package pkgs;
       });
@@ -118,36 +126,45 @@
         };
       });
 
-      checks = forEach (pkgs: {
-        package = package pkgs;
+      checks = forEach (
+        pkgs:
+        {
+          package = package pkgs;
 
-        lint = pkgs.runCommand "lockbot-lint" { nativeBuildInputs = [ pkgs.ruff ]; } ''
-          cd ${self}
-          ruff check --no-cache
-          ruff format --check --no-cache
-          touch $out
-        '';
+          lint = pkgs.runCommand "lockbot-lint" { nativeBuildInputs = [ pkgs.ruff ]; } ''
+            cd ${self}
+            ruff check --no-cache
+            ruff format --check --no-cache
+            touch $out
+          '';
 
-        # Those tests that need no build by Nix: its sandbox lacks what the generated flakes' builders use.
-        tests = (package pkgs).overridePythonAttrs (old: {
-          pname = "lockbot-tests";
-          doCheck = true;
-          nativeCheckInputs =
-            from pkgs.python3Packages dev.wrong
-            ++ from pkgs dev.right
-            ++ [
-              pkgs.python3Packages.pytestCheckHook
-              pkgs.git
-              pkgs.nix
+          # Those tests that need no build by Nix: its sandbox lacks what the generated flakes' builders use.
+          tests = (package pkgs).overridePythonAttrs (old: {
+            pname = "lockbot-tests";
+            doCheck = true;
+            nativeCheckInputs =
+              from pkgs.python3Packages dev.wrong
+              ++ from pkgs dev.right
+              ++ [
+                pkgs.python3Packages.pytestCheckHook
+                pkgs.git
+                pkgs.nix
+              ];
+            enabledTestPaths = [
+              "tests/history"
+              "tests/report"
+              "tests/test_config.py"
+              "tests/test_state.py"
             ];
-          enabledTestPaths = [
-            "tests/history"
-            "tests/report"
-            "tests/test_config.py"
-            "tests/test_state.py"
-          ];
-        });
-      });
+          });
+        }
+        // lib.optionalAttrs pkgs.stdenv.hostPlatform.isLinux {
+          vm = import ./nix/vm-test.nix {
+            inherit (pkgs) testers;
+            module = self.nixosModules.default;
+          };
+        }
+      );
 
       formatter = forEach (pkgs: pkgs.nixfmt-tree);
     };

@@ -3,6 +3,7 @@
 let
   named = names: builtins.listToAttrs (map (name: { inherit name; value = name; }) names);
   lib = {
+    optionalAttrs = condition: set: if condition then set else { };
     genAttrs = names: make: builtins.listToAttrs (map (name: { inherit name; value = make name; }) names);
     getExe = package: "bin/${package.meta.mainProgram}";
     makeBinPath = builtins.concatStringsSep ":";
@@ -11,18 +12,22 @@ let
     licenses.mit = "mit";
     platforms.unix = [ "unix" ];
   };
-  packages = named programs // {
+  packages = system: named programs // {
     inherit lib;
-    stdenv = { buildPlatform.canExecute = _: true; hostPlatform = { }; };
+    stdenv = {
+      buildPlatform.canExecute = _: true;
+      hostPlatform = { inherit system; isLinux = builtins.match ".*-linux" system != null; };
+    };
+    testers.runNixOSTest = given: given;
     python3Packages = named libraries // {
       buildPythonApplication = given: given // { overridePythonAttrs = change: given // change given; };
     };
-    callPackage = make: given: make (builtins.intersectAttrs (builtins.functionArgs make) packages // given);
+    callPackage = make: given: make (builtins.intersectAttrs (builtins.functionArgs make) (packages system) // given);
     mkShell = given: given;
     runCommand = name: given: script: given // { inherit name script; };
   };
 in
 {
   inherit lib;
-  legacyPackages = lib.genAttrs [ "x86_64-linux" "aarch64-linux" "aarch64-darwin" ] (_: packages);
+  legacyPackages = lib.genAttrs [ "x86_64-linux" "aarch64-linux" "aarch64-darwin" ] packages;
 }

@@ -34,7 +34,7 @@ def evaluate(nix: Nix, expression: str) -> Any:
           libraries = [ {" ".join(map(nix_string, sorted(libraries)))} ];
           programs = [ {" ".join(map(nix_string, OUTSIDE_PYTHON))} ];
         }};
-        self = {{ outPath = "/source"; }};
+        self = outputs // {{ outPath = "/source"; }};
         outputs = (import {PROJECT}/flake.nix).outputs {{ inherit self nixpkgs; }};
       in {expression}
     """
@@ -45,9 +45,10 @@ def test_what_the_flake_offers(nix: Nix) -> None:
     offered = evaluate(nix, "builtins.mapAttrs (_: builtins.attrNames) outputs")
     systems = ["aarch64-darwin", "aarch64-linux", "x86_64-linux"]
     per_system = ("apps", "checks", "devShells", "formatter", "packages")
-    assert offered == dict.fromkeys(per_system, systems) | {"overlays": ["default"]}
+    assert offered == dict.fromkeys(per_system, systems) | {"nixosModules": ["default"], "overlays": ["default"]}
     checks = evaluate(nix, "builtins.attrNames outputs.checks.x86_64-linux")
-    assert checks == ["lint", "package", "tests"]
+    assert checks == ["lint", "package", "tests", "vm"]
+    assert evaluate(nix, "builtins.attrNames outputs.checks.aarch64-darwin") == ["lint", "package", "tests"]
 
 
 def test_the_package_needs_what_pyproject_says(one_nix: Nix) -> None:
@@ -73,6 +74,19 @@ def test_every_other_output_evaluates(one_nix: Nix) -> None:
         assert (PROJECT / path).exists(), path
     assert "ruff check" in evaluate(one_nix, "outputs.checks.x86_64-linux.lint.script")
     assert evaluate(one_nix, "outputs.formatter.x86_64-linux") == "nixfmt-tree"
+    module = """
+      let made = outputs.nixosModules.default {
+        lib.mkDefault = value: { inherit value; };
+        pkgs = nixpkgs.legacyPackages.aarch64-linux;
+      }; in {
+        package = made.services.lockbot.package.value.pname;
+        module = builtins.baseNameOf (builtins.head made.imports);
+        machines = builtins.attrNames outputs.checks.x86_64-linux.vm.nodes;
+      }
+    """
+    assert evaluate(one_nix, module) == {
+        "package": "lockbot", "module": "module.nix", "machines": ["daemon", "timer"],
+    }  # fmt: skip
     overlay = "(outputs.overlays.default nixpkgs.legacyPackages.x86_64-linux { }).lockbot.pname"
     assert evaluate(one_nix, overlay) == "lockbot"
 

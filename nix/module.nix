@@ -1,0 +1,318 @@
+# services.lockbot: the daemon, or a timer, for one repository or several. The units are those of systemd/.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  inherit (lib) mkIf mkOption types;
+  cfg = config.services.lockbot;
+  toml = pkgs.formats.toml { };
+  state = "/var/lib/lockbot";
+  settingsOption =
+    description:
+    mkOption {
+      inherit (toml) type;
+      default = { };
+      inherit description;
+      example = {
+        repository.url = "ssh://git@example.org/nixos.git";
+        schedule.when = "0 4 * * *";
+      };
+    };
+
+  # Name → settings. The name is part of the units' and files'; "" where `repositories` is not used.
+  repositories =
+    if cfg.repositories == { } then
+      { "" = common; }
+    else
+      builtins.mapAttrs (_: one: lib.recursiveUpdate common one.settings) cfg.repositories;
+  # Written out, so that `lockbot status` finds it without the unit's environment.
+  common = lib.recursiveUpdate { state.directory = state; } cfg.settings;
+  each = make: builtins.listToAttrs (lib.mapAttrsToList make repositories);
+  fileOf = name: if name == "" then "lockbot.toml" else "${name}.toml";
+
+  # The file, refused with lockbot's own words when it has a mistake: before it is deployed, not after.
+  checked =
+    name: settings:
+    let
+      file = toml.generate (fileOf name) settings;
+    in
+    if !cfg.checkConfig then
+      file
+    else
+      pkgs.runCommand (fileOf name) { nativeBuildInputs = [ cfg.package ]; } ''
+        HOME=/homeless-shelter STATE_DIRECTORY=${state} lockbot --config ${file} check --configuration-only >&2
+        cp ${file} $out
+      '';
+
+  local = settings: lib.optional (settings ? repository.path) settings.repository.path;
+  # `places`: the local repositories that it works on.
+  unit = places: more: {
+    wants = [
+      "network-online.target"
+      "nix-daemon.socket"
+    ];
+    after = [
+      "network-online.target"
+      "nix-daemon.socket"
+    ];
+    environment = {
+      NIX_REMOTE = "daemon";
+      XDG_CACHE_HOME = "/var/cache/lockbot";
+    };
+    path = [
+      config.nix.package
+      pkgs.git
+      pkgs.openssh
+    ];
+  }
+  // more
+  // {
+    serviceConfig =
+      import ./hardening.nix
+      // {
+        User = cfg.user;
+        Group = cfg.group;
+        StateDirectory = "lockbot";
+        StateDirectoryMode = "0700";
+        CacheDirectory = "lockbot";
+        CacheDirectoryMode = "0700";
+        WorkingDirectory = "%S/lockbot";
+        ReadWritePaths = places;
+        LoadCredential = lib.mapAttrsToList (key: path: "${key}:${path}") cfg.credentials;
+        TimeoutStopSec = "90s";
+        KillMode = "mixed";
+        OOMPolicy = "continue";
+        MemoryMax = "75%";
+        TasksMax = 512;
+        LimitCORE = 0;
+        UMask = "0077";
+      }
+      // more.serviceConfig;
+  };
+
+  # One for all: it reads every file in the directory.
+  daemon = {
+    lockbot = unit (lib.concatMap local (builtins.attrValues repositories)) {
+      description = "lockbot, which keeps flake.lock as new as it can be";
+      wantedBy = [ "multi-user.target" ];
+      reloadTriggers = lib.mapAttrsToList checked repositories;
+      unitConfig = {
+        StartLimitIntervalSec = "10min";
+        StartLimitBurst = 5;
+      };
+      serviceConfig = {
+        Type = "notify";
+        NotifyAccess = "main";
+        ExecStart = "${lib.getExe cfg.package} daemon --config /etc/lockbot";
+        ExecReload = "${pkgs.coreutils}/bin/kill -HUP $MAINPID";
+        RuntimeDirectory = "lockbot";
+        RuntimeDirectoryMode = "0700";
+        Restart = "always";
+        RestartSec = "5s";
+        RestartPreventExitStatus = 2;
+        WatchdogSec = "60s";
+        TimeoutStartSec = "90s";
+      };
+    };
+  };
+
+  updater = name: if name == "" then "lockbot-update" else "lockbot-update-${name}";
+  oneshot = name: settings: {
+    name = updater name;
+    value = unit (local settings) {
+      description = "one run of lockbot";
+      serviceConfig = {
+        Type = "oneshot";
+        ExecStart = "${lib.getExe cfg.package} --config /etc/lockbot/${fileOf name} update --wait";
+        TimeoutStartSec = "24h";
+      };
+    };
+  };
+
+  timer = name: _: {
+    name = updater name;
+    value = {
+      description = "one run of lockbot every night";
+      wantedBy = [ "timers.target" ];
+      timerConfig = {
+        OnCalendar = cfg.timer.calendar;
+        RandomizedDelaySec = cfg.timer.randomizedDelay;
+        FixedRandomDelay = true;
+        Persistent = true;
+      };
+    };
+  };
+
+  # -- mistakes that only the machine's configuration shows; lockbot's own check finds the others ---------------
+
+  mistakesOf =
+    name: settings:
+    let
+      option =
+        if name == "" then "services.lockbot.settings" else "services.lockbot.repositories.${name}.settings";
+      repository = settings.repository or { };
+      path = repository.path or null;
+      below = place: path == place || lib.hasPrefix "${place}/" path;
+    in
+    [
+      {
+        assertion = repository ? path || repository ? url;
+        message = "${option}.repository needs a `url`, or the `path` of a local repository: a service has no current directory to look in.";
+      }
+      {
+        assertion = !(repository ? path && repository ? url);
+        message = "${option}.repository has both `path` and `url`: keep one of the two.";
+      }
+      {
+        assertion = path == null || lib.hasPrefix "/" path;
+        message = "${option}.repository.path must be absolute, and a string: `${toString path}` is not.";
+      }
+      {
+        assertion = path == null || !(lib.any below [ "/home" "/root" "/run/user" ]);
+        message = "${option}.repository.path is `${toString path}`, which the service can't see (ProtectHome=): give the `url` that you push to, or keep a clone in ${state} or /srv, owned by ${cfg.user}.";
+      }
+      {
+        assertion = path == null || !(lib.hasPrefix builtins.storeDir path);
+        message = "${option}.repository.path is in the Nix store: write it as a string, not as a Nix path.";
+      }
+      {
+        assertion =
+          cfg.timer.enable || settings ? schedule.when || lib.any (group: group ? schedule) (settings.group or [ ]);
+        message = ''${option} has no schedule: set `schedule.when = "0 4 * * *"`, or use services.lockbot.timer.'';
+      }
+      {
+        assertion = (settings.state.directory or state) == state;
+        message = "${option}.state.directory: the service may write to ${state} only. Leave it out.";
+      }
+      {
+        assertion = !(builtins.isString (settings.eval.access_tokens or null));
+        message = ''${option}.eval.access_tokens would be readable for everybody in the Nix store: use services.lockbot.credentials."eval.access_tokens" = "/path/to/file".'';
+      }
+      {
+        assertion = builtins.match "[A-Za-z0-9_-]*" name != null;
+        message = "services.lockbot.repositories.\"${name}\": the name becomes a unit's and a file's, so it is made of letters, digits, - and _.";
+      }
+    ];
+
+  names = setting: config.nix.settings.${setting} or [ ];
+  listed =
+    setting: lib.any (one: builtins.elem one (names setting)) [ cfg.user "@${cfg.group}" "*" ];
+  surroundings = [
+    {
+      assertion = config.nix.enable;
+      message = "services.lockbot needs Nix's daemon: set nix.enable.";
+    }
+    {
+      assertion = cfg.user != "root" && !(listed "trusted-users");
+      message = "services.lockbot.user (${cfg.user}) must not be root or in nix.settings.trusted-users: whom Nix trusts can become root, and lockbot evaluates what upstream sends. Take the default.";
+    }
+    {
+      assertion = names "allowed-users" == [ ] || listed "allowed-users";
+      message = "nix.settings.allowed-users does not have ${cfg.user}: Nix's daemon would refuse lockbot. Add it there.";
+    }
+  ]
+  ++ lib.mapAttrsToList (key: path: {
+    assertion = lib.hasPrefix "/" path && !(lib.hasPrefix builtins.storeDir path);
+    message = "services.lockbot.credentials.\"${key}\" is `${path}`: it must be the absolute path of a file outside the Nix store, where everybody could read it.";
+  }) cfg.credentials;
+in
+{
+  options.services.lockbot = {
+    enable = lib.mkEnableOption "lockbot, which keeps flake.lock as new as it can be while every host still builds";
+
+    package = mkOption {
+      type = types.package;
+      default = pkgs.lockbot;
+      defaultText = lib.literalExpression "pkgs.lockbot";
+      description = "The lockbot to run.";
+    };
+
+    settings = settingsOption "What would stand in lockbot.toml, as explained in config/lockbot.toml; with `repositories`, what they have in common.";
+
+    repositories = mkOption {
+      type = types.attrsOf (
+        types.submodule {
+          options.settings = settingsOption "This repository's, beside and before `services.lockbot.settings`.";
+        }
+      );
+      default = { };
+      example = {
+        fleet.settings.repository.url = "ssh://git@example.org/fleet.git";
+        home.settings.repository.path = "/srv/home";
+      };
+      description = "Several repositories: one daemon for all, or each with a timer of its own.";
+    };
+
+    credentials = mkOption {
+      type = types.attrsOf types.str;
+      default = { };
+      example = {
+        "eval.access_tokens" = "/run/secrets/nix-access-tokens";
+        "forge.github.com.token" = "/run/secrets/github-token";
+      };
+      description = "Secrets, by the key that each is the value of: files of root's, which only lockbot sees while it runs.";
+    };
+
+    checkConfig = mkOption {
+      type = types.bool;
+      default = pkgs.stdenv.buildPlatform.canExecute pkgs.stdenv.hostPlatform;
+      defaultText = lib.literalExpression "whether lockbot can run where the system is built";
+      description = "Whether to let lockbot check its configuration when the system is built.";
+    };
+
+    timer = {
+      enable = lib.mkEnableOption "a timer for `lockbot update`, in place of the daemon";
+      calendar = mkOption {
+        type = types.str;
+        default = "*-*-* 04:00";
+        description = "When it runs, as in {manpage}`systemd.time(7)`.";
+      };
+      randomizedDelay = mkOption {
+        type = types.str;
+        default = "30min";
+        description = "By how much a run may be put off, so that not all machines ask the same forge at once.";
+      };
+    };
+
+    user = mkOption {
+      type = types.str;
+      default = "lockbot";
+      description = "The user who runs it; made where it is `lockbot`. Never one whom Nix trusts.";
+    };
+
+    group = mkOption {
+      type = types.str;
+      default = "lockbot";
+      description = "That user's group; made where it is `lockbot`.";
+    };
+  };
+
+  config = mkIf cfg.enable {
+    assertions = surroundings ++ builtins.concatLists (lib.mapAttrsToList mistakesOf repositories);
+
+    users.users = mkIf (cfg.user == "lockbot") {
+      lockbot = {
+        isSystemUser = true;
+        inherit (cfg) group;
+        home = state;
+        description = "lockbot";
+      };
+    };
+    users.groups = mkIf (cfg.group == "lockbot") { lockbot = { }; };
+
+    # For `sudo -u lockbot lockbot --config /etc/lockbot/lockbot.toml status`.
+    environment.systemPackages = [ cfg.package ];
+    environment.etc = each (
+      name: settings: {
+        name = "lockbot/${fileOf name}";
+        value.source = checked name settings;
+      }
+    );
+
+    systemd.services = if cfg.timer.enable then each oneshot else daemon;
+    systemd.timers = mkIf cfg.timer.enable (each timer);
+  };
+}
