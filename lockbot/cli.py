@@ -36,6 +36,7 @@ class Flags:
     config: Path | None
     verbose: bool
     quiet: bool
+    json_lines: bool = False
 
 
 @click.group(context_settings=CONTEXT)
@@ -48,8 +49,14 @@ class Flags:
 )
 @click.option("-v", "--verbose", is_flag=True, help="Tell every step.")
 @click.option("-q", "--quiet", is_flag=True, help="Tell nothing but the result.")
+@click.option(
+    "--log-format",
+    type=click.Choice(["auto", "json"]),
+    default="auto",
+    help="How to tell the progress on stderr: json is for programs, one object on each line.",
+)
 @click.pass_context
-def cli(context: click.Context, config: Path | None, verbose: bool, quiet: bool) -> None:
+def cli(context: click.Context, config: Path | None, verbose: bool, quiet: bool, log_format: str) -> None:
     """Keep a NixOS flake's lock as new as it can be while every host still builds.
 
     Run `lockbot update` in the flake's directory: it updates the inputs in a work tree of its own, builds every
@@ -60,7 +67,7 @@ def cli(context: click.Context, config: Path | None, verbose: bool, quiet: bool)
     """
     if verbose and quiet:
         raise click.UsageError("--verbose and --quiet exclude each other")
-    context.obj = Flags(config, verbose, quiet)
+    context.obj = Flags(config, verbose, quiet, log_format == "json")
 
 
 def main() -> NoReturn:
@@ -114,6 +121,9 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on st
     "-g", "--group", "groups", multiple=True, metavar="NAME", help="Only a configured group's inputs; repeatable."
 )
 @click.option(
+    "--apart-from", "apart", multiple=True, metavar="NAME", help="All but a configured group's inputs; repeatable."
+)
+@click.option(
     "--override-input",
     "overrides",
     multiple=True,
@@ -131,6 +141,7 @@ def update(
     flags: Flags,
     inputs: tuple[str, ...],
     groups: tuple[str, ...],
+    apart: tuple[str, ...],
     overrides: tuple[tuple[str, str], ...],
     dry_run: bool,
     no_push: bool,
@@ -146,7 +157,7 @@ def update(
 
     with _app(flags, timed=True) as app:
         names = tuple(dict.fromkeys((*inputs, *group_inputs(app.settings, groups))))
-        wish = Wish(names or None, dict(overrides))
+        wish = Wish(names or None, dict(overrides), frozenset(group_inputs(app.settings, apart)))
         options = Options(push=not no_push, dry_run=dry_run, wait=wait, retry_failed=retry_failed, groups=groups)
         run = job.update(app, wish, options)
     if as_json:
@@ -339,6 +350,72 @@ def accept(flags: Flags, input: str, revision: str | None) -> None:
         _print(orders.accept(app, input, revision))
 
 
+@cli.command(short_help="Update by schedule, for months.")
+@click.option(
+    "--config",
+    "configs",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A configuration file, or a directory of *.toml; repeatable (default: as for every command).",
+)
+@click.pass_obj
+def daemon(flags: Flags, configs: tuple[Path, ...]) -> None:
+    """Update by the schedules of one or several configurations, each run a process of its own.
+
+    What was missed while the machine was off is made up for once. SIGHUP takes a changed configuration;
+    SIGTERM ends what runs, and the next start goes on.
+    """
+    from lockbot.app import find_config
+    from lockbot.daemon.service import Daemon
+    from lockbot.logs import configure
+
+    paths = configs or tuple(path for path in [find_config(flags.config, Path.cwd())] if path is not None)
+    if not paths:
+        raise click.UsageError("there is no configuration here: give one with --config")
+    log = configure(sys.stderr, os.environ, verbose=flags.verbose)
+    Daemon(paths, os.environ, log, verbose=flags.verbose).serve()
+
+
+@cli.command(short_help="Let the daemon begin no run.")
+@click.option("--why", required=True, metavar="TEXT", help="What to show to whoever wonders later.")
+@click.pass_obj
+def pause(flags: Flags, why: str) -> None:
+    """Let the daemon begin no run, in any repository with this state directory, until `lockbot resume`.
+
+    What runs goes on; `lockbot update` by hand works.
+    """
+    from lockbot import orders
+
+    with _app(flags) as app:
+        _print(orders.pause(app, why))
+
+
+@cli.command(short_help="Let the daemon begin runs again.")
+@click.pass_obj
+def resume(flags: Flags) -> None:
+    """End a pause. What was due meanwhile is made up for once."""
+    from lockbot import orders
+
+    with _app(flags) as app:
+        _print(orders.resume(app))
+
+
+@cli.command(short_help="Print the log of a run, or follow it.")
+@click.argument("run", default="latest")
+@click.option("-f", "--follow", is_flag=True, help="Go on as it grows, until the run is over.")
+@as_json
+@click.pass_obj
+def logs(flags: Flags, run: str, follow: bool, as_json: bool) -> None:
+    """Print what happened in a run, step by step. RUN is an id, its beginning, or `latest`."""
+    from lockbot import logs as kept
+    from lockbot import past
+
+    with _app(flags) as app, app.history() as store:
+        found = past.find_run(store, run, app)
+        for one in past.records(found, app, follow=follow):
+            _print_text((kept.encode(one) if as_json else kept.told(one)) + "\n")
+
+
 @cli.command(short_help="Check the configuration and the surroundings.")
 @click.option(
     "--configuration-only", is_flag=True, help="Only whether the configuration is right; reads nothing but it."
@@ -426,7 +503,10 @@ def _progress(flags: Flags) -> Iterator[Progress]:
     from lockbot.model import silent
     from lockbot.report.progress import LiveProgress, PlainProgress
 
-    if flags.quiet:
+    if flags.json_lines:
+        with _errors_as_json() as lines:
+            yield lines
+    elif flags.quiet:
         yield silent
     elif sys.stderr.isatty() and not flags.verbose and os.environ.get("TERM") != "dumb":
         from rich.console import Console
@@ -436,6 +516,19 @@ def _progress(flags: Flags) -> Iterator[Progress]:
     else:
         plain = PlainProgress(sys.stderr, time.monotonic)
         yield plain if flags.verbose else _essential(plain)
+
+
+@contextlib.contextmanager
+def _errors_as_json() -> Iterator[Progress]:
+    """Whoever reads JSON lines wants the error as one, too."""
+    from lockbot import logs
+
+    lines = logs.stderr()
+    try:
+        yield lines
+    except LockbotError as error:
+        lines.write(logs.failure(error))
+        raise click.exceptions.Exit(error.exit_code) from None
 
 
 def _essential(progress: Progress) -> Progress:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from lockbot import state
+from lockbot import logs, state
 from lockbot.app import App, Options, Place, total_memory, usable_cores
 from lockbot.config import Person, Settings, Sign
 from lockbot.errors import Cancelled, LockbotError, UsageError
@@ -41,18 +41,22 @@ def update(app: App, wish: Wish, options: Options) -> Run:
         wait=options.wait,
         progress=app.progress,
     )
-    with lock, app.history() as history:
+    with lock, app.history() as history, logs.kept(app.progress, app.state().logs, run) as log:
         run = replace(run, notes=history.notes)
         if options.retry_failed:
             history.ledger(place.identity).forget_failures()
-        try:
-            tools = _tools(app, place, history)
-            heal(tools, place.source, place.identity, keep_results=app.settings.state.keep_results)
-        except LockbotError as error:
-            return _failed_to_start(app, history, run, error)
-        run = run_cycle(tools, _rules(app, place, options), wish, run)
-        _tidy(app, tools, run)
-        return run
+        return log.ended(_cycle(replace(app, progress=log), place, history, wish, options, run))
+
+
+def _cycle(app: App, place: Place, history: History, wish: Wish, options: Options, run: Run) -> Run:
+    try:
+        tools = _tools(app, place, history)
+        heal(tools, place.source, place.identity, keep_results=app.settings.state.keep_results)
+    except LockbotError as error:
+        return _failed_to_start(app, history, run, error)
+    run = run_cycle(tools, _rules(app, place, options), wish, run)
+    _tidy(app, tools, run)
+    return run
 
 
 def _tools(app: App, place: Place, history: History) -> Tools:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
 
+from lockbot import logs
 from lockbot.app import App
 from lockbot.errors import LockbotError, UsageError
 from lockbot.history.store import History, RunSummary
+from lockbot.logs import Record
 from lockbot.model import Run
+from lockbot.process import process_start
 from lockbot.report import words
 from lockbot.report.document import Document
 from lockbot.report.lines import Line, line
 from lockbot.report.table import table
+
+_POLL = 0.3
+"""Seconds between two looks at a log that grows."""
 
 
 def history(runs: Sequence[RunSummary], now: datetime, width: int | None) -> tuple[Line, ...]:
@@ -62,3 +68,29 @@ def log(past: History, run: Run, host: str) -> str:
         names = ", ".join(past.log_names(run.id)) or "none: only what fails has one"
         raise UsageError(f"run {run.id} keeps no log of '{host}'", f"it has logs of: {names}")
     return text
+
+
+def records(run: Run, app: App, *, follow: bool) -> Iterator[Record]:
+    """What happened in a run; with `follow` as it happens, to its end. Raises UsageError: nothing is kept."""
+    path = app.state().logs / run.id / logs.FILE
+    try:
+        file = path.open(encoding="ascii", errors="replace")
+    except OSError:
+        raise UsageError(f"run {run.id} keeps no log of its steps") from None
+    with file:
+        pid: object = None
+        partial = ""
+        while True:
+            alive = pid is None or (isinstance(pid, int) and process_start(pid) is not None)
+            while text := file.readline():
+                partial += text
+                if not partial.endswith("\n"):
+                    break  # it is being written
+                found, partial = logs.decode(partial), ""
+                if found is not None:
+                    pid = found.get("pid", pid)
+                    yield found
+                    follow = follow and found["event"] != logs.ENDED
+            if not follow or not alive:  # it was dead before all of it was read
+                return
+            app.cancel.sleep(_POLL)

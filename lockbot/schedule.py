@@ -253,6 +253,11 @@ class Timetable:
             moment = self.quiet.over(now, self.zone) if self.quiet is not None else now
         return moment.astimezone(UTC)
 
+    @property
+    def waits_at_first(self) -> bool:
+        """Whether what was never done waits for its hour."""
+        return isinstance(self.when, Cron)
+
     def is_quiet(self, now: datetime) -> bool:
         return self.quiet is not None and self.quiet.holds(now, self.zone)
 

@@ -67,6 +67,11 @@ class StateDirectory:
         """The database's file."""
         return self.root / "history.sqlite"
 
+    @property
+    def logs(self) -> Path:
+        """A directory for each run's logs."""
+        return self.root / "logs"
+
     def repository_directory(self, identity: str) -> Path:
         """The place of one repository, with WORKTREES and ROOTS in it; CLONE and LOCK are its users' to make.
 

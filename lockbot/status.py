@@ -12,14 +12,18 @@ from pathlib import Path
 
 from lockbot import state as places
 from lockbot.app import App, Place
+from lockbot.daemon import memory
+from lockbot.daemon.memory import Pause, Service
 from lockbot.git.sync import SEEN_REMOTE
 from lockbot.history.ledger import Ledger
+from lockbot.history.store import RunSummary
 from lockbot.history.values import Acceptance, BadRevision, InputState, SeenTip, StateWord, UserHold
 from lockbot.model import Locked
 from lockbot.nix.lockfile import EMPTY, LockFile
 from lockbot.report import words
 from lockbot.report.document import Document
 from lockbot.report.escape import name as shown
+from lockbot.report.escape import plain
 from lockbot.report.lines import Line, Style, line
 from lockbot.report.table import table
 from lockbot.update.policy import Reason
@@ -74,6 +78,11 @@ class Status:
     rows: tuple[Row, ...]
     alarms: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    service: Service | None = None
+    """The daemon, where one lives."""
+    pause: Pause | None = None
+    last: RunSummary | None = None
+    """The newest run of this repository."""
 
 
 def look(app: App) -> Status:
@@ -83,6 +92,7 @@ def look(app: App) -> Status:
     book = app.settings.rule_book()
     now = app.clock()
     with app.history() as past:
+        last = past.runs(place.identity, limit=1)
         ledger = past.ledger(place.identity)
         states, holds, accepted = ledger.states(), ledger.holds(), ledger.accepted()
         names = [name for name, root in lock.root_inputs.items() if root.updatable]
@@ -101,7 +111,16 @@ def look(app: App) -> Status:
         )
     unknown = [f"a hold is on {shown(name)}, which is no input" for name in holds if lock.input(name) is None]
     notes = (*past.notes, *book.unmatched(input_names(lock)), *unknown)
-    return Status(now, rows, tuple(alarms(rows, now, app.settings.state.directory)), notes)
+    state = app.settings.state.directory
+    return Status(
+        now,
+        rows,
+        tuple(alarms(rows, now, state)),
+        notes,
+        memory.read_service(state),
+        memory.paused(state),
+        last[0] if last else None,
+    )
 
 
 def _active(hold: UserHold | None, now: datetime) -> UserHold | None:
@@ -195,12 +214,35 @@ def lines(status: Status, width: int | None) -> tuple[Line, ...]:
     """Alarms, the table, and of each input that is kept back what is known about that."""
     shown_alarms = alarm_lines(status) if status.alarms else ()
     notes = [line((f"note: {note}", Style.WARN)) for note in status.notes]
+    notes = [*_service_lines(status), *notes]
     if not status.rows:
         return (*shown_alarms, *notes, line("the flake has no inputs that could be updated"))
     header = ["input", "revision", "behind", "state", "since", "next try"]
     rows = table(header, [_cells(row, status.now) for row in status.rows], width=width)
     details = [one for row in status.rows for one in _details(row)]
     return (*shown_alarms, *notes, *([line()] if shown_alarms or notes else []), *rows, *details)
+
+
+def _service_lines(status: Status) -> Iterator[Line]:
+    """What the daemon does now, what comes next, and what the last run came to."""
+    service, pause, last = status.service, status.pause, status.last
+    if pause is not None:
+        since = f" since {pause.since:%Y-%m-%d %H:%M} UTC" if pause.since is not None else ""
+        yield line((f"paused{since}: {plain(pause.why)} (`lockbot resume` ends it)", Style.WARN))
+    if service is not None:
+        if service.running or service.waiting:
+            yield line(f"now: {plain(service.status)}")
+        for name in service.waiting:
+            yield line(f"waiting: {shown(name)}")
+        for name, moment in service.next.items():
+            yield line(f"next: {shown(name)} at {plain(_clock(moment))}")
+    if last is not None:
+        outcome = last.outcome if last.outcome is not None else "unfinished"
+        yield line(f"last: {last.id}, {outcome}, {words.ago(last.started, status.now)}")
+
+
+def _clock(moment: str) -> str:
+    return moment[:16].replace("T", " ") + " UTC"
 
 
 def alarm_lines(status: Status) -> tuple[Line, ...]:
@@ -289,7 +331,22 @@ def document(status: Status) -> Document:
     return {
         "alarms": list(status.alarms),
         "notes": list(status.notes),
+        "daemon": _service_document(status.service),
+        "paused": {"since": _iso(status.pause.since), "why": status.pause.why} if status.pause else None,
+        "last_run": status.last.id if status.last is not None else None,
         "inputs": [_row_document(row, status.now) for row in status.rows],
+    }
+
+
+def _service_document(service: Service | None) -> Document | None:
+    if service is None:
+        return None
+    return {
+        "pid": service.pid,
+        "status": service.status,
+        "running": service.running,
+        "waiting": list(service.waiting),
+        "next": service.next,
     }
 
 

@@ -30,6 +30,8 @@ class Wish:
 
     inputs: tuple[str, ...] | None = None
     overrides: Mapping[str, str] = field(default_factory=dict)
+    apart: frozenset[str] = frozenset()
+    """Inputs that stay where they are when all are meant."""
 
     @property
     def named(self) -> tuple[str, ...]:
@@ -146,7 +148,12 @@ class _Proposing:
             self.nix.cancel.check()
             return _Problem(FailureKind.NETWORK, error.message)
         # What flake.nix no longer has and the lock still had is gone from the lock now: nothing was to be fetched.
-        stale = [line for line in failure.stale_fetch_lines(finished.stderr) if _GONE not in line]
+        # And that no branch is checked out here (Nix looks, where the flake wants its submodules) is as it should be.
+        stale = [
+            line
+            for line in failure.stale_fetch_lines(finished.stderr)
+            if _GONE not in line and not any(f"at '{tree}'" in line for tree in (self.flake, *self.flake.parents))
+        ]
         if finished.code == 0 and not stale:
             return None
         self._restore(before)
@@ -250,7 +257,7 @@ def choose(wish: Wish, lock: LockFile) -> tuple[tuple[str, ...], tuple[str, ...]
         return tuple(dict.fromkeys(name for name in wish.inputs if name not in wish.overrides)), ()
     if wish.overrides:
         return (), ()
-    names = tuple(name for name, root in roots.items() if root.updatable)
+    names = tuple(name for name, root in roots.items() if root.updatable and name not in wish.apart)
     notes = tuple(
         f"{name} is not updated: {root.why_not}"
         for name, root in roots.items()

@@ -1,0 +1,135 @@
+"""What lies in a state directory for the daemon and about it. Light: `lockbot status` reads it, too.
+
+schedule.json   when each task was done last; a damaged file is as good as none
+daemon.json     what the daemon is doing, while it lives
+paused          why nothing is begun, and since when
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from lockbot.process import process_start
+
+SCHEDULE, DAEMON, PAUSED = "schedule.json", "daemon.json", "paused"
+
+
+@dataclass(frozen=True)
+class Done:
+    """When a task was begun last. `lost`: how often in a row a run of it did not live to its end."""
+
+    last: datetime
+    lost: int = 0
+
+
+def read_done(state: Path) -> dict[str, Done]:
+    found = _read(state / SCHEDULE)
+    done: dict[str, Done] = {}
+    for key, value in found.items():
+        with contextlib.suppress(TypeError, ValueError, KeyError):
+            last = datetime.fromisoformat(value["last"])
+            if last.tzinfo is not None:
+                done[key] = Done(last, int(value["lost"]))
+    return done
+
+
+def write_done(state: Path, done: Mapping[str, Done]) -> None:
+    """Raises OSError."""
+    _write(state / SCHEDULE, {key: {"last": one.last.isoformat(), "lost": one.lost} for key, one in done.items()})
+
+
+@dataclass(frozen=True)
+class Service:
+    """What a living daemon says about itself. Times are ISO 8601."""
+
+    pid: int
+    start: str | None
+    """The kernel's, which names the process for good."""
+    status: str
+    running: dict[str, str | None] = field(default_factory=dict)
+    """Task → its run."""
+    waiting: tuple[str, ...] = ()
+    next: dict[str, str] = field(default_factory=dict)
+    """Task → when."""
+
+
+def read_service(state: Path) -> Service | None:
+    """None: no daemon lives that uses this state directory."""
+    try:
+        found = Service(**_read(state / DAEMON))
+        return found if process_start(found.pid) == found.start is not None else None
+    except TypeError:
+        return None
+
+
+def write_service(state: Path, service: Service) -> None:
+    """Raises OSError."""
+    _write(state / DAEMON, asdict(service), durable=False)
+
+
+def forget_service(state: Path) -> None:
+    with contextlib.suppress(OSError):
+        (state / DAEMON).unlink()
+
+
+@dataclass(frozen=True)
+class Pause:
+    since: datetime | None
+    why: str
+
+
+def paused(state: Path) -> Pause | None:
+    """A file that can't be understood pauses, too: somebody meant to."""
+    if not (state / PAUSED).exists():
+        return None
+    found = _read(state / PAUSED)
+    try:
+        return Pause(datetime.fromisoformat(found["since"]), str(found["why"]))
+    except (KeyError, TypeError, ValueError):
+        return Pause(None, "")
+
+
+def pause(state: Path, why: str, now: datetime) -> None:
+    """Raises OSError."""
+    _write(state / PAUSED, {"since": now.isoformat(timespec="seconds"), "why": why})
+
+
+def resume(state: Path) -> bool:
+    """Whether it was paused."""
+    try:
+        (state / PAUSED).unlink()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_bytes()[: 1024 * 1024])
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _write(path: Path, value: object, *, durable: bool = True) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with os.fdopen(
+            os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "w"
+        ) as file:
+            json.dump(value, file)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise

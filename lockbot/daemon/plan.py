@@ -1,0 +1,139 @@
+"""What the daemon is to do: from configuration files to tasks with timetables. Nothing is run here."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import tzinfo
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from lockbot.config import Settings, load
+from lockbot.config.types import timing
+from lockbot.errors import LockbotError, UsageError
+from lockbot.schedule import Quiet, Timetable, spread
+
+
+@dataclass(frozen=True)
+class Task:
+    """One schedule of one configuration file: all its inputs, or those of one group."""
+
+    label: str
+    """What people know it by: `main`, `main/daily`."""
+    config: Path
+    group: str | None
+    apart: tuple[str, ...]
+    """Groups that have schedules of their own, and are left out."""
+    timetable: Timetable
+    deadline: float
+    """Seconds that a run may take."""
+    state: Path
+
+    @property
+    def key(self) -> str:
+        return f"{self.config}#{self.group}" if self.group is not None else str(self.config)
+
+
+@dataclass(frozen=True)
+class Plan:
+    tasks: tuple[Task, ...]
+    max_runs: int
+
+    @property
+    def states(self) -> tuple[Path, ...]:
+        """The state directories."""
+        return tuple(dict.fromkeys(task.state for task in self.tasks))
+
+
+def read(paths: Sequence[Path], environ: Mapping[str, str]) -> Plan:
+    """Files, and directories of *.toml. Raises UsageError: every file's mistakes, or no schedule at all."""
+    wrong: list[str] = []
+    found: dict[Path, Settings] = {}
+    for path in _files(paths):
+        try:
+            found[path] = load(path, environ)
+        except LockbotError as error:
+            wrong.append(error.message)
+    if not wrong:
+        wrong = [
+            f"{path}: there is no schedule: write `when` in [schedule], or a group's `schedule`"
+            for path, settings in found.items()
+            if settings.schedule.when is None and all(group.schedule is None for group in settings.group)
+        ]
+    if wrong:
+        raise UsageError("\n".join(wrong), "the README's table of the configuration explains every key")
+    labels = _labels(found)
+    tasks = tuple(task for path, settings in found.items() for task in _tasks(path, settings, labels[path]))
+    return Plan(tasks, min(settings.daemon.max_runs for settings in found.values()))
+
+
+def _files(paths: Sequence[Path]) -> list[Path]:
+    found: dict[Path, None] = {}
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(one for one in path.glob("*.toml") if not one.name.startswith("."))
+            if not inside:
+                raise UsageError(f"there is no configuration in {path}: no file *.toml")
+            found |= dict.fromkeys(one.absolute() for one in inside)
+        else:
+            found[path.absolute()] = None
+    return list(found)
+
+
+def _labels(found: Mapping[Path, Settings]) -> dict[Path, str]:
+    """The repository's name; the file's where two share one."""
+    names = {path: _name(path, settings) for path, settings in found.items()}
+    common = Counter(names.values())
+    return {path: name if common[name] == 1 else path.stem for path, name in names.items()}
+
+
+def _name(path: Path, settings: Settings) -> str:
+    place = settings.repository.url or str(settings.repository.path or path.parent)
+    return place.rstrip("/").removesuffix("/.git").removesuffix(".git").rpartition("/")[2] or path.stem
+
+
+def _tasks(path: Path, settings: Settings, label: str) -> Iterator[Task]:
+    own = {group.name: group.schedule for group in settings.group if group.schedule is not None}
+    whens: list[tuple[str | None, str]] = list(own.items())
+    if settings.schedule.when is not None:
+        whens.append((None, settings.schedule.when))
+    for group, when in whens:
+        yield Task(
+            label if group is None else f"{label}/{group}",
+            path,
+            group,
+            tuple(own) if group is None else (),
+            _timetable(settings, when, f"{_machine()} {path} {group}"),
+            settings.run.deadline,
+            settings.state.directory,
+        )
+
+
+def _timetable(settings: Settings, when: str, seed: str) -> Timetable:
+    schedule = settings.schedule
+    quiet = Quiet.parse(schedule.quiet_hours) if schedule.quiet_hours is not None else None
+    zone = ZoneInfo(schedule.time_zone) if schedule.time_zone is not None else local_zone()
+    return Timetable(timing(when), zone, spread(schedule.random_delay, seed), quiet)
+
+
+def local_zone() -> tzinfo:
+    """The machine's. Raises UsageError where it can't be told."""
+    import tzlocal
+
+    try:
+        return tzlocal.get_localzone()
+    except Exception as error:  # its own, zoneinfo's, and warnings that are made errors
+        raise UsageError(
+            f"this machine's time zone can't be told: {error}", "write it to schedule.time_zone"
+        ) from error
+
+
+def _machine() -> str:
+    """What stays the same for this machine, and is another for others."""
+    try:
+        return Path("/etc/machine-id").read_text().strip() or socket.gethostname()
+    except OSError:
+        return os.uname().nodename

@@ -1,0 +1,409 @@
+"""The daemon as systemd sees it: a process, its signals and a notify socket; its runs are real ones."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lockbot.daemon import memory, plan
+from lockbot.daemon.memory import Done
+from lockbot.errors import UsageError
+from lockbot.process import process_start
+from tests import nixes
+from tests.fleet import Fleet, HostSpec, Upstream
+
+PATIENCE = 90.0
+"""Seconds, for a machine that is busy."""
+
+
+def until(what: Callable[[], object], patience: float = PATIENCE) -> Any:
+    end = time.monotonic() + patience
+    while not (found := what()):
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.05)
+    return found
+
+
+class Service:
+    """One repository with one input, a configuration, and the daemon on it with a systemd to listen."""
+
+    def __init__(self, nix: nixes.Nix, tmp: Path, seconds: float = 0) -> None:
+        self.tmp = tmp
+        self.state = tmp / "state"
+        self.config = tmp / "lockbot.toml"
+        self.upstream = Upstream.create(tmp, "a")
+        self.fleet = Fleet.create(
+            tmp / "fleet", nix, inputs=[self.upstream], hosts=[HostSpec("web", ["a"], seconds=seconds)]
+        )
+        self.environ = dict(nix.environment) | {"LOCKBOT_STATE__DIRECTORY": str(self.state)}
+        self.link = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.link.bind(str(tmp / "notify"))
+        self.link.settimeout(PATIENCE)
+        self.heard: list[str] = []
+        self.log = tmp / "daemon.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def configure(self, schedule: str, more: str = "") -> None:
+        self.config.write_text(f'[repository]\npath = "{self.fleet.path}"\n[schedule]\n{schedule}\n{more}\n')
+
+    def start(self, **environ: str) -> int:
+        """Wait until it is ready; its process id."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "lockbot", "daemon", "--config", str(self.config)],
+                env=self.environ | {"NOTIFY_SOCKET": str(self.tmp / "notify")} | environ,
+                cwd=self.tmp,
+                stderr=log,
+            )
+        self.hear("READY=1")
+        return self.process.pid
+
+    def hear(self, what: str) -> str:
+        """The next message that holds these words."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            message = self.link.recv(8192).decode()
+            self.heard.append(message)
+            if what in message:
+                return message
+        raise AssertionError(f"{what} was not said: {self.heard}")
+
+    def signal(self, number: int) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def stop(self) -> float:
+        """By SIGTERM; how many seconds it took."""
+        assert self.process is not None
+        begun = time.monotonic()
+        self.signal(signal.SIGTERM)
+        assert self.process.wait(PATIENCE) == 0, self.log.read_text()
+        return time.monotonic() - begun
+
+    def records(self, event: str) -> list[dict[str, Any]]:
+        found = [json.loads(line) for line in self.log.read_text().splitlines()] if self.log.exists() else []
+        return [one for one in found if one["event"] == event]
+
+    def ask(self, *words: str) -> Any:
+        return json.loads(self.run(*words, "--json"))
+
+    def run(self, *words: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "lockbot", "--config", str(self.config), *words],
+            env=self.environ,
+            cwd=self.tmp,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def outcomes(self) -> list[str | None]:
+        """Newest first."""
+        return [run["outcome"] for run in self.ask("history")["runs"]]
+
+    def close(self) -> None:
+        self.link.close()
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+Make = Callable[..., Service]
+
+
+@pytest.fixture
+def service(one_nix: nixes.Nix, tmp_path: Path) -> Iterator[Make]:
+    made: list[Service] = []
+
+    def make(seconds: float = 0) -> Service:
+        made.append(Service(one_nix, tmp_path, seconds))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+# -- a life
+
+
+def test_it_runs_by_its_schedule_and_says_what_it_does(service: Make) -> None:
+    here = service(seconds=1.5)
+    here.upstream.commit("second")
+    here.configure('when = "1h"')
+    here.start()
+    assert "fleet: building host-web, 0 of 1 hosts done" in here.hear("building host-web")
+    status = here.ask("status")["daemon"]
+    assert status["running"].keys() == {"fleet"}
+    assert here.hear("next: fleet at")
+    assert [one["outcome"] for one in here.records("run ended")] == ["published"]
+    assert here.fleet.locked("a", "main") == here.upstream.head()
+    run = here.records("run started")[0]["run"]
+    assert {one["run"] for one in here.records("host decided")} == {run}
+    assert [one["host"] for one in here.records("host decided")] == ["web"]
+    assert "next: fleet at" in here.run("status")
+    steps = [json.loads(line)["event"] for line in here.run("logs", run, "--json", "--follow").splitlines()]
+    assert (steps[0], steps[-1]) == ("run started", "run ended")
+    assert "building" in steps
+    assert here.stop() < 10
+    assert "STOPPING=1" in here.hear("STOPPING=1")
+    assert here.ask("status")["daemon"] is None
+
+
+def test_stopped_in_a_build_it_leaves_nobody_behind_and_the_next_start_goes_on(service: Make) -> None:
+    here = service(seconds=300)
+    here.upstream.commit("second")
+    here.configure('when = "1h"')
+    here.start()
+    here.hear("building host-web")
+    assert here.stop() < 40
+    assert here.outcomes() == ["interrupted"]
+    here.start()
+    here.hear("building host-web")
+    assert len(here.records("made up for: it was stopped in the middle")) == 1
+    here.stop()
+    here.start()
+    here.hear("next: fleet")
+    assert here.outcomes() == ["interrupted", "interrupted"], "not for ever: now its hour is waited for"
+    here.stop()
+
+
+def test_a_child_that_is_killed_takes_nobody_with_it(service: Make) -> None:
+    here = service(seconds=300)
+    here.upstream.commit("second")
+    here.configure('when = "6s"')
+    daemon = here.start()
+    here.hear("building host-web")
+    first = here.records("run started")[0]
+    os.kill(first["pid"], signal.SIGKILL)
+    until(lambda: here.records("the run ended before it could say how"))
+    here.hear("building host-web")
+    assert len(here.records("run started")) == 2
+    assert process_start(daemon) is not None
+    here.stop()
+    assert here.outcomes() == ["interrupted", "interrupted"]
+
+
+def test_a_daemon_that_is_killed_goes_on(service: Make) -> None:
+    here = service(seconds=3)
+    here.upstream.commit("second")
+    here.configure('when = "1h"')
+    here.start()
+    here.hear("building host-web")
+    child = here.records("run started")[0]["pid"]
+    assert here.process is not None
+    here.process.kill()
+    here.process.wait()
+    assert here.ask("status")["daemon"] is None, "it does not live, whatever its file says"
+    until(lambda: process_start(child) is None)
+    here.start()
+    here.hear("next: fleet")
+    assert here.records("made up for: it was stopped in the middle")
+    here.stop()
+    assert here.fleet.locked("a", "main") == here.upstream.head()
+
+
+def test_another_run_is_not_waited_for(service: Make) -> None:
+    here = service(seconds=300)
+    here.upstream.commit("second")
+    here.configure('when = "1h"')
+    words = [sys.executable, "-m", "lockbot", "--config", str(here.config), "--log-format", "json", "update"]
+    with subprocess.Popen(words, env=here.environ, cwd=here.tmp, stderr=subprocess.PIPE, text=True) as by_hand:
+        assert by_hand.stderr is not None
+        assert any('"building"' in line and "host-web" in line for line in by_hand.stderr)
+        here.start()
+        told = until(lambda: here.records("not run"))[0]
+        assert told["error"] == "BusyError"
+        assert f"pid {by_hand.pid}" in told["message"]
+        here.stop()
+        by_hand.terminate()
+        by_hand.stderr.read()
+
+
+# -- reload, pause
+
+
+def test_a_changed_configuration_is_taken_and_a_broken_one_refused(service: Make) -> None:
+    here = service()
+    here.configure('when = "0 4 * * *"\ntime_zone = "UTC"')
+    here.start()
+    assert "04:00" in here.hear("next: fleet at")
+
+    here.configure('when = "0 5 * * *"\ntime_zone = "UTC"')
+    here.signal(signal.SIGHUP)
+    assert "MONOTONIC_USEC=" in here.hear("RELOADING=1")
+    here.hear("READY=1")
+    assert "05:00" in here.hear("next: fleet at")
+
+    here.configure('when = "0 0 31 2 *"')
+    here.signal(signal.SIGHUP)
+    here.hear("READY=1")
+    told = here.hear("STATUS=")
+    assert "refused" in told
+    assert "05:00" in told
+    (record,) = here.records("the changed configuration is refused, the old one stays")
+    assert record["level"] == "error"
+    assert record["error"] == f"{here.config}:4: schedule.when: is never due: no such month has that day"
+
+    here.configure('when = "0 6 * * *"\ntime_zone = "UTC"')
+    here.signal(signal.SIGHUP)
+    here.hear("READY=1")
+    assert "refused" not in here.hear("06:00")
+    here.stop()
+
+
+def test_a_pause_holds_until_it_is_ended(service: Make) -> None:
+    here = service()
+    here.configure('when = "1s"')
+    here.run("pause", "--why", "moving house")
+    here.start(WATCHDOG_USEC="3000000")
+    assert "paused" in here.hear("STATUS=")
+    until(lambda: here.ask("status")["daemon"]["waiting"] == ["fleet"])
+    assert "paused since" in here.run("status")
+    assert "moving house" in here.run("status")
+    assert not here.records("run begins")
+    here.run("resume")
+    until(lambda: here.records("run begins"))
+    assert "it was not paused" in here.run("resume")
+    here.stop()
+
+
+# -- the watchdog
+
+
+def test_the_watchdog_is_fed(service: Make) -> None:
+    here = service()
+    here.configure('when = "@yearly"')
+    here.start(WATCHDOG_USEC="600000")
+    for _ in range(3):
+        here.hear("WATCHDOG=1")
+    here.signal(signal.SIGSTOP)
+    time.sleep(0.5)
+    here.link.settimeout(0.1)
+    with pytest.raises(TimeoutError):
+        while True:
+            here.link.recv(4096)
+    here.link.settimeout(PATIENCE)
+    here.signal(signal.SIGCONT)
+    here.hear("WATCHDOG=1")
+    here.stop()
+
+
+# -- idle
+
+
+def test_at_rest_it_is_small_and_asleep(service: Make) -> None:
+    here = service()
+    here.configure('when = "@yearly"')
+    pid = here.start()
+    here.hear("next: fleet")
+    time.sleep(0.5)
+    before = _cpu(pid)
+    time.sleep(4)
+    assert _cpu(pid) - before <= 0.02, "seconds, in 4"
+    resident = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    assert resident < 60, "MiB"
+    for library in ("lockbot.nix.command", "git", "lockbot.update.cycle", "lockbot.git"):
+        program = f"import sys, lockbot.daemon.service; sys.exit({library!r} in sys.modules)"
+        assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0, library
+    here.stop()
+
+
+def _cpu(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+# -- plans
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def test_groups_with_a_schedule_are_left_out_of_the_others_runs(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "home.toml",
+        '[repository]\nurl = "https://example.org/fleets/home.git"\n[schedule]\nwhen = "@daily"\n'
+        '[[group]]\nname = "slow"\ninputs = ["nixpkgs"]\nschedule = "0 4 * * sun"\n'
+        '[[group]]\nname = "others"\ninputs = ["b"]\n',
+    )
+    slow, rest = plan.read([path], {"HOME": str(tmp_path)}).tasks
+    assert (slow.label, slow.group, slow.apart) == ("home/slow", "slow", ())
+    assert (rest.label, rest.group, rest.apart) == ("home", None, ("slow",))
+    assert slow.key != rest.key
+
+
+def test_several_files_and_directories(tmp_path: Path) -> None:
+    text = '[repository]\npath = "/srv/nixos"\n[schedule]\nwhen = "6h"\n[daemon]\nmax_runs = {}\n'
+    many = tmp_path / "many"
+    many.mkdir()
+    write(many / "b.toml", text.format(3))
+    write(many / "a.toml", text.format(2))
+    write(many / "notes.txt", "no configuration")
+    found = plan.read([many, many / "b.toml"], {"HOME": str(tmp_path)})
+    assert [task.label for task in found.tasks] == ["a", "b"], "the repository's name would be the same"
+    assert found.max_runs == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("", "there is no schedule"),
+        ('[schedule]\nwhen = "0 0 31 2 *"', ":2: schedule.when: is never due"),
+        ('[schedule]\nwhen = "@reboot"', ":2: schedule.when: can't be @reboot"),
+        ('[schedule]\nwhen = "0s"', ":2: schedule.when: must not be shorter than a second"),
+        ('[schedule]\nwhen = "6h"\ntime_zone = "Europe/Berln"', ":3: schedule.time_zone: is not a time zone"),
+        (
+            '[schedule]\nwhen = "6h"\nquiet_hours = "22-6"',
+            ':3: schedule.quiet_hours: must be hours such as "22:00',
+        ),
+        ('[[group]]\nname = "a"\ninputs = ["a"]\nschedule = "61 * * * *"', ":4: group 1: schedule: has a minute"),
+    ],
+)
+def test_what_is_refused(tmp_path: Path, text: str, what: str) -> None:
+    path = write(tmp_path / "lockbot.toml", text)
+    with pytest.raises(UsageError) as caught:
+        plan.read([path], {"HOME": str(tmp_path)})
+    assert str(caught.value.message).startswith(str(path))
+    assert what in caught.value.message
+
+
+# -- memory
+
+
+def test_what_was_done_is_remembered(tmp_path: Path) -> None:
+    done = {"/etc/a.toml#x": Done(datetime(2026, 11, 22, 4, tzinfo=UTC), 1)}
+    memory.write_done(tmp_path, done)
+    assert memory.read_done(tmp_path) == done
+    assert [path.name for path in tmp_path.iterdir()] == [memory.SCHEDULE]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"a": 3}', '{"a": {"last": "2026-11-22", "lost": 0}}', "[" * 9999]
+)
+def test_a_damaged_memory_is_as_good_as_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / memory.SCHEDULE).write_text(text)
+    assert memory.read_done(tmp_path) == {}
+
+
+def test_any_file_pauses(tmp_path: Path) -> None:
+    (tmp_path / memory.PAUSED).touch()
+    assert memory.paused(tmp_path) == memory.Pause(None, "")
+    assert memory.resume(tmp_path)
+    assert memory.paused(tmp_path) is None
