@@ -32,6 +32,8 @@ testers.runNixOSTest {
   };
 
   testScript = ''
+    import shlex
+
     flake = """
     {
       inputs.upstream = { url = "git+file:///srv/upstream"; flake = false; };
@@ -46,17 +48,21 @@ testers.runNixOSTest {
     }
     """
 
-    def lockbot(command):
-        return timer.succeed(f"runuser -u lockbot -- sh -euc {command!r}")
+    def lockbot(command: str) -> str:
+        """In a shell of the user lockbot's."""
+        whole = f"runuser -u lockbot -- env HOME=/var/lib/lockbot sh -euc {shlex.quote(command)}"
+        return timer.succeed(whole)
 
     with subtest("a flake, and an upstream that has moved"):
         timer.wait_for_unit("multi-user.target")
         timer.succeed("install -d -o lockbot -g lockbot /srv/flake /srv/upstream /var/lib/lockbot")
         lockbot("git config --global user.name t && git config --global user.email t@example.org")
         lockbot("cd /srv/upstream && git init -q -b main && echo 1 > version && git add . && git commit -qm one")
-        system = timer.succeed("nix --extra-experimental-features nix-command eval --impure --raw --expr builtins.currentSystem")
-        timer.succeed(f"printf %s '{flake.replace('SYSTEM', system)}' > /srv/flake/flake.nix")
-        lockbot("cd /srv/flake && git init -q -b main && git add . && nix --extra-experimental-features 'nix-command flakes' flake lock && git add . && git commit -qm one")
+        nix = "nix --extra-experimental-features 'nix-command flakes'"
+        system = timer.succeed(f"{nix} eval --impure --raw --expr builtins.currentSystem")
+        timer.succeed(f"printf %s {shlex.quote(flake.replace('SYSTEM', system))} > /srv/flake/flake.nix")
+        lockbot(f"cd /srv/flake && git init -q -b main && git add . && {nix} flake lock && git add .")
+        lockbot("cd /srv/flake && git commit -qm one")
         lockbot("cd /srv/upstream && echo 2 > version && git commit -qam two")
 
     with subtest("the timer's unit makes a run that lands"):

@@ -5,6 +5,7 @@ LOCKBOT_TEST_NIXPKGS names a checkout of nixpkgs (or of its lib alone), for the 
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -303,3 +304,28 @@ def test_the_machines_of_the_vm_test_evaluate(evaluate: Evaluate) -> None:
         config = evaluate("", machine=f"{{ imports = [ ({test}).nodes.{name} ]; }}")
         assert config["failed"] == []
         assert [*config["services"]] == ["lockbot-update" if name == "timer" else "lockbot"]
+
+
+def test_the_vm_test_is_whole(one_nix: Nix, tmp_path: Path) -> None:
+    """Its script is Python, and lockbot takes its machines' configuration."""
+    text = f"""
+      let
+        test = import {PROJECT}/nix/vm-test.nix {{ module = {{ }}; testers.runNixOSTest = given: given; }};
+        pkgs = {{ git = null; stdenv.hostPlatform.system = "x86_64-linux"; }};
+      in {{
+        script = test.testScript;
+        settings = map (node: node.services.lockbot.settings) [
+          (test.nodes.timer {{ inherit pkgs; }})
+          test.nodes.daemon
+        ];
+      }}
+    """
+    found = json.loads(one_nix.run("nix", "eval", "--impure", "--json", "--expr", text).stdout)
+    names = {node.id for node in ast.walk(ast.parse(found["script"])) if isinstance(node, ast.Name)}
+    assert {"timer", "daemon", "lockbot"} <= names
+    assert "< ${upstream}/version" in found["script"], "that is for the flake's Nix, not for this one"
+    for settings in found["settings"]:
+        file = tmp_path / "lockbot.toml"
+        file.write_text(tomlkit.dumps(settings))
+        done = check(file)
+        assert done.returncode == 0, done.stdout
