@@ -62,7 +62,7 @@ inside() {
   done
   [ $# = 0 ] || "$@"
   exec env -i container=lockbot-test PATH=/usr/sbin:/usr/bin:/sbin:/bin TERM=dumb \
-    /lib/systemd/systemd --system systemd.log_target=console --show-status=1 </dev/null
+    /lib/systemd/systemd --system systemd.log_target=journal </dev/null
 }
 
 end() { # kill the machine, and leave no cgroup behind
@@ -99,5 +99,6 @@ for _ in $(seq 200); do
 done
 echo "systemd did not come up:" >&2
 tail -n 20 "$dir/log" >&2
+[ -z "$inner" ] || timeout 5 nsenter --target "$inner" --mount --pid -- journalctl --no-pager --lines=20 >&2 || true
 end
 exit 1

@@ -136,6 +136,7 @@ def _clear(machine: Machine) -> None:
         systemctl stop "$@" served.service 2>/dev/null || :
         rm -rf /run/systemd/system/lockbot*.d
         systemctl revert "$@"
+        journalctl --quiet --rotate --vacuum-time=1us
         systemctl reset-failed
         umount /var/lib/lockbot 2>/dev/null || :
         rm -rf /var/lib/lockbot /var/cache/lockbot /etc/lockbot/lockbot.toml

@@ -105,6 +105,7 @@ class Machine:
         self.systemctl("daemon-reload")
 
     def journal(self, unit: str) -> str:
+        """What a unit has said, and systemd of it."""
         return self.run("journalctl", "--no-pager", "--output=cat", f"--unit={unit}").stdout
 
     def processes(self, user: str) -> list[str]:
