@@ -12,6 +12,8 @@ from datetime import datetime, timedelta
 from lockbot import status as standing
 from lockbot.app import App
 from lockbot.config import Settings
+from lockbot.daemon import memory
+from lockbot.daemon.plan import scheduled
 from lockbot.errors import Cancelled, LockbotError, UsageError
 from lockbot.history.totals import Totals
 from lockbot.report import words
@@ -51,8 +53,18 @@ def look(app: App, limits: Limits) -> Health:
         return Health("", (error.message,))
     now = app.clock()
     known = any(row.state is not None for row in found.rows)  # else the alarm is that there was no run at all
-    problems = (*_runs(totals, now, limits, app.settings), *(found.alarms if known else ()))
-    return Health(_fine(totals, len(found.rows), now), problems)
+    problems = (
+        *_daemon(app.settings),
+        *_runs(totals, now, limits, app.settings),
+        *(found.alarms if known else ()),
+    )
+    return Health(_fine(totals, len(found.rows), now, memory.paused(app.settings.state.directory)), problems)
+
+
+def _daemon(settings: Settings) -> Iterator[str]:
+    directory = settings.state.directory
+    if scheduled(settings) and memory.read_service(directory) is None:
+        yield f"no daemon is at work in {directory}, though the configuration has a schedule"
 
 
 _CLOCKS_DIFFER = timedelta(hours=1)
@@ -69,18 +81,23 @@ def _runs(totals: Totals, now: datetime, limits: Limits, settings: Settings) -> 
     elif latest.outcome is None and now - latest.started > deadline:
         yield f"run {latest.id} began {words.ago(latest.started, now)} and has not ended: it hangs, or was killed"
     elif (now - latest.started).total_seconds() > limits.max_age:
-        yield f"the last run was {words.ago(latest.started, now)}, and {words.age(limits.max_age)} is the limit"
+        paused = memory.paused(settings.state.directory)
+        why = f"; the daemon is paused: {paused.why}" if paused else ""
+        limit = words.age(limits.max_age)
+        yield f"the last run was {words.ago(latest.started, now)}, and {limit} is the limit{why}"
     if totals.in_vain >= limits.in_vain and ended is not None:
         why = f": {ended.error}" if ended.error else ""
         yield f"the last {words.count(totals.in_vain, 'run')} came to nothing, the newest {ended.outcome}{why}"
 
 
-def _fine(totals: Totals, inputs: int, now: datetime) -> str:
+def _fine(totals: Totals, inputs: int, now: datetime, paused: memory.Pause | None) -> str:
     parts = [f"{words.count(inputs, 'input')} looked after"]
     if totals.latest is not None and totals.latest.outcome is None:
         parts.append(f"a run began {words.ago(totals.latest.started, now)}")
     if totals.ended is not None:
         parts.append(f"the last one ended {words.ago(totals.ended.finished or now, now)}: {totals.ended.outcome}")
+    if paused is not None:
+        parts.append(f"the daemon is paused: {paused.why}")
     return ", ".join(parts)
 
 

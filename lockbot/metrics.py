@@ -23,6 +23,8 @@ from prometheus_client.registry import Collector
 from lockbot import __version__
 from lockbot import status as standing
 from lockbot.app import App
+from lockbot.daemon import memory
+from lockbot.daemon.plan import scheduled
 from lockbot.errors import Cancelled, LockbotError, SurroundingsError
 from lockbot.history.totals import Totals
 from lockbot.history.values import StateWord
@@ -130,6 +132,8 @@ GAUGES: Mapping[str, _Kind] = {
     "last_run_hosts": _Kind("Hosts in the last run that ended, by what became of each.", ("repository", "status")),
     "last_run_failures": _Kind("Its hosts that failed, by the kind of failure.", ("repository", "kind")),
     "last_run_changes": _Kind("Inputs that it changed, or tried to.", _OF),
+    "daemon_up": _Kind("Whether the daemon lives; only where the configuration has a schedule.", _OF),
+    "daemon_paused": _Kind("Whether the daemon was told to begin no run.", _OF),
     "inputs": _Kind("Inputs that lockbot looks after.", _OF),
     "alarms": _Kind("Alarms of `lockbot status`.", _OF),
     "held_inputs": _Kind("Inputs that are kept back, by reason.", ("repository", "reason")),
@@ -179,6 +183,7 @@ def _repository(families: _Families, app: App) -> None:
         name = label(place.identity)
         with app.history() as past:
             _runs(families, past.totals(place.identity), name)
+        _daemon(families, app, name)
         _inputs(families, standing.look(app), name)
         readable = True
     except Cancelled:
@@ -186,6 +191,13 @@ def _repository(families: _Families, app: App) -> None:
     except LockbotError:
         pass  # told by the metric
     families.set("repository_readable", readable, repository=name)
+
+
+def _daemon(families: _Families, app: App, name: str) -> None:
+    directory = app.settings.state.directory
+    if scheduled(app.settings):
+        families.set("daemon_up", memory.read_service(directory) is not None, repository=name)
+    families.set("daemon_paused", memory.paused(directory) is not None, repository=name)
 
 
 def _runs(families: _Families, totals: Totals, name: str) -> None:

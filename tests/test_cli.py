@@ -21,7 +21,7 @@ from tests import nixes
 from tests.fleet import Fleet, HostSpec, Upstream
 from tests.upstream import run_git
 
-HEAVY = ("pydantic", "git", "rich", "sqlite3", "structlog", "tomlkit", "apscheduler")
+HEAVY = ("pydantic", "git", "rich", "sqlite3", "structlog", "tomlkit", "apscheduler", "prometheus_client")
 
 
 def lockbot(

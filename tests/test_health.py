@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -14,9 +15,10 @@ from lockbot import health
 from lockbot.app import App
 from lockbot.cli import cli
 from lockbot.config import load
+from lockbot.daemon import memory
 from lockbot.history.values import Observation, StateWord
 from lockbot.model import Outcome, Run, silent
-from lockbot.process import CancelToken
+from lockbot.process import CancelToken, process_start
 from tests.test_status import ONE, lock
 from tests.upstream import run_git
 
@@ -159,6 +161,31 @@ def test_a_clock_that_was_ahead_does_not_hide_that_nothing_runs(watched: Watched
     looked_after(watched)
     (problem,) = watched.problems()
     assert "a clock is wrong" in problem
+
+
+def test_a_daemon_where_one_is_expected(watched: Watched) -> None:
+    watched.ran(Outcome.PUBLISHED)
+    looked_after(watched)
+    watched.environ = {**watched.environ, "LOCKBOT_SCHEDULE__WHEN": "@daily"}
+    state = watched.app.settings.state.directory
+    (problem,) = watched.problems()
+    assert "no daemon is at work" in problem
+    memory.write_service(state, memory.Service(os.getpid(), process_start(os.getpid()), "waiting"))
+    assert not watched.problems()
+    memory.write_service(state, memory.Service(os.getpid(), "another process's", "waiting"))
+    assert watched.problems(), "its number was given to another"
+
+
+def test_a_pause_is_told_and_does_not_last_unseen(watched: Watched) -> None:
+    watched.ran(Outcome.PUBLISHED)
+    looked_after(watched)
+    memory.pause(watched.app.settings.state.directory, "the disk is being replaced", watched.now)
+    found = watched.look()
+    assert not found.problems
+    assert found.text.endswith("the daemon is paused: the disk is being replaced")
+    watched.now += 72 * HOUR
+    (problem,) = watched.problems()
+    assert problem.endswith("2 days is the limit; the daemon is paused: the disk is being replaced")
 
 
 def test_a_lock_that_can_not_be_read_is_a_problem(watched: Watched) -> None:

@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from lockbot import __version__, metrics
 from lockbot.cli import cli
+from lockbot.daemon import memory
 from lockbot.errors import SurroundingsError
 from lockbot.history.values import Observation, StateWord
 from lockbot.model import ChangeKind, Failure, FailureKind, Host, HostBuild, HostStatus, InputChange, Outcome
@@ -249,8 +250,24 @@ def test_every_alert_is_whole() -> None:
         assert re.fullmatch(r"\d+[mhd]", rule["for"])
 
 
+def test_the_daemon(watched: Watched) -> None:  # noqa: F811
+    series = read(watched)
+    assert "lockbot_daemon_up" not in names(series), "none is expected"
+    assert value(series, "lockbot_daemon_paused") == 0
+    scheduled(watched)
+    series = read(watched)
+    assert value(series, "lockbot_daemon_up") == 0
+    memory.pause(watched.app.settings.state.directory, "why not", watched.now)
+    assert value(read(watched), "lockbot_daemon_paused") == 1
+
+
+def scheduled(watched: Watched) -> None:  # noqa: F811
+    watched.environ = {**watched.environ, "LOCKBOT_SCHEDULE__WHEN": "@daily"}
+
+
 def test_alerts_use_metrics_and_labels_that_there_are(watched: Watched) -> None:  # noqa: F811
     eventful(watched)
+    scheduled(watched)
     labels: dict[str, set[str]] = {}
     for name, given in read(watched):
         labels.setdefault(name, set()).update(key for key, _ in given)

@@ -61,13 +61,18 @@ def read(paths: Sequence[Path], environ: Mapping[str, str]) -> Plan:
         wrong = [
             f"{path}: there is no schedule: write `when` in [schedule], or a group's `schedule`"
             for path, settings in found.items()
-            if settings.schedule.when is None and all(group.schedule is None for group in settings.group)
+            if not scheduled(settings)
         ]
     if wrong:
         raise UsageError("\n".join(wrong), "the README's table of the configuration explains every key")
     labels = _labels(found)
     tasks = tuple(task for path, settings in found.items() for task in _tasks(path, settings, labels[path]))
     return Plan(tasks, min(settings.daemon.max_runs for settings in found.values()))
+
+
+def scheduled(settings: Settings) -> bool:
+    """Whether the configuration is meant for the daemon."""
+    return settings.schedule.when is not None or any(group.schedule is not None for group in settings.group)
 
 
 def _files(paths: Sequence[Path]) -> list[Path]:
