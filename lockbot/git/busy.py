@@ -29,8 +29,18 @@ def checkouts(git: Git) -> list[Checkout]:
         lines = [line.partition(" ") for line in record.split("\0") if line]
         fields = {key: value for key, _, value in lines}
         if "worktree" in fields and "bare" not in fields:
-            found.append(Checkout(Path(fields["worktree"]), fields.get("HEAD"), fields.get("branch")))
+            path = _work_tree(git, Path(fields["worktree"]))
+            found.append(Checkout(path, fields.get("HEAD"), fields.get("branch")))
     return found
+
+
+def _work_tree(git: Git, listed: Path) -> Path:
+    """Of a `--separate-git-dir`, git lists that directory; the work tree is known to who is in it."""
+    if (listed / ".git").exists() or not listed.is_dir():
+        return listed
+    asked = git.run("rev-parse", "--absolute-git-dir", "--show-toplevel", check=False)
+    directory, _, top = asked.stdout.rstrip("\n").partition("\n")
+    return Path(top) if top and listed.samefile(directory) else listed
 
 
 @dataclass(frozen=True)

@@ -148,7 +148,7 @@ class _Proposing:
             self.nix.cancel.check()
             return _Problem(FailureKind.NETWORK, error.message)
         # What flake.nix no longer has and the lock still had is gone from the lock now: nothing was to be fetched.
-        # And that no branch is checked out here (Nix looks, where the flake wants its submodules) is as it should be.
+        # And that no branch is checked out here (Nix looks, if the flake wants its submodules) is as it should be.
         stale = [
             line
             for line in failure.stale_fetch_lines(finished.stderr)

@@ -142,3 +142,35 @@ def test_no_host_is_lost_to_another_ones_name(hand: Hand) -> None:
       homeConfigurations.same.activationPackage = build "4" "";
     """)
     assert len(hand.lockbot("hosts")["hosts"]) == 4
+
+
+def test_a_git_directory_that_lies_elsewhere(hand: Hand) -> None:
+    """git itself lists the git directory as this repository's work tree."""
+    hand.write('nixosConfigurations.x = host (build "x" "");')
+    hand.git(hand.flake, "init", "--quiet", "--separate-git-dir", str(hand.directory / "elsewhere"))
+    run = hand.lockbot("update")
+    assert run["outcome"] == "published", run["error"]
+    assert hand.git(hand.flake, "rev-parse", "HEAD").strip() == run["commit"]
+    assert hand.git(hand.flake, "status", "--porcelain") == ""
+
+
+def test_a_flake_that_wants_its_submodules(one_nix: nixes.Nix, tmp_path: Path) -> None:
+    """Nix then looks for a branch in lockbot's work tree, and warns of finding none: no stale input."""
+    if one_nix.version < "2.27":
+        pytest.skip("NOT TESTED: inputs.self.submodules came with Nix 2.27")
+    hand = Hand(one_nix, tmp_path)
+    hand.commit(tmp_path / "part", {"data": "x"})
+    hand.write('nixosConfigurations.x = host (build "x" "cat ${self}/sub/data");')
+    hand.git(
+        hand.flake,
+        "-c",
+        "protocol.file.allow=always",
+        "submodule",
+        "--quiet",
+        "add",
+        str(tmp_path / "part"),
+        "sub",
+    )
+    text = (hand.flake / "flake.nix").read_text()
+    hand.commit(hand.flake, {"flake.nix": text.replace("{ inputs.a", "{ inputs.self.submodules = true; inputs.a")})
+    assert hand.update()["x"]["status"] == "built"
