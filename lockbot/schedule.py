@@ -246,12 +246,14 @@ class Timetable:
         """
         if last is None:
             last = now if isinstance(self.when, Cron) else now - timedelta(seconds=self.when.seconds)
-        if last > now and (isinstance(self.when, Every) or last - now > DAY):
-            last = now
-        moment = self.next(last)
+        moment = self.next(self.believed(last, now))
         if moment < now:
             moment = self.quiet.over(now, self.zone) if self.quiet is not None else now
         return moment.astimezone(UTC)
+
+    def believed(self, last: datetime, now: datetime) -> datetime:
+        """`last`, or now where that can't be: the clock was set back since."""
+        return now if last > now and (isinstance(self.when, Every) or last - now > DAY) else last
 
     @property
     def waits_at_first(self) -> bool:

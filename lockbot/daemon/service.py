@@ -121,11 +121,12 @@ class Daemon:
     def serve(self) -> None:
         children.adopt_orphans()
         self._adopt(self._plan)
-        self._offset = self._clock().timestamp() - time.monotonic()
+        self._offset = self._ahead()
         self._timer.start()
         with self._signals():
             self._log.info("ready", tasks=len(self._tasks), next=self._next_words())
             self._notify.send("READY=1")
+            self._begin_what_may()
             self._tell()
             while not self._stopping:
                 self._once()
@@ -152,8 +153,7 @@ class Daemon:
         match event:
             case Due(key):
                 if key in self._tasks:
-                    self._pending[key] = None
-                    self._schedule(self._tasks[key], since=self._clock())
+                    self._come_due(self._tasks[key])
             case Said(key, record):
                 self._relay(key, record)
             case Ended():
@@ -195,12 +195,16 @@ class Daemon:
 
     def _look_at_the_clock(self) -> None:
         """A clock that was set, or a machine that slept: reckon anew when each task is due."""
-        offset = self._clock().timestamp() - time.monotonic()
+        offset = self._ahead()
         if abs(offset - self._offset) > JUMP:
             self._log.info("the clock has moved", seconds=round(offset - self._offset))
             for task in self._tasks.values():
                 self._schedule(task)
         self._offset = offset
+
+    def _ahead(self) -> float:
+        """Stays the same as long as the clock goes as time does."""
+        return self._clock().timestamp() - time.clock_gettime(time.CLOCK_MONOTONIC)
 
     # -- tasks
 
@@ -226,9 +230,21 @@ class Daemon:
                 self._pending[task.key] = None
             self._schedule(task)
 
+    def _come_due(self, task: Task) -> None:
+        """Asked again whether it is: the clock may have been set while it was said, or it was said twice."""
+        now, done = self._clock(), self._done[task.state].get(task.key)
+        if task.timetable.due(done.last if done is not None else None, now) <= now:
+            self._pending[task.key] = None
+            self._schedule(task, since=now)
+        else:
+            self._schedule(task)
+
     def _schedule(self, task: Task, since: datetime | None = None) -> None:
         now = self._clock()
         done = self._done[task.state].get(task.key)
+        if done is not None and (last := task.timetable.believed(done.last, now)) != done.last:
+            done = Done(last, done.lost)
+            self._remember(task, done)
         moment = task.timetable.due(since or (done.last if done is not None else None), now)
         self._scheduler.add_job(
             self._events.put,
