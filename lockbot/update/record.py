@@ -21,6 +21,8 @@ class Record:
         self._tools = tools
         self.run = run
         self._publishing = False
+        self._phase: tuple[Phase, float, float] | None = None
+        """The one that is on, what it took before, and when it began this time."""
         tools.history.start(run)
 
     def set(self, **fields: Any) -> None:
@@ -33,11 +35,18 @@ class Record:
         if phase is not Phase.JUDGE:
             self._tools.progress(PhaseStarted(phase))
         self._tools.history.mark_phase(self.run.id, phase)
-        begun = time.monotonic()
+        self._phase = phase, self.run.seconds.get(phase, 0.0), time.monotonic()
         try:
             yield
         finally:
-            spent = self.run.seconds.get(phase, 0.0) + time.monotonic() - begun
+            self._add_up()
+            self._phase = None
+
+    def _add_up(self) -> None:
+        """The time of the phase that is on, up to now."""
+        if self._phase is not None:
+            phase, before, begun = self._phase
+            spent = before + time.monotonic() - begun
             self.set(seconds={**self.run.seconds, phase: round(spent, 3)})
 
     def note(self, *texts: str) -> None:
@@ -62,6 +71,7 @@ class Record:
 
     def end(self, outcome: Outcome, *, error: str | None = None, hint: str | None = None) -> None:
         """Close the record; cut off while publishing, it stays open for the next start."""
+        self._add_up()  # the last phase is on still
         self.set(outcome=outcome, finished=self._tools.clock(), error=error, hint=hint or None)
         open_end = self._publishing and outcome in (Outcome.INTERRUPTED, Outcome.FAILED)
         self._tools.history.save(replace(self.run, outcome=None) if open_end else self.run)

@@ -62,6 +62,15 @@ def test_what_was_built_is_what_lands(nix: nixes.Nix, tmp_path: Path) -> None:
     world.check()
 
 
+def test_the_time_of_every_phase_is_on_record(one_nix: nixes.Nix, tmp_path: Path) -> None:
+    """That of the last one, too, within which the record is closed."""
+    world = World.create(one_nix, tmp_path, hosts=[HostSpec("web", ["a"])])
+    world.upstreams["a"].commit("second")
+    shown = world.show(worked(world.update())["run"])
+    assert list(shown["seconds"]) == ["sync", "propose", "judge", "publish"]
+    assert min(shown["seconds"].values()) > 0
+
+
 def test_a_dead_input_holds_back_only_itself(nix: nixes.Nix, tmp_path: Path) -> None:
     world = World.create(nix, tmp_path, inputs="abc")
     before = world.locked("b")
