@@ -204,7 +204,7 @@ def _runs(families: _Families, totals: Totals, name: str) -> None:
     for outcome in (*Outcome, None):
         families.set("runs", totals.outcomes.get(outcome, 0), repository=name, outcome=_word(outcome))
     for phase in Phase:
-        families.set("phase_seconds", totals.seconds.get(phase, 0.0), repository=name, phase=phase)
+        families.set("phase_seconds", totals.seconds.get(phase), repository=name, phase=phase)
     families.set("runs_in_vain", totals.in_vain, repository=name)
     families.set("last_success_timestamp_seconds", totals.succeeded, repository=name)
     families.set("last_publish_timestamp_seconds", totals.published, repository=name)
