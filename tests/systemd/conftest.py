@@ -19,6 +19,7 @@ CONFIGURATION = """
 path = "{path}"
 branch = "main"
 [state]
+directory = "/var/lib/lockbot"
 min_free = 0
 [run]
 fetch_timeout = "10s"
@@ -67,7 +68,7 @@ class Place:
 def runs(machine: Machine) -> list[dict[str, Any]]:
     """lockbot's own record, newest first."""
     command = ["/opt/lockbot/bin/lockbot", "--config", "/etc/lockbot/lockbot.toml", "history", "--json"]
-    found = machine.run("env", f"STATE_DIRECTORY={STATE}", *command, user="lockbot").stdout
+    found = machine.run(*command, user="lockbot").stdout
     listed: list[dict[str, Any]] = json.loads(found)["runs"]
     return listed
 
@@ -99,7 +100,7 @@ def place(machine: Machine, request: pytest.FixtureRequest) -> Callable[..., Pla
     """Make a fleet, and configure the service for it. `extra` is TOML, `drop_in` the unit's."""
 
     def make(*options: str, extra: str = "", drop_in: str = "") -> Place:
-        directory = f"/srv/{request.node.name}"
+        directory = f"/srv/{request.path.stem}-{request.node.name}"
         machine.run("install", "--directory", "--owner=lockbot", "--mode=755", directory)
         if "--served" in options:
             _serve(machine, directory)
