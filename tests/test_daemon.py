@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+from zoneinfo import ZoneInfo
 
 import pytest
+from freezegun import freeze_time
 
-from lockbot.daemon import memory, plan
+from lockbot.daemon import children, memory, plan
+from lockbot.daemon import service as service_module
 from lockbot.daemon.memory import Done
 from lockbot.errors import UsageError
 from lockbot.process import process_start
@@ -28,11 +33,15 @@ PATIENCE = 90.0
 
 
 def until(what: Callable[[], object], patience: float = PATIENCE) -> Any:
-    end = time.monotonic() + patience
+    end = _seconds() + patience
     while not (found := what()):
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.05)
+        assert _seconds() < end, "it did not happen"
+        time.sleep(0.005)
     return found
+
+
+def _seconds() -> float:
+    return time.clock_gettime(time.CLOCK_MONOTONIC)  # which nobody freezes
 
 
 class Service:
@@ -326,6 +335,181 @@ def test_at_rest_it_is_small_and_asleep(service: Make) -> None:
 def _cpu(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+# -- time
+
+
+class Log:
+    """What the daemon logs, by event."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+
+    def _note(self, event: str, **_: object) -> None:
+        self.events.append(event)
+
+    debug = info = warning = error = _note
+
+
+class Inside:
+    """The daemon in this process, its runs as short as can be; `steps` drives it from a thread of its own."""
+
+    def __init__(self, tmp: Path, monkeypatch: pytest.MonkeyPatch, schedule: str) -> None:
+        monkeypatch.setattr(children, "command", lambda _: ["/bin/true"])
+        monkeypatch.setattr(children, "adopt_orphans", lambda: None)  # this process has children of other tests'
+        monkeypatch.setattr(children, "reap_orphans", lambda *_, **__: None)
+        path = write(tmp / "lockbot.toml", f'[repository]\npath = "{tmp}"\n[schedule]\n{schedule}\n')
+        environ = {"HOME": str(tmp), "PATH": os.environ["PATH"], "LOCKBOT_STATE__DIRECTORY": str(tmp / "state")}
+        self.log = Log()
+        self.daemon = service_module.Daemon([path], environ, cast(Any, self.log))
+        self.key = str(path)
+
+    @property
+    def runs(self) -> int:
+        return self.log.events.count("run begins")
+
+    def nudge(self) -> None:
+        """Let the loop look at the clock, and come to rest."""
+        events = self.daemon._events
+        events.put(service_module.Due("nobody's"))
+        until(lambda: events.empty() and not self.daemon._pending and not self.daemon._running, 20)
+
+    def serve(self, steps: Callable[[], None]) -> None:
+        failed: list[BaseException] = []
+
+        def drive() -> None:
+            try:
+                until(lambda: "ready" in self.log.events)
+                steps()
+            except BaseException as error:  # noqa: BLE001 -- raised in the test's own thread
+                failed.append(error)
+            self.daemon._events.put(service_module.Stop("the test is over"))
+
+        driver = threading.Thread(target=drive)
+        driver.start()
+        self.daemon.serve()
+        driver.join()
+        if failed:
+            raise failed[0]
+
+
+@pytest.mark.parametrize(
+    ("zone", "start", "days", "line"),
+    [
+        ("Europe/Berlin", "2026-03-28 12:00", 2, "30 2 * * *"),
+        ("Europe/Berlin", "2026-10-24 12:00", 2, "30 2 * * *"),
+        ("America/New_York", "2026-03-07 12:00", 2, "30 2 * * *"),
+        ("America/New_York", "2026-10-31 12:00", 2, "30 1 * * *"),
+        ("Australia/Lord_Howe", "2026-10-03 12:00", 2, "15 2 * * *"),
+        ("Australia/Lord_Howe", "2026-04-04 12:00", 2, "45 1 * * *"),
+        ("UTC", "2026-12-31 12:00", 2, "@daily"),
+    ],
+)
+def test_once_a_day_when_the_clocks_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zone: str, start: str, days: int, line: str
+) -> None:
+    begun = datetime.fromisoformat(start).replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
+    with freeze_time(begun) as frozen:
+        here = Inside(tmp_path, monkeypatch, f'when = "{line}"\ntime_zone = "{zone}"')
+
+        def steps() -> None:
+            for quarter in range(1, days * 96 + 1):
+                frozen.move_to(begun + quarter * timedelta(minutes=15))
+                here.nudge()
+
+        here.serve(steps)
+    assert here.runs == days
+
+
+def test_a_long_sleep_is_made_up_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    with freeze_time(begun) as frozen:
+        here = Inside(tmp_path, monkeypatch, 'when = "*/5 * * * *"\ntime_zone = "UTC"')
+
+        def steps() -> None:
+            frozen.move_to(begun + timedelta(days=400, minutes=2))
+            here.nudge()
+            until(lambda: here.runs == 1)
+            here.nudge()
+            frozen.move_to(begun + timedelta(days=400, minutes=5))
+            here.nudge()
+            until(lambda: here.runs == 2)
+
+        here.serve(steps)
+    assert here.runs == 2
+    assert "the clock has moved" in here.log.events
+
+
+def test_a_clock_that_is_set_back_does_not_stop_the_schedule(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = datetime(2026, 11, 22, 3, 50, tzinfo=UTC)
+    with freeze_time(begun) as frozen:
+        here = Inside(tmp_path, monkeypatch, 'when = "0 4 * * *"\ntime_zone = "UTC"')
+
+        def at(moment: datetime, runs: int) -> None:
+            frozen.move_to(moment)
+            here.nudge()
+            until(lambda: here.runs >= runs)
+            here.nudge()
+            assert here.runs == runs, moment
+
+        def steps() -> None:
+            at(begun + timedelta(minutes=11), 1)
+            at(begun, 1)
+            at(begun + timedelta(minutes=12), 1)  # four o'clock a second time: it is done
+            at(begun + timedelta(days=1, minutes=12), 2)
+            at(begun - timedelta(days=3000), 2)
+            at(begun - timedelta(days=3000) + timedelta(minutes=10), 3)
+
+        here.serve(steps)
+
+
+def test_what_was_missed_while_it_was_off_is_made_up_for_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    schedule = 'when = "0 4 * * *"\ntime_zone = "UTC"'
+    runs = []
+    for day in (0, 3, 3):
+        with freeze_time(begun + timedelta(days=day)):
+            here = Inside(tmp_path, monkeypatch, schedule)
+
+            def steps(here: Inside = here) -> None:
+                time.sleep(0.2)
+                here.nudge()
+
+            here.serve(steps)
+            runs.append(here.runs)
+    assert runs == [0, 1, 0]
+
+
+def test_hundreds_of_runs_leave_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = Inside(tmp_path, monkeypatch, 'when = "@yearly"')
+    sizes = []
+
+    def size() -> tuple[int, int, int]:
+        gc.collect()
+        resident = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return len(list(Path("/proc/self/fd").iterdir())), threading.active_count(), resident
+
+    def steps() -> None:
+        for number in range(1, 501):
+            here.daemon._pending[here.key] = None
+            here.daemon._events.put(service_module.Due("nobody's"))
+            while here.runs < number:
+                time.sleep(0.001)
+            here.nudge()
+            if number in (100, 500):
+                time.sleep(0.1)  # the last run's descriptors are closed just after it is over
+                sizes.append(size())
+
+    here.serve(steps)
+    (few, some, early), (many, more, late) = sizes
+    assert many <= few
+    assert more <= some
+    assert late - early < 2 * 2**20, "bytes"
 
 
 # -- plans
