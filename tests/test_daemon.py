@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from freezegun import freeze_time
 
-from lockbot.daemon import children, memory, plan
+from lockbot.daemon import children, events, memory, plan
 from lockbot.daemon import service as service_module
 from lockbot.daemon.memory import Done
 from lockbot.errors import UsageError
@@ -371,9 +371,9 @@ class Inside:
 
     def nudge(self) -> None:
         """Let the loop look at the clock, and come to rest."""
-        events = self.daemon._events
-        events.put(service_module.Due("nobody's"))
-        until(lambda: events.empty() and not self.daemon._pending and not self.daemon._running, 20)
+        waiting = self.daemon._events
+        waiting.put(events.Due("nobody's"))
+        until(lambda: waiting.empty() and not self.daemon._pending and not self.daemon._running, 20)
 
     def serve(self, steps: Callable[[], None]) -> None:
         failed: list[BaseException] = []
@@ -384,7 +384,7 @@ class Inside:
                 steps()
             except BaseException as error:  # noqa: BLE001 -- raised in the test's own thread
                 failed.append(error)
-            self.daemon._events.put(service_module.Stop("the test is over"))
+            self.daemon._events.put(events.Stop("the test is over"))
 
         driver = threading.Thread(target=drive)
         driver.start()
@@ -497,7 +497,7 @@ def test_hundreds_of_runs_leave_nothing_behind(tmp_path: Path, monkeypatch: pyte
     def steps() -> None:
         for number in range(1, 501):
             here.daemon._pending[here.key] = None
-            here.daemon._events.put(service_module.Due("nobody's"))
+            here.daemon._events.put(events.Due("nobody's"))
             while here.runs < number:
                 time.sleep(0.001)
             here.nudge()

@@ -14,7 +14,6 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import FrameType
@@ -24,8 +23,9 @@ from apscheduler.executors.debug import DebugExecutor
 from apscheduler.schedulers.blocking import BlockingScheduler
 
 from lockbot import systemd
-from lockbot.daemon import children, memory, plan
+from lockbot.daemon import children, memory, plan, telling
 from lockbot.daemon.children import Child
+from lockbot.daemon.events import Due, Ended, Event, Reload, Said, Stop
 from lockbot.daemon.memory import Done
 from lockbot.daemon.plan import Task
 from lockbot.errors import LockbotError, UsageError
@@ -47,37 +47,6 @@ JUMP = 5.0
 """Seconds by which the clock may differ from what has passed before it was set."""
 TRIES = 2
 """How often a task is begun anew at once after the daemon was stopped in the middle of it."""
-
-
-@dataclass(frozen=True)
-class Due:
-    key: str
-
-
-@dataclass(frozen=True)
-class Said:
-    key: str
-    record: Record
-
-
-@dataclass(frozen=True)
-class Ended:
-    key: str
-    code: int | None
-    error: str = ""
-
-
-@dataclass(frozen=True)
-class Reload:
-    pass
-
-
-@dataclass(frozen=True)
-class Stop:
-    signal: str
-
-
-Event = Due | Said | Ended | Reload | Stop
 
 
 def now() -> datetime:
@@ -404,22 +373,11 @@ class Daemon:
                 memory.write_service(state, service)
 
     def _words(self) -> str:
-        parts = [self._refused] if self._refused else []
-        parts += [f"{child.task.label}: {child.doing.words}" for child in self._running.values()]
-        if any(memory.paused(state) for state in self._plan.states):
-            parts.append("paused")
-        elif not self._running:
-            parts.append(f"next: {self._next_words()}")
-        return "; ".join(parts)
+        paused = any(memory.paused(state) for state in self._plan.states)
+        return telling.doing(self._refused, list(self._running.values()), self._next_words(), paused=paused)
 
     def _next_words(self) -> str:
-        coming = self._coming()
-        if not coming:
-            return "nothing"
-        key, moment = coming[0]
-        task = self._tasks[key]
-        shown, today = moment.astimezone(task.timetable.zone), self._clock().astimezone(task.timetable.zone)
-        return f"{task.label} at {shown:{'%H:%M' if shown.date() == today.date() else '%Y-%m-%d %H:%M'}}"
+        return telling.coming([(self._tasks[key], moment) for key, moment in self._coming()], self._clock())
 
     def _coming(self) -> list[tuple[str, datetime]]:
         jobs = [(job.id, job.trigger.run_date) for job in self._scheduler.get_jobs() if job.id in self._tasks]
