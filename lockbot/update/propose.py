@@ -124,10 +124,7 @@ class _Proposing:
         if not changes:
             self._restore(before)  # another spelling of the same lock is not a change
         if held and len(held) == len(names) and not changes and not wish.overrides:
-            raise SurroundingsError(
-                "no input could be fetched: " + "; ".join(f"{item.input}: {item.detail}" for item in held[:3]),
-                "is the network up? The lock is as it was, and the next run tries again",
-            )
+            raise _nothing_fetched(held)
         asked = [name for name in (*names, *wish.overrides) if name not in {item.input for item in held}]
         answered = {name: locked for name in asked if (locked := new.locked(name)) is not None}
         were = {name: locked for name in (*names, *wish.overrides) if (locked := old.locked(name)) is not None}
@@ -257,13 +254,33 @@ def choose(wish: Wish, lock: LockFile) -> tuple[tuple[str, ...], tuple[str, ...]
         return tuple(dict.fromkeys(name for name in wish.inputs if name not in wish.overrides)), ()
     if wish.overrides:
         return (), ()
-    names = tuple(name for name, root in roots.items() if root.updatable and name not in wish.apart)
+    names = tuple(path for name in roots for path in _movable_from(name, lock) if path not in wish.apart)
     notes = tuple(
         f"{name} is not updated: {root.why_not}"
         for name, root in roots.items()
         if not root.updatable and root.follows is None
     )
     return names, notes
+
+
+def _movable_from(path: str, lock: LockFile) -> tuple[str, ...]:
+    """An input that can move; or, of one that is a directory of this very flake, those of its own that can."""
+    found = lock.input(path)
+    if found is None:
+        return ()
+    if found.updatable:
+        return (path,)
+    original = found.original
+    if (
+        found.follows is not None
+        or original is None
+        or original.type != "path"
+        or original.text("path")[:1] == "/"
+    ):
+        return ()
+    depth = path.count("/") + 1
+    children = [one for one in lock.paths() if one.startswith(f"{path}/") and one.count("/") == depth]
+    return tuple(name for child in children for name in _movable_from(child, lock))
 
 
 def _tips(asked: Sequence[str], changes: Sequence[InputChange], new: LockFile) -> dict[str, Locked]:
@@ -275,6 +292,19 @@ def _tips(asked: Sequence[str], changes: Sequence[InputChange], new: LockFile) -
         if locked is not None and any(path == name or path.startswith(f"{name}/") for path in touched):
             found[name] = locked
     return found
+
+
+def _nothing_fetched(held: Sequence[Held]) -> LockbotError:
+    """Not one input could be moved: the network, or, where all of them say the same, the flake itself."""
+    said = {item.detail for item in held}
+    if len(said) == 1 and next(iter(said)).startswith((FailureKind.EVALUATION, FailureKind.UNKNOWN)):
+        return LockbotError(
+            f"Nix can't update the flake: {said.pop()}", "does `nix flake metadata` work there? See flake.nix"
+        )
+    return SurroundingsError(
+        "no input could be fetched: " + "; ".join(f"{item.input}: {item.detail}" for item in held[:3]),
+        "is the network up? The lock is as it was, and the next run tries again",
+    )
 
 
 def _unmovable(name: str, lock: LockFile, *, pinned: bool = False) -> str | None:

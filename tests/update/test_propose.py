@@ -277,3 +277,26 @@ def test_cancelling_while_fetching(one_nix: nixes.Nix, tmp_path: Path, cancel: C
         with pytest.raises(Cancelled):
             propose(nix, flake, Wish(), Limits(timeout=60, retries=0), lambda _: None)
         timer.join()
+
+
+def test_inputs_of_a_directory_of_the_flake_move(
+    nix: nixes.Nix, tmp_path: Path, cancel: CancelToken, upstreams: dict[str, Upstream]
+) -> None:
+    """`path:./sub` is part of the flake; what that has as inputs of its own is upstream's, and moves."""
+    fleet = Fleet.create(
+        tmp_path / "fleet", nix, inputs=[upstreams["a"]], hosts=[HostSpec("x", ["a"])], lock=False
+    )
+    sub = f'{{ inputs.leaf.url = "{upstreams["b"].url}"; outputs = _: {{ }}; }}\n'
+    flake = (fleet.flake / "flake.nix").read_text().replace("inputs = {", 'inputs = { sub.url = "path:./sub";', 1)
+    fleet.commit({"sub/flake.nix": sub, "flake.nix": flake}, "a flake within")
+    nix.run("nix", "flake", "lock", cwd=fleet.flake)
+    fleet.commit({}, "locked")
+    new = upstreams["b"].commit("more")
+    assert moved(Bench(nix, tmp_path, cancel, fleet).propose()) == {"sub/leaf": new}
+
+
+def test_a_flake_that_is_no_nix_is_not_the_networks_fault(bench: Bench) -> None:
+    (bench.fleet.flake / "flake.nix").write_text("{ inputs = \n")
+    with pytest.raises(LockbotError, match="can't update the flake") as caught:
+        bench.propose()
+    assert "network" not in caught.value.hint
