@@ -5,15 +5,15 @@ Nothing is published here. It must not know how a branch moves, nor what comes a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from lockbot.errors import LockbotError
+from lockbot.errors import LockbotError, SurroundingsError
 from lockbot.git.sync import Base
 from lockbot.git.worktree import Worktree
 from lockbot.history.values import Observation
-from lockbot.model import Gate, Held, HostStatus, Locked, Looking, Phase
+from lockbot.model import Gate, Held, HostStatus, Looking, Phase
 from lockbot.nix import lockfile
 from lockbot.nix.lockfile import LockFile
 from lockbot.process import Deadline
@@ -27,7 +27,7 @@ from lockbot.update.permits import Gatekeeper, Permits
 from lockbot.update.probes import Budget, Probes
 from lockbot.update.propose import LOCK_NAME, Lock, Proposal, Wish
 from lockbot.update.record import Record
-from lockbot.update.rulebook import Revisions, revisions_of
+from lockbot.update.rulebook import revisions_of
 from lockbot.update.rules import Rules, Tools
 from lockbot.update.search import Strategy, search
 from lockbot.update.sights import FETCH_FAILED, Sights, standing
@@ -78,6 +78,8 @@ class Attempt:
         self._wish = wish
         self._record = record
         self._trial = Trial(tools, rules, record, base, tree, flake_dir)
+        self._every: set[str] = set()
+        """The inputs of which every commit between the locked one and the target is known."""
         self._ledger = tools.history.ledger(record.run.repository)
         self._histories = Histories(tools.directory / "upstreams", tools.clone, self._ledger)
 
@@ -201,8 +203,10 @@ class Attempt:
         )
         if probes.trouble is not None:
             self._record.note(f"the search ended early: {probes.trouble}")
+            if not found.picks:
+                raise SurroundingsError(probes.trouble, "nothing was changed; the next run tries again")
         told = [
-            findings.tell(finding, old, permits.targets, self._histories, by_tips=self._goes_by_tips(finding))
+            findings.tell(finding, old, permits.targets, self._histories, every=self._every)
             for finding in found.findings
         ]
         return self._conclude(found, probes, locks, lock, held, told, seen)
@@ -259,11 +263,10 @@ class Attempt:
         if locked is None or name in self._wish.overrides or self._keeper.holds_at(name, target):
             return (target,)  # there or nowhere
         kind = revisions_of(locked, self._rules.book.of(name))
-        return self._histories.revisions(name, locked, target, kind)
-
-    def _goes_by_tips(self, finding: asking.Finding) -> Callable[[Locked], bool]:
-        rules = self._rules.book.of(finding.inputs[0])
-        return lambda locked: revisions_of(locked, rules) is Revisions.TIPS
+        between = self._histories.revisions(name, locked, target, kind)
+        if between.every:
+            self._every.add(name)
+        return between.revisions
 
     def _watch(self, step: Step) -> None:
         if isinstance(step, asking.Looking):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -28,11 +28,11 @@ def tell(
     targets: Mapping[str, str],
     histories: Histories,
     *,
-    by_tips: Callable[[Locked], bool],
+    every: Collection[str],
 ) -> Told:
     """Put a finding into words; the culprit's subject, author and date are asked of its own history.
 
-    `by_tips`: only tips of the input's branch were tried. Commits lie between: none is the culprit for sure.
+    `every`: inputs of which every commit could be tried. Of others, no commit is the culprit for sure.
     """
     bad: dict[str, BadRevision] = {}
     held: list[Held] = []
@@ -40,7 +40,7 @@ def tell(
         locked = old.locked(name)
         culprit = finding.culprits[0] if finding.culprits and len(finding.inputs) == 1 else None
         if culprit is not None and locked is not None:
-            exact = culprit.exact and not by_tips(locked)
+            exact = culprit.exact and name in every
             bad[name] = _bad_revision(culprit, locked, histories, exact=exact)
         at = finding.revision or (locked.revision if locked is not None else None)
         detail = _detail(finding, name, targets[name], bad.get(name))
@@ -92,7 +92,7 @@ def _why(finding: Finding, input: str) -> str:
         case Reason.UNJUDGED:
             return f"{hosts} could not be judged with it"
         case Reason.BUDGET:
-            return "the search's budget ended before it was known"
+            return "the search ended before it was known"
         case Reason.STRATEGY:
             return f"something that moves together with it breaks {hosts}"
 

@@ -7,6 +7,7 @@ missing history never stops an update. It must not know policies or the search.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,6 +22,15 @@ from lockbot.update.origin import origin_of
 from lockbot.update.rulebook import Revisions
 
 _Answer = TypeVar("_Answer")
+
+
+@dataclass(frozen=True)
+class Between:
+    """What an input could be moved to, oldest first, the target the last."""
+
+    revisions: tuple[str, ...]
+    every: bool
+    """Whether they are all that there are after the locked one: between two of them lies no other."""
 
 
 class Histories:
@@ -40,16 +50,17 @@ class Histories:
         answer = self._ask(new, lambda upstream: upstream.relation(before, after, since=since))
         return answer or Relation.UNKNOWN
 
-    def revisions(self, name: str, locked: Locked, target: str, kind: Revisions) -> tuple[str, ...]:
-        """What an input could be moved to, oldest first, `target` the last."""
+    def revisions(self, name: str, locked: Locked, target: str, kind: Revisions) -> Between:
+        """What lies between the locked revision and the target, as far as that can be had."""
         if kind is Revisions.TIPS:
-            return (*self._tips(name, locked, target), target)
+            return Between((*self._tips(name, locked, target), target), every=False)
         before = locked.rev
         if before is None:
-            return (target,)
+            return Between((target,), every=False)
         since = locked.last_modified
         found = self._ask(locked, lambda upstream: upstream.revisions(before, target, since=since))
-        return tuple(commit.rev for commit in found.commits) if found and found.commits else (target,)
+        commits = tuple(commit.rev for commit in found.commits) if found is not None else ()
+        return Between(commits or (target,), every=bool(commits))
 
     def describe(self, locked: Locked, revision: str) -> Description | None:
         """What an upstream commit says of itself."""

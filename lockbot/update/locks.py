@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lockbot.errors import LockbotError, SurroundingsError
-from lockbot.model import Locked
+from lockbot.model import FailureKind, Locked
 from lockbot.nix import failure, lockfile
 from lockbot.nix.command import Nix
 from lockbot.nix.flakeref import FlakeRef
@@ -49,7 +49,7 @@ class Locks:
         self._made[frozenset(picks.items())] = lock
 
     def make(self, picks: Picks) -> Lock:
-        """Raises SurroundingsError when a revision can't be fetched, LockbotError when Nix locks another."""
+        """Raises SurroundingsError when upstream can't be reached, LockbotError when one can't be locked."""
         key = frozenset(picks.items())
         if key not in self._made:
             self._made[key] = self._lock(picks)
@@ -91,4 +91,7 @@ class Locks:
         stale = failure.stale_fetch_lines(finished.stderr)
         if finished.code != 0 or stale:
             words = stale[0] if stale else failure.explain(finished.stderr)
-            raise SurroundingsError(f"cannot lock {what}: {words}")
+            # What is gone upstream, or does not fit, is this one revision's affair: the search steps over it.
+            kind = failure.classify("\n".join(stale) or finished.stderr)
+            own = finished.code != 0 and (kind is FailureKind.NOT_FOUND or not (stale or kind.surroundings))
+            raise (LockbotError if own else SurroundingsError)(f"cannot lock {what}: {words}")

@@ -175,7 +175,7 @@ class Gatekeeper:
     def _known(self, name: str, old: Locked, new: Locked, rules: InputRules) -> list[ages.Sighted]:
         """What an input could be moved to, newest first."""
         kind = revisions_of(old, rules)
-        newest_first = tuple(reversed(self._histories.revisions(name, old, new.revision, kind)))
+        newest_first = tuple(reversed(self._histories.revisions(name, old, new.revision, kind).revisions))
         seen = self._ledger.first_seen(name, new.original)
         if kind is kind.TIPS:
             return [ages.Sighted(revision, seen.get(revision)) for revision in newest_first]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 from lockbot import job, orders
@@ -129,3 +131,72 @@ def test_a_group_is_blamed_as_one(one_nix: nixes.Nix, tmp_path: Path, cancel: Ca
         "a": "breaks web, moving together with b",
         "b": "breaks web, moving together with a",
     }
+
+
+def test_without_a_history_no_commit_is_blamed_for_sure(
+    one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken
+) -> None:
+    world = World(one_nix, tmp_path, cancel, [HostSpec("web", ["a"])], "ab")
+    wrapper = Wrapper(tmp_path / "wrappers", one_nix)
+    wrapper.around("git", 'case "$*" in *--filter=tree:0*) echo "fatal: no such service" >&2; exit 128;; esac')
+    locked = world.fleet.locked("a", "main")
+    world.upstreams["a"].break_build(hosts=["web"])
+    tip = world.upstreams["a"].commit("later")
+    world.update(settings={"PATH": wrapper.path})
+    assert world.moved() == {"a": "1", "b": "2"}
+    bad = world.state("a").first_bad
+    assert bad is not None
+    assert (bad.after, bad.revision, bad.exact) == (locked, tip, False)
+
+
+def test_where_the_network_goes_away_the_run_says_so(
+    one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken
+) -> None:
+    bad = Breakage("throw", together({"b": "2"}))
+    world = World(one_nix, tmp_path, cancel, [HostSpec("web", ["a", "b"], failure=bad)], "ab")
+    wrapper = Wrapper(tmp_path / "wrappers", one_nix)
+    lost = "error: unable to download 'https://example.org': Could not resolve host: example.org"
+    wrapper.around("nix", f'case "$*" in *--override-input*) echo "{lost}" >&2; exit 1;; esac')
+    run = world.update(settings={"PATH": wrapper.path})
+    assert run.outcome is Outcome.FAILED
+    assert run.error is not None
+    assert "Could not resolve host" in run.error
+    assert world.update().outcome is Outcome.PARTLY_PUBLISHED
+
+
+def test_a_revision_that_is_gone_upstream_does_not_end_the_search(
+    one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken
+) -> None:
+    """A tip that was seen once and then was force-pushed away."""
+    world = World(one_nix, tmp_path, cancel, [HostSpec("web", ["a"])], "ab", {"LOCKBOT_POLICY__REVISIONS": "tips"})
+    upstream = world.upstreams["a"]
+    young = {"LOCKBOT_POLICY__MINIMUM_AGE": "1d"}
+    good = upstream.head()
+    world.update(settings=young)
+    upstream.commit("seen, then gone")
+    world.update(settings=young)
+    upstream.reset(good)
+    upstream.git("reflog", "expire", "--expire=now", "--all")
+    upstream.git("gc", "--quiet", "--prune=now")
+    upstream.break_build(hosts=["web"])
+    shutil.rmtree(Path(one_nix.environment["XDG_CACHE_HOME"]) / "nix", ignore_errors=True)
+    run = world.update()
+    assert run.outcome is Outcome.PARTLY_PUBLISHED
+    assert world.fleet.locked("a", "main") == good
+    assert world.moved()["b"] == "2"
+
+
+class Wrapper:
+    """Programs on lockbot's PATH that do something else first."""
+
+    def __init__(self, directory: Path, nix: nixes.Nix) -> None:
+        directory.mkdir()
+        self._directory = directory
+        self._before = nix.environment["PATH"]
+        self.path = f"{directory}{os.pathsep}{self._before}"
+
+    def around(self, program: str, script: str) -> None:
+        real = shutil.which(program, path=self._before)
+        wrapper = self._directory / program
+        wrapper.write_text(f'#!/bin/sh\nPATH={self._before}\n{script}\nexec {real} "$@"\n')
+        wrapper.chmod(0o755)
