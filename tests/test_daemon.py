@@ -243,6 +243,18 @@ def test_another_run_is_not_waited_for(service: Make) -> None:
         by_hand.stderr.read()
 
 
+def test_a_group_with_a_schedule_of_its_own_stays_in_the_others_run(service: Make) -> None:
+    here = service()
+    here.upstream.commit("second")
+    before = here.fleet.locked("a", "main")
+    here.configure('when = "1h"', '[[group]]\nname = "slow"\ninputs = ["a"]\nschedule = "@yearly"')
+    here.start()
+    until(lambda: here.records("run ended"))
+    assert here.records("run ended")[0]["outcome"] == "unchanged"
+    assert here.fleet.locked("a", "main") == before
+    here.stop()
+
+
 # -- reload, pause
 
 
