@@ -13,7 +13,7 @@ from lockbot.history.store import History
 from lockbot.model import Outcome, Run
 from lockbot.nix import build, evaluate
 from lockbot.state import RunLock, check_disk, new_run_id
-from lockbot.update import judge, propose
+from lockbot.update import answers, judge, propose
 from lockbot.update.cycle import heal, run_cycle
 from lockbot.update.hosts import Selection
 from lockbot.update.propose import Wish
@@ -45,6 +45,7 @@ def update(app: App, wish: Wish, options: Options) -> Run:
         run = replace(run, notes=history.notes)
         if options.retry_failed:
             history.ledger(place.identity).forget_failures()
+            (place.directory / answers.NAME).unlink(missing_ok=True)
         return log.ended(_cycle(replace(app, progress=log), place, history, wish, options, run))
 
 

@@ -17,7 +17,8 @@ from lockbot.model import Gate, Held, HostStatus, Looking, Phase
 from lockbot.nix import lockfile
 from lockbot.nix.lockfile import LockFile
 from lockbot.process import Deadline
-from lockbot.update import asking, findings, policy, propose
+from lockbot.update import answers, asking, findings, policy, propose
+from lockbot.update.answers import Answers
 from lockbot.update.asking import Found, Step
 from lockbot.update.findings import Told
 from lockbot.update.histories import Histories
@@ -188,6 +189,12 @@ class Attempt:
             gate=self._rules.gate,
             budget=Budget(self._rules.probes, Deadline(self._rules.search_time, "the search")),
             cancel=self._tools.nix.cancel,
+            answers=Answers(
+                self._tools.directory / answers.NAME,
+                self._trial.context,
+                self._tools.clock(),
+                self._rules.remember_failures,
+            ),
             revisions=lambda name: self._revisions(name, permits, old),
             may_try=lambda name, revision: self._keeper.may_try(permits, name, revision),
             may_bring=lambda changes: self._keeper.may_bring(permits, changes),

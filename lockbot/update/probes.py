@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from lockbot.errors import LockbotError, SurroundingsError
 from lockbot.model import FailureKind, Gate, Held, Host, HostBuild, HostStatus, InputChange
 from lockbot.process import CancelToken, Deadline
+from lockbot.update.answers import Answers
 from lockbot.update.asking import Answer, BudgetSpent, Picks
 from lockbot.update.judge import Judged
 from lockbot.update.locks import Locks
 from lockbot.update.propose import Lock
 from lockbot.update.trial import Trial
 
+_Result = TypeVar("_Result")
 _UNKNOWN = frozenset({FailureKind.KILLED, FailureKind.MEMORY, FailureKind.COLLECTED, FailureKind.UNKNOWN})
 """Failures that say nothing about the change."""
 
@@ -42,6 +45,7 @@ class Probes:
         gate: Gate,
         budget: Budget,
         cancel: CancelToken,
+        answers: Answers,
         revisions: Callable[[str], Sequence[str]],
         may_try: Callable[[str, str], bool],
         may_bring: Callable[[Sequence[InputChange]], bool],
@@ -52,6 +56,7 @@ class Probes:
         self._gate = gate
         self._budget = budget
         self._cancel = cancel
+        self._answers = answers
         self._revisions = revisions
         self._may_try = may_try
         self._may_bring = may_bring
@@ -68,12 +73,17 @@ class Probes:
         known = self.whole(picks)
         if known is not None:
             return self._answer(picks, known.verdict.builds)
-        self._spend()
-        judged = self._guarded(lambda: self._trial.judge(self._lock(picks), self._held))
-        if judged is None:
+        lock = self._guarded(lambda: self._lock(picks))
+        earlier = self._answers.find(lock.content, self._trial.hosts) if lock is not None else None
+        if earlier is not None and earlier.red and self._wholes:
+            return earlier
+        judged = self._judged(lock, lambda lock: self._trial.judge(lock, self._held))
+        if lock is None or judged is None:
             return Answer(unknown=frozenset(host.name for host in self._trial.hosts))
         self._wholes[frozenset(picks.items())] = judged
-        return self._answer(picks, judged.verdict.builds)
+        answer = self._learn(lock, picks, judged)
+        # Where to look first is taken from the first time: the questions are the same then, and known.
+        return replace(answer, suspects={**answer.suspects, **(earlier.suspects if earlier else {})})
 
     def evaluate(self, picks: Picks, hosts: frozenset[str]) -> Answer:
         return self._ask(picks, [replace(host, evaluate_only=True) for host in self._named(hosts)])
@@ -97,11 +107,26 @@ class Probes:
     def _ask(self, picks: Picks, hosts: Sequence[Host]) -> Answer:
         if not self._allowed(picks):
             return Answer(unknown=frozenset(host.name for host in hosts))
-        self._spend()
-        judged = self._guarded(lambda: self._trial.judge_some(self._lock(picks), hosts))
-        if judged is None:
+        lock = self._guarded(lambda: self._lock(picks))
+        earlier = self._answers.find(lock.content, hosts) if lock is not None else None
+        if earlier is not None:
+            return earlier
+        judged = self._judged(lock, lambda lock: self._trial.judge_some(lock, hosts))
+        if lock is None or judged is None:
             return Answer(unknown=frozenset(host.name for host in hosts))
-        return self._answer(picks, judged.verdict.builds)
+        return self._learn(lock, picks, judged)
+
+    def _judged(self, lock: Lock | None, judge: Callable[[Lock], Judged]) -> Judged | None:
+        """What costs: only this is counted."""
+        self._spend()
+        return self._guarded(lambda: judge(lock)) if lock is not None else None
+
+    def _learn(self, lock: Lock, picks: Picks, judged: Judged) -> Answer:
+        answer = self._answer(picks, judged.verdict.builds)
+        # How a host fares that was broken before depends on the base, which may be another in the next run.
+        certain = [build.host for build in judged.verdict.builds if build.status is not HostStatus.BROKEN_BEFORE]
+        self._answers.learn(lock.content, certain, answer)
+        return answer
 
     def _lock(self, picks: Picks) -> Lock:
         """Raises LockbotError where an input brings along what the policy does not let through: known only from
@@ -118,20 +143,20 @@ class Probes:
             raise BudgetSpent
         self.asked += 1
 
-    def _guarded(self, judge: Callable[[], Judged]) -> Judged | None:
+    def _guarded(self, act: Callable[[], _Result]) -> _Result | None:
         """None: this candidate can't be judged (a revision that is gone). Where the network went away in the
         middle of a search, what was found before stands."""
         try:
-            return judge()
+            return act()
         except SurroundingsError as error:
-            if self.asked == 1:
+            if not self._wholes:
                 raise
             self._cancel.check()
             self.trouble = error.message
             raise BudgetSpent from error
         except LockbotError:
             self._cancel.check()
-            if self.asked == 1:
+            if not self._wholes:
                 raise
             return None
 

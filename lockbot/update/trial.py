@@ -74,6 +74,17 @@ class Trial:
         return self._hosts_judged or select(self._hosts_at_base(), self._rules.selection)
 
     @property
+    def context(self) -> str:
+        """A word for all but the lock that decides how hosts fare: the same word, the same verdicts."""
+        lock = Path(self._flake_dir) / LOCK_NAME
+        paths = (":(top)", f":(top,exclude,literal){lock}")
+        # A commit that changes nothing but the lock, as ours do, leaves the rest as it was.
+        rest = self._tools.clone.git.ask("rev-list", "-1", self._base.commit, "--", *paths)
+        judging = self._rules.judging
+        settings = (judging.build.options, judging.evaluation.import_from_derivation, self._rules.gate)
+        return repr((rest, self._tree.submodules, settings, self._rules.after_update, self._tools.nix.banner))
+
+    @property
     def flake(self) -> Path:
         """The directory of flake.nix in the worktree."""
         return self._tree.path / self._flake_dir
