@@ -95,7 +95,9 @@ def reap_orphans(keep: Collection[int], *, kill: bool) -> None:
     """Bury what was adopted and has ended; with `kill` end it first. `keep`: the children that others wait for."""
     for pid in set(_own_children()) - set(keep):
         if kill:
-            for one in (*(found for found, _ in process.descendants(pid)), pid):
+            # Nix first, then what it builds: a builder whose child dies goes on, and Nix would keep what it makes.
+            family = sorted(process.descendants(pid), key=lambda one: int(one[1]))
+            for one in (pid, *(found for found, _ in family)):
                 process.kill(one)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, 0 if kill else os.WNOHANG)

@@ -34,6 +34,9 @@ _PROBE = """
 """
 
 
+_HIDDEN = Path("/tmp")  # noqa: S108 -- nothing is written there
+
+
 def why_not(directory: Path) -> str | None:
     """Why no systemd can be booted here; None when it can. `directory` is for a probe, and empty."""
     if os.geteuid() != 0:
@@ -41,6 +44,8 @@ def why_not(directory: Path) -> str | None:
     if not SYSTEMD.exists():
         return f"there is no {SYSTEMD}"
     search = os.pathsep.join(["/usr/sbin", "/sbin", os.environ.get("PATH", "")])
+    if PROJECT.is_relative_to(_HIDDEN):
+        return f"the checkout lies below {_HIDDEN}, and a booted machine has one of its own"
     absent = [name for name in PROGRAMS if shutil.which(name, path=search) is None]
     if absent:
         return f"there is no {', '.join(absent)}"
