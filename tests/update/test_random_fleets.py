@@ -229,7 +229,7 @@ def _is_blamed_rightly(world: World, model: Model, held: Held, at: At, revisions
     assert hosts <= frozenset().union(*above)
     if word == "together with":
         assert not hosts <= model.red({**at, name: tip, partner: 0})
-    elif word == "without" and name not in model.spans:  # one of its own may lie beneath
+    elif word == "without" and not {name, partner} & model.spans.keys():  # what they break alone would hide it
         assert not hosts <= model.red({**at, name: tip, partner: model.counts[partner]})
     bad = world.state(name).first_bad
     if bad is None:
