@@ -74,7 +74,7 @@ class Probes:
         if known is not None:
             return self._answer(picks, known.verdict.builds)
         lock = self._guarded(lambda: self._lock(picks))
-        earlier = self._answers.find(lock.content, self._trial.hosts) if lock is not None else None
+        earlier = self._answers.find(lock.content, self._trial.hosts) if lock and self._trial.hosts else None
         if earlier is not None and earlier.red and self._wholes:
             return earlier
         judged = self._judged(lock, lambda lock: self._trial.judge(lock, self._held))

@@ -71,7 +71,9 @@ class Trial:
     @property
     def hosts(self) -> tuple[Host, ...]:
         """What is judged: known once the whole fleet was, or its base was asked."""
-        return self._hosts_judged or select(self._hosts_at_base(), self._rules.selection)
+        if self._hosts_judged or not self._hosts_at_base():  # a base that can't say: the candidate will
+            return self._hosts_judged
+        return select(self._hosts_at_base(), self._rules.selection)
 
     @property
     def context(self) -> str:
