@@ -69,14 +69,32 @@ class Host:
     evaluate_only: bool = False
 
 
+class Answer(StrEnum):
+    """What was found out about one host at one commit."""
+
+    GOOD = "good"
+    BAD = "bad"
+    """By its own fault, and there is evidence of that."""
+    UNJUDGED = "unjudged"
+    """Nothing could be found out: it is neither good nor bad."""
+
+
 class FailureKind(StrEnum):
-    """Why a host, a fetch or a build failed. `surroundings` are nobody's input's fault."""
+    """Why a host, a fetch or a build failed. Only an `own` failure says something about the flake."""
 
     EVALUATION = "evaluation"
     ASSERTION = "assertion"
     BUILD = "build"
     DEPENDENCY = "dependency"
     HASH_MISMATCH = "hash-mismatch"
+    GONE = "gone"
+    """The flake no longer has this host."""
+    REFUSED = "refused"
+    """The settings of this machine, or lockbot's, forbid what the evaluation or the build wants."""
+    INCOMPLETE = "incomplete-source"
+    """The work tree lacks what the user's has: submodules, or files that a git filter makes."""
+    SOURCE = "source"
+    """A fixed-output derivation could not get what it fetches, for whatever reason."""
     TIMEOUT = "timeout"
     KILLED = "killed"
     MEMORY = "out-of-memory"
@@ -92,16 +110,33 @@ class FailureKind(StrEnum):
     UNKNOWN = "unknown"
 
     @property
+    def own(self) -> bool:
+        """Whether it is evidence against the flake: the same would happen anywhere, at any time."""
+        return self in _OWN
+
+    @property
     def surroundings(self) -> bool:
+        """Whether it is nobody's input's fault, and may pass by itself."""
         return self in _SURROUNDINGS
 
 
+_OWN = frozenset(
+    {
+        FailureKind.EVALUATION,
+        FailureKind.ASSERTION,
+        FailureKind.BUILD,
+        FailureKind.HASH_MISMATCH,
+        FailureKind.LOCK_FILE,
+        FailureKind.GONE,
+    }
+)
 _SURROUNDINGS = frozenset(
     {
         FailureKind.DISK_FULL,
         FailureKind.DAEMON,
         FailureKind.BUILDER_HOST,
         FailureKind.NETWORK,
+        FailureKind.SOURCE,
         FailureKind.AUTH,
     }
 )
@@ -118,6 +153,21 @@ class Failure:
     log: str = ""
     """The whole text that is kept with the run (build log or evaluation error)."""
 
+    @property
+    def answer(self) -> Answer:
+        return Answer.BAD if self.kind.own else Answer.UNJUDGED
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What is known of one host at one commit. `evidence` is one word: what makes it good (`built`, `present`,
+    `evaluated`), or the kind of the failure."""
+
+    answer: Answer
+    evidence: str
+    evaluated: bool = True
+    """Whether it has a derivation: its evaluation at least was good."""
+
 
 class HostStatus(StrEnum):
     BUILT = "built"
@@ -126,11 +176,12 @@ class HostStatus(StrEnum):
     FAILED = "failed"
     BROKEN_BEFORE = "broken-before"
     NOT_BUILDABLE_HERE = "not-buildable-here"
+    UNJUDGED = "unjudged"
 
 
 @dataclass(frozen=True)
 class HostBuild:
-    """What was found out about one host at one commit."""
+    """What was found out about one host at one commit, and what it was like at the base."""
 
     host: Host
     status: HostStatus
@@ -138,6 +189,10 @@ class HostBuild:
     out: str | None = None
     system: str | None = None
     failure: Failure | None = None
+    here: Judgement | None = None
+    """At this commit; None: not known (a record that an older lockbot made, or a prediction)."""
+    base: Judgement | None = None
+    """Without the update; None: not known, or the host was not there."""
 
 
 class Gate(StrEnum):
@@ -170,6 +225,24 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class BadRevision:
+    """The first upstream revision with which hosts break; `after` is the newest that is known to be good.
+
+    `exact` False: the search ended before, and the breakage lies somewhere after `after`, up to `revision`.
+    """
+
+    revision: str
+    subject: str = ""
+    author: str = ""
+    date: int | None = None
+    """Seconds since 1970."""
+    link: str | None = None
+    hosts: tuple[str, ...] = ()
+    after: str | None = None
+    exact: bool = True
+
+
+@dataclass(frozen=True)
 class Held:
     """An input that was kept back. `reason` is a word for machines, `detail` a sentence for people."""
 
@@ -178,6 +251,8 @@ class Held:
     detail: str = ""
     revision: str | None = None
     """The revision that it stays at."""
+    culprit: BadRevision | None = None
+    """What it is held for, where an upstream commit (or a span of them) was found to break hosts."""
 
 
 class Outcome(StrEnum):
@@ -185,6 +260,8 @@ class Outcome(StrEnum):
     PUBLISHED = "published"
     PARTLY_PUBLISHED = "partly published"
     REJECTED = "rejected"
+    UNJUDGED = "unjudged"
+    """Nothing could be found out about the update, so nothing was published and nobody is blamed."""
     STALE = "stale"
     FAILED = "failed"
     INTERRUPTED = "interrupted"
@@ -194,7 +271,7 @@ class Outcome(StrEnum):
         match self:
             case Outcome.UNCHANGED | Outcome.PUBLISHED | Outcome.PARTLY_PUBLISHED:
                 return 0
-            case Outcome.REJECTED | Outcome.STALE:
+            case Outcome.REJECTED | Outcome.UNJUDGED | Outcome.STALE:
                 return 1
             case Outcome.FAILED:
                 return 3
@@ -231,6 +308,8 @@ class Run:
     hint: str | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     """Wall time by phase: sync, propose, judge, publish."""
+    flake: str = ""
+    """Which flake it is about: the repository, its branch and the flake's directory (`app.Place.flake`)."""
 
 
 class Phase(StrEnum):

@@ -17,8 +17,8 @@ from lockbot.daemon.memory import Pause, Service
 from lockbot.git.sync import SEEN_REMOTE
 from lockbot.history.ledger import Ledger
 from lockbot.history.store import RunSummary
-from lockbot.history.values import Acceptance, BadRevision, InputState, SeenTip, StateWord, UserHold
-from lockbot.model import Locked
+from lockbot.history.values import Acceptance, InputState, SeenTip, StateWord, UserHold
+from lockbot.model import BadRevision, Locked
 from lockbot.nix.lockfile import EMPTY, LockFile
 from lockbot.report import words
 from lockbot.report.document import Document

@@ -20,8 +20,8 @@ from lockbot.cli import cli
 from lockbot.config import load
 from lockbot.errors import UsageError
 from lockbot.history.ledger import Ledger
-from lockbot.history.values import Acceptance, BadRevision, Observation, StateWord, UserHold
-from lockbot.model import silent
+from lockbot.history.values import Acceptance, Observation, StateWord, UserHold
+from lockbot.model import BadRevision, silent
 from lockbot.nix.lockfile import LockFileError
 from lockbot.process import CancelToken
 from lockbot.report import lines

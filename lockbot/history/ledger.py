@@ -13,7 +13,6 @@ from typing import Protocol, TypeVar
 
 from lockbot.history import codec, rows
 from lockbot.history.values import (
-    OWN_FAILURES,
     Acceptance,
     InputState,
     Observation,
@@ -178,7 +177,7 @@ class Ledger:
             taken = [
                 (codec.storable(drv), failure)
                 for drv, failure in results.items()
-                if failure is None or failure.kind in OWN_FAILURES
+                if failure is None or failure.kind.own
             ]
             return tuple(drv for drv, failure in taken if _remember(connection, drv, failure, now))
 

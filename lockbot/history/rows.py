@@ -9,13 +9,13 @@ from datetime import datetime
 from lockbot.history import codec
 from lockbot.history.values import (
     Acceptance,
-    BadRevision,
     InputState,
     Remembered,
     SeenTip,
     StateWord,
     UserHold,
 )
+from lockbot.model import BadRevision
 
 
 def remembered(connection: sqlite3.Connection, row: sqlite3.Row) -> Remembered:

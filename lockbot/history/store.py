@@ -24,7 +24,6 @@ from lockbot.history import codec, logs
 from lockbot.history.connection import Opened, is_damage, open_database, refusal
 from lockbot.history.ledger import Ledger
 from lockbot.history.totals import Totals, read_totals
-from lockbot.history.values import OWN_FAILURES
 from lockbot.model import HostBuild, HostStatus, Note, Outcome, Phase, Progress, Run, silent
 
 KEPT_RUNS = 20
@@ -362,6 +361,6 @@ def _rememberable(build: HostBuild) -> bool:
     """Whether it says something lasting about the host."""
     match build.status:
         case HostStatus.FAILED | HostStatus.BROKEN_BEFORE:
-            return build.failure is not None and build.failure.kind in OWN_FAILURES
+            return build.failure is not None and build.failure.kind.own
         case _:
             return True

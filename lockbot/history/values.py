@@ -6,19 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from lockbot.model import Failure, FailureKind
-
-OWN_FAILURES = frozenset(
-    {
-        FailureKind.EVALUATION,
-        FailureKind.ASSERTION,
-        FailureKind.BUILD,
-        FailureKind.DEPENDENCY,
-        FailureKind.HASH_MISMATCH,
-        FailureKind.LOCK_FILE,
-    }
-)
-"""What would happen again. A timeout, lack of memory or a 404 may be the machine's or the moment's."""
+from lockbot.model import BadRevision, Failure
 
 
 @dataclass(frozen=True)
@@ -76,24 +64,6 @@ class StateWord(StrEnum):
     WAITING_FOR_AGE = "waiting-for-age"
     WAITING_FOR_CACHE = "waiting-for-cache"
     UNREACHABLE = "unreachable"
-
-
-@dataclass(frozen=True)
-class BadRevision:
-    """The first upstream revision with which hosts break; `after` is the newest that is known to be good.
-
-    `exact` False: the search ended before, and the breakage lies somewhere after `after`, up to `revision`.
-    """
-
-    revision: str
-    subject: str = ""
-    author: str = ""
-    date: int | None = None
-    """Seconds since 1970."""
-    link: str | None = None
-    hosts: tuple[str, ...] = ()
-    after: str | None = None
-    exact: bool = True
 
 
 @dataclass(frozen=True)

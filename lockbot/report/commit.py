@@ -126,7 +126,7 @@ def _hosts(hosts: Sequence[HostBuild]) -> list[str]:
     for status, builds in grouping.by_status(hosts).items():
         label = f"  {words.status(status)}:"
         match status:
-            case HostStatus.FAILED | HostStatus.BROKEN_BEFORE:
+            case HostStatus.FAILED | HostStatus.BROKEN_BEFORE | HostStatus.UNJUDGED:
                 entries += [label, *_failures(builds)]
             case HostStatus.NOT_BUILDABLE_HERE:
                 entries.append(_listed([_name_and_system(build) for build in builds], f"{label} "))

@@ -13,6 +13,7 @@ from lockbot.report import words
 
 STATUS_ORDER = (
     HostStatus.FAILED,
+    HostStatus.UNJUDGED,
     HostStatus.BUILT,
     HostStatus.UNCHANGED,
     HostStatus.EVALUATED,

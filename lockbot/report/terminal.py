@@ -23,6 +23,7 @@ STATUS_STYLE = {
     HostStatus.FAILED: Style.BAD,
     HostStatus.BROKEN_BEFORE: Style.WARN,
     HostStatus.NOT_BUILDABLE_HERE: Style.WARN,
+    HostStatus.UNJUDGED: Style.WARN,
 }
 
 
@@ -57,6 +58,8 @@ def headline(run: Run) -> tuple[str, Style]:
             failed = sum(build.status is HostStatus.FAILED for build in run.hosts)
             why = f"{words.count(failed, 'host')} would no longer build" if failed else "nothing could be taken"
             return f"Rejected: {why}; {branch} stands as it was.", Style.BAD
+        case Outcome.UNJUDGED:
+            return f"Not judged: nothing could be found out; {branch} stands as it was.", Style.WARN
         case Outcome.STALE:
             return f"Stale: {branch} kept moving while hosts were built; nothing was published.", Style.WARN
         case Outcome.FAILED:
@@ -140,6 +143,7 @@ def _failures(hosts: Sequence[HostBuild]) -> Iterator[Line]:
     by_status = grouping.by_status(hosts)
     for status, title in (
         (HostStatus.FAILED, "Failures"),
+        (HostStatus.UNJUDGED, "Could not be judged"),
         (HostStatus.NOT_BUILDABLE_HERE, "Not buildable here"),
         (HostStatus.BROKEN_BEFORE, "Broken before this update"),
     ):

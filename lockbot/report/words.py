@@ -83,7 +83,9 @@ def status(value: HostStatus) -> str:
         case HostStatus.BROKEN_BEFORE:
             return "broken before this update, not caused by it"
         case HostStatus.NOT_BUILDABLE_HERE:
-            return "not buildable here"
+            return "evaluated only, for nothing here can build it"
+        case HostStatus.UNJUDGED:
+            return "could not be judged"
 
 
 _FAILURES = {
@@ -92,6 +94,10 @@ _FAILURES = {
     FailureKind.BUILD: "build failed",
     FailureKind.DEPENDENCY: "dependency failed",
     FailureKind.HASH_MISMATCH: "hash mismatch",
+    FailureKind.GONE: "no longer in the flake",
+    FailureKind.REFUSED: "refused by settings",
+    FailureKind.INCOMPLETE: "source not complete",
+    FailureKind.SOURCE: "source could not be fetched",
     FailureKind.TIMEOUT: "timed out",
     FailureKind.KILLED: "killed by a signal",
     FailureKind.MEMORY: "out of memory",

@@ -6,8 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from lockbot.history.values import BadRevision
-from lockbot.model import Held, Locked
+from lockbot.model import BadRevision, Held, Locked
 from lockbot.nix.lockfile import LockFile
 from lockbot.report import words
 from lockbot.update.asking import Culprit, Finding, Reason

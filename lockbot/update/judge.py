@@ -276,7 +276,7 @@ def _as_base(made: HostBuild, base: Baseline) -> HostStatus:
         case HostStatus.UNCHANGED:
             known = base.get(made.host.attribute)
             return known.status if known is not None else HostStatus.EVALUATED
-        case HostStatus.BUILT | HostStatus.EVALUATED | HostStatus.NOT_BUILDABLE_HERE:
+        case HostStatus.BUILT | HostStatus.EVALUATED | HostStatus.NOT_BUILDABLE_HERE | HostStatus.UNJUDGED:
             return made.status
         case _:
             assert_never(made.status)

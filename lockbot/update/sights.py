@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from lockbot.history.values import BadRevision, Observation, StateWord
-from lockbot.model import Held
+from lockbot.history.values import Observation, StateWord
+from lockbot.model import BadRevision, Held
 from lockbot.update.findings import Told
 from lockbot.update.permits import Permits
 from lockbot.update.policy import Reason

@@ -20,7 +20,6 @@ from lockbot.history.ledger import Ledger
 from lockbot.history.store import History
 from lockbot.history.values import (
     Acceptance,
-    BadRevision,
     InputState,
     Observation,
     SeenTip,
@@ -28,7 +27,7 @@ from lockbot.history.values import (
     UserHold,
     advance,
 )
-from lockbot.model import Failure, FailureKind
+from lockbot.model import BadRevision, Failure, FailureKind
 from tests.history.samples import NOON, failed, full_run
 
 DAY = timedelta(days=1)
