@@ -8,9 +8,10 @@ import signal
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import FrameType
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from lockbot import state
 from lockbot.config import Settings
@@ -73,7 +74,11 @@ class Place:
     repository: Repository | None
     """None for a URL."""
     identity: str
+    """The repository: its resolved git directory, or its URL."""
     directory: Path
+    """Of the repository: its clone, worktrees and lock are shared by all its flakes."""
+    flake: str
+    """The repository, the branch and the flake's directory: what is remembered is remembered of this."""
 
 
 @dataclass(frozen=True)
@@ -99,24 +104,36 @@ class App:
         wanted = self.settings.repository
         if wanted.url is not None:
             directory = self.state().repository_directory(wanted.url)
-            return Place(RemoteSource(wanted.url, wanted.branch, wanted.push), None, wanted.url, directory)
+            remote = RemoteSource(wanted.url, wanted.branch, wanted.push)
+            flake = flake_key(wanted.url, wanted.branch, wanted.flake_dir)
+            return Place(remote, None, wanted.url, directory, flake)
         path = wanted.path or flake_around(Path.cwd())
         repository = discover(self.git(Path("/")), path, branch=wanted.branch, remote=wanted.remote)
         if not repository.bare:
             state.refuse_inside(self.settings.state.directory, repository.path)
         source = LocalSource(path, repository.branch, wanted.remote, wanted.push)
         identity = str(repository.common.resolve())
-        return Place(source, repository, identity, self.state().repository_directory(identity))
+        flake = flake_key(identity, repository.branch, wanted.flake_dir or repository.subdirectory)
+        return Place(source, repository, identity, self.state().repository_directory(identity), flake)
 
     def flake_dir(self, place: Place) -> str:
         """Where flake.nix lies in the repository: as configured, else where the given path points."""
         inside = place.repository.subdirectory if place.repository is not None else ""
-        return self.settings.repository.flake_dir or inside
+        return _tidy(self.settings.repository.flake_dir or inside)
 
     # -- tools --------------------------------------------------------------------------------------------
 
-    def history(self) -> History:
-        return History.open(self.state().history, self.clock, self.progress)
+    def history(self, place: Place | None = None) -> History:
+        """Open it; for a place, with what an older lockbot kept of the whole repository taken over."""
+        history = History.open(self.state().history, self.clock, self.progress)
+        if place is None:
+            return history
+        try:
+            history.adopt(place.flake, place.identity, place.source.branch)
+        except BaseException:
+            history.close()
+            raise
+        return history
 
     def nix(self) -> Nix:
         from lockbot.nix import command
@@ -134,6 +151,21 @@ class App:
             cancel=self.cancel,
             timeout=self.settings.run.fetch_timeout,
         )
+
+
+def flake_key(repository: str, branch: str | None, directory: str) -> str:
+    """`/srv/nixos/.git?ref=main&dir=hosts/one`: like a flake reference. A branch or directory of none is left out.
+
+    No two flakes have the same: what stands behind the last `?` is quoted.
+    """
+    told = {"ref": branch or "", "dir": _tidy(directory)}
+    query = "&".join(f"{name}={quote(value, errors='surrogateescape')}" for name, value in told.items() if value)
+    return f"{repository}?{query}" if query or "?" in repository else repository
+
+
+def _tidy(directory: str) -> str:
+    path = str(PurePosixPath(directory))
+    return "" if path == "." else path
 
 
 def group_inputs(settings: Settings, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -171,15 +171,17 @@ def update(
 @click.option(
     "-n", "--limit", type=click.IntRange(1), default=20, show_default=True, help="How many, newest first."
 )
-@click.option("--all", "everywhere", is_flag=True, help="Of every repository, not only this one.")
+@click.option("--all", "everywhere", is_flag=True, help="Of every flake, not only this one on this branch.")
 @as_json
 @click.pass_obj
 def history(flags: Flags, limit: int, everywhere: bool, as_json: bool) -> None:
     """List past runs, newest first."""
     from lockbot import past
 
-    with _app(flags) as app, app.history() as store:
-        runs = store.runs(None if everywhere else app.place().identity, limit=limit)
+    with _app(flags) as app:
+        place = None if everywhere else app.place()
+        with app.history(place) as store:
+            runs = store.runs(place.flake if place is not None else None, limit=limit)
         if as_json:
             _print_json(past.history_document(runs))
         else:
@@ -196,8 +198,7 @@ def show(flags: Flags, run: str, host: str | None, as_json: bool) -> None:
     from lockbot import past
     from lockbot.report import document, terminal
 
-    with _app(flags) as app, app.history() as store:
-        found = past.find_run(store, run, app)
+    with _app(flags) as app, past.opened(app, run) as (store, found):
         if host is not None:
             _print_text(past.log(store, found, host) + "\n")
         elif as_json:
@@ -410,8 +411,7 @@ def logs(flags: Flags, run: str, follow: bool, as_json: bool) -> None:
     from lockbot import logs as kept
     from lockbot import past
 
-    with _app(flags) as app, app.history() as store:
-        found = past.find_run(store, run, app)
+    with _app(flags) as app, past.opened(app, run) as (_, found):
         for one in past.records(found, app, follow=follow):
             _print_text((kept.encode(one) if as_json else kept.told(one)) + "\n")
 

@@ -44,8 +44,8 @@ def look(app: App, limits: Limits) -> Health:
     """Raises UsageError for a configuration that is wrong; whatever else can't be looked at is a problem."""
     try:
         place = app.place()
-        with app.history() as past:
-            totals = past.totals(place.identity)
+        with app.history(place) as past:
+            totals = past.totals(place.flake)
         found = standing.look(app)
     except (Cancelled, UsageError):
         raise

@@ -12,6 +12,8 @@ from lockbot.git.worktree import Identity, Signing, SigningFormat
 from lockbot.history.store import History
 from lockbot.model import Outcome, Run
 from lockbot.nix import build, evaluate
+from lockbot.nix import context as nix_context
+from lockbot.nix.command import Nix
 from lockbot.state import RunLock, check_disk, new_run_id
 from lockbot.update import answers, judge, propose
 from lockbot.update.cycle import heal, run_cycle
@@ -29,6 +31,7 @@ def update(app: App, wish: Wish, options: Options) -> Run:
     run = Run(
         id=new_run_id(app.clock()),
         repository=place.identity,
+        flake=place.flake,
         started=app.clock(),
         branch=place.source.branch or "HEAD",
         dry_run=options.dry_run,
@@ -41,21 +44,23 @@ def update(app: App, wish: Wish, options: Options) -> Run:
         wait=options.wait,
         progress=app.progress,
     )
-    with lock, app.history() as history, logs.kept(app.progress, app.state().logs, run) as log:
+    with lock, app.history(place) as history, logs.kept(app.progress, app.state().logs, run) as log:
         run = replace(run, notes=history.notes)
         if options.retry_failed:
-            history.ledger(place.identity).forget_failures()
-            (place.directory / answers.NAME).unlink(missing_ok=True)
+            history.ledger(place.flake).forget_failures()
+            history.forget_failed_baselines(place.flake)
+            answers.file(place.directory, place.flake).unlink(missing_ok=True)
         return log.ended(_cycle(replace(app, progress=log), place, history, wish, options, run))
 
 
 def _cycle(app: App, place: Place, history: History, wish: Wish, options: Options, run: Run) -> Run:
     try:
         tools = _tools(app, place, history)
-        heal(tools, place.source, place.identity, keep_results=app.settings.state.keep_results)
+        heal(tools, place.source, place.identity, place.flake, keep_results=app.settings.state.keep_results)
+        rules = _rules(app, place, options, tools.nix)
     except LockbotError as error:
         return _failed_to_start(app, history, run, error)
-    run = run_cycle(tools, _rules(app, place, options), wish, run)
+    run = run_cycle(tools, rules, wish, run)
     _tidy(app, tools, run)
     return run
 
@@ -94,8 +99,8 @@ def _tidy(app: App, tools: Tools, run: Run) -> None:
     keep_days = app.settings.state.keep_days
     try:
         tools.history.prune(keep_days, app.clock())
-        tools.history.ledger(run.repository).prune(keep_days)
-        tools.history.forget_baselines(run.repository, {name for name in (run.base, run.commit) if name})
+        tools.history.ledger(run.flake).prune(keep_days)
+        tools.history.forget_baselines(run.flake, {name for name in (run.base, run.commit) if name})
         tools.clone.maintain()
     except LockbotError as error:
         if not isinstance(error, Cancelled):
@@ -105,7 +110,7 @@ def _tidy(app: App, tools: Tools, run: Run) -> None:
 # -- settings as plain values -----------------------------------------------------------------------------------
 
 
-def _rules(app: App, place: Place, options: Options) -> Rules:
+def _rules(app: App, place: Place, options: Options, nix: Nix) -> Rules:
     settings = app.settings
     author = _identity(settings.commit.author)
     after = settings.after_update
@@ -132,6 +137,23 @@ def _rules(app: App, place: Place, options: Options) -> Rules:
         after_update=Commands(after.commands, after.paths, after.timeout),
         push=settings.repository.push and options.push,
         dry_run=options.dry_run,
+        context=context(settings, nix),
+    )
+
+
+def context(settings: Settings, nix: Nix) -> str:
+    """The word for what decides how hosts fare, beside the flake (`Rules.context`)."""
+    building, evaluation = _building(settings), settings.eval
+    return nix_context.context(
+        nix,
+        {
+            "build timeout": building.timeout,
+            "build silence": building.silence,
+            "build options": building.options,
+            "evaluation timeout": evaluation.timeout,
+            "evaluation memory": evaluation.memory,  # as configured: half of what the machine has may vary
+            "import from derivation": evaluation.import_from_derivation,
+        },
     )
 
 

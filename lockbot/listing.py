@@ -15,7 +15,7 @@ from lockbot.git.source import LocalSource, Source
 from lockbot.git.sync import Base, sync
 from lockbot.git.upstream import Tip, ask_tips
 from lockbot.git.worktree import Worktree, worktree
-from lockbot.job import selection
+from lockbot.job import context, selection
 from lockbot.model import Host, HostBuild, HostStatus, Locked
 from lockbot.nix import evaluate
 from lockbot.nix.command import local_flake
@@ -155,8 +155,9 @@ def hosts(app: App) -> tuple[HostRow, ...]:
         chosen = {host.name: host for host in select(found, selection(app.settings))}
     except UsageError:
         chosen = {}
-    with app.history() as past:
-        known = {build.host.attribute: build for build in past.baseline(place.identity, base.commit).values()}
+    with app.history(place) as past:
+        baseline = past.baseline(place.flake, context(app.settings, nix), base.commit)
+    known = {build.host.attribute: build for build in baseline.values()}
     every = {host.name: host for host in found} | chosen
     return tuple(HostRow(host, name in chosen, known.get(host.attribute)) for name, host in every.items())
 

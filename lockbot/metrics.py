@@ -110,14 +110,15 @@ class _Kind:
     labels: tuple[str, ...] = ()
 
 
-_OF = ("repository",)
-_INPUT = ("repository", "input")
+_OF = ("repository", "flake")
+"""The repository, and which of its flakes: what is measured belongs to a flake."""
+_INPUT = (*_OF, "input")
 
 # All are gauges: they are read off what is on record, of which old runs are pruned. None of them only ever grows.
 GAUGES: Mapping[str, _Kind] = {
     "repository_readable": _Kind("Whether the repository and its flake.lock could be read.", _OF),
-    "runs": _Kind("Runs on record, without dry runs, by how they ended.", ("repository", "outcome")),
-    "phase_seconds": _Kind("Wall time that the runs on record took, by phase.", ("repository", "phase")),
+    "runs": _Kind("Runs on record, without dry runs, by how they ended.", (*_OF, "outcome")),
+    "phase_seconds": _Kind("Wall time that the runs on record took, by phase.", (*_OF, "phase")),
     "runs_in_vain": _Kind(
         "How many of the last runs, one after the other, failed, went stale or were interrupted.",
         _OF,
@@ -127,16 +128,16 @@ GAUGES: Mapping[str, _Kind] = {
     "last_success_timestamp_seconds": _Kind("When a run last ended that published, or had nothing to.", _OF),
     "last_publish_timestamp_seconds": _Kind("When a run last ended that published something.", _OF),
     "last_run_unfinished": _Kind("Whether the run that began last has no outcome: it runs, or was killed.", _OF),
-    "last_run_outcome": _Kind("1 for how the last run that ended did so, 0 else.", ("repository", "outcome")),
-    "last_run_phase_seconds": _Kind("Wall time that the last run that ended took.", ("repository", "phase")),
-    "last_run_hosts": _Kind("Hosts in the last run that ended, by what became of each.", ("repository", "status")),
-    "last_run_failures": _Kind("Its hosts that failed, by the kind of failure.", ("repository", "kind")),
+    "last_run_outcome": _Kind("1 for how the last run that ended did so, 0 else.", (*_OF, "outcome")),
+    "last_run_phase_seconds": _Kind("Wall time that the last run that ended took.", (*_OF, "phase")),
+    "last_run_hosts": _Kind("Hosts in the last run that ended, by what became of each.", (*_OF, "status")),
+    "last_run_failures": _Kind("Its hosts that failed, by the kind of failure.", (*_OF, "kind")),
     "last_run_changes": _Kind("Inputs that it changed, or tried to.", _OF),
     "daemon_up": _Kind("Whether the daemon lives; only where the configuration has a schedule.", _OF),
     "daemon_paused": _Kind("Whether the daemon was told to begin no run.", _OF),
     "inputs": _Kind("Inputs that lockbot looks after.", _OF),
     "alarms": _Kind("Alarms of `lockbot status`.", _OF),
-    "held_inputs": _Kind("Inputs that are kept back, by reason.", ("repository", "reason")),
+    "held_inputs": _Kind("Inputs that are kept back, by reason.", (*_OF, "reason")),
     "input_state": _Kind("1; the labels say how the input stands.", (*_INPUT, "state", "reason")),
     "input_age_seconds": _Kind("Age of the locked revision, by its own date.", _INPUT),
     "input_behind_seconds": _Kind("From the locked revision to the newest that was seen upstream.", _INPUT),
@@ -177,72 +178,73 @@ def _repository(families: _Families, app: App) -> None:
     # Before the repository is found it has the name that it is configured by.
     wanted = app.settings.repository
     name = label(wanted.url or str(wanted.path or Path.cwd()))
+    of = {"repository": name, "flake": name}
     readable = False
     try:
         place = app.place()
-        name = label(place.identity)
-        with app.history() as past:
-            _runs(families, past.totals(place.identity), name)
-        _daemon(families, app, name)
-        _inputs(families, standing.look(app), name)
+        of = {"repository": label(place.identity), "flake": label(place.flake)}
+        with app.history(place) as past:
+            _runs(families, past.totals(place.flake), of)
+        _daemon(families, app, of)
+        _inputs(families, standing.look(app), of)
         readable = True
     except Cancelled:
         raise
     except LockbotError:
         pass  # told by the metric
-    families.set("repository_readable", readable, repository=name)
+    families.set("repository_readable", readable, **of)
 
 
-def _daemon(families: _Families, app: App, name: str) -> None:
+def _daemon(families: _Families, app: App, of: Mapping[str, str]) -> None:
     directory = app.settings.state.directory
     if scheduled(app.settings):
-        families.set("daemon_up", memory.read_service(directory) is not None, repository=name)
-    families.set("daemon_paused", memory.paused(directory) is not None, repository=name)
+        families.set("daemon_up", memory.read_service(directory) is not None, **of)
+    families.set("daemon_paused", memory.paused(directory) is not None, **of)
 
 
-def _runs(families: _Families, totals: Totals, name: str) -> None:
+def _runs(families: _Families, totals: Totals, of: Mapping[str, str]) -> None:
     for outcome in (*Outcome, None):
-        families.set("runs", totals.outcomes.get(outcome, 0), repository=name, outcome=_word(outcome))
+        families.set("runs", totals.outcomes.get(outcome, 0), **of, outcome=_word(outcome))
     for phase in Phase:
-        families.set("phase_seconds", totals.seconds.get(phase), repository=name, phase=phase)
-    families.set("runs_in_vain", totals.in_vain, repository=name)
-    families.set("last_success_timestamp_seconds", totals.succeeded, repository=name)
-    families.set("last_publish_timestamp_seconds", totals.published, repository=name)
+        families.set("phase_seconds", totals.seconds.get(phase), **of, phase=phase)
+    families.set("runs_in_vain", totals.in_vain, **of)
+    families.set("last_success_timestamp_seconds", totals.succeeded, **of)
+    families.set("last_publish_timestamp_seconds", totals.published, **of)
     if totals.latest is not None:
-        families.set("last_run_start_timestamp_seconds", totals.latest.started, repository=name)
-        families.set("last_run_unfinished", totals.latest.outcome is None, repository=name)
+        families.set("last_run_start_timestamp_seconds", totals.latest.started, **of)
+        families.set("last_run_unfinished", totals.latest.outcome is None, **of)
     if totals.ended is not None:
-        _last_run(families, totals, name)
+        _last_run(families, totals, of)
 
 
-def _last_run(families: _Families, totals: Totals, name: str) -> None:
+def _last_run(families: _Families, totals: Totals, of: Mapping[str, str]) -> None:
     run = totals.ended
     assert run is not None
-    families.set("last_run_end_timestamp_seconds", run.finished, repository=name)
+    families.set("last_run_end_timestamp_seconds", run.finished, **of)
     for outcome in Outcome:
-        families.set("last_run_outcome", run.outcome is outcome, repository=name, outcome=outcome)
+        families.set("last_run_outcome", run.outcome is outcome, **of, outcome=outcome)
     for phase in Phase:
-        families.set("last_run_phase_seconds", run.seconds.get(phase), repository=name, phase=phase)
+        families.set("last_run_phase_seconds", run.seconds.get(phase), **of, phase=phase)
     hosts = Counter(build.status for build in run.hosts)
     for status in HostStatus:
-        families.set("last_run_hosts", hosts[status], repository=name, status=status)
+        families.set("last_run_hosts", hosts[status], **of, status=status)
     for kind, number in Counter(build.failure.kind for build in run.hosts if build.failure is not None).items():
-        families.set("last_run_failures", number, repository=name, kind=kind)
-    families.set("last_run_changes", len(run.changes), repository=name)
+        families.set("last_run_failures", number, **of, kind=kind)
+    families.set("last_run_changes", len(run.changes), **of)
 
 
 def _word(outcome: Outcome | None) -> str:
     return outcome.value if outcome is not None else UNFINISHED
 
 
-def _inputs(families: _Families, found: standing.Status, name: str) -> None:
-    families.set("inputs", len(found.rows), repository=name)
-    families.set("alarms", len(found.alarms), repository=name)
+def _inputs(families: _Families, found: standing.Status, of: Mapping[str, str]) -> None:
+    families.set("inputs", len(found.rows), **of)
+    families.set("alarms", len(found.alarms), **of)
     held = Counter(row.reason for row in found.rows if row.word not in (StateWord.CURRENT, StateWord.NEVER))
     for reason, number in sorted(held.items()):
-        families.set("held_inputs", number, repository=name, reason=label(reason))
+        families.set("held_inputs", number, **of, reason=label(reason))
     for row in found.rows[:MOST_INPUTS]:
-        _input(families, row, found.now, {"repository": name, "input": label(row.input)})
+        _input(families, row, found.now, {**of, "input": label(row.input)})
 
 
 def _input(families: _Families, row: standing.Row, now: datetime, labels: Mapping[str, str]) -> None:

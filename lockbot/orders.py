@@ -54,8 +54,8 @@ def hold(app: App, input: str, why: str, until: str | None, at: str | None) -> t
     place, now = app.place(), app.clock()
     locked = _existing(committed_lock(app, place), input)
     end = moment(until, now) if until is not None else None
-    with app.history() as past:
-        ledger = past.ledger(place.identity)
+    with app.history(place) as past:
+        ledger = past.ledger(place.flake)
         revision = _revision(at, ledger, input, locked) if at is not None else None
         ledger.hold(UserHold(input, why.strip(), now, end, revision))
     where = f"at {words.short(revision)}" if revision is not None else "where it is"
@@ -66,8 +66,8 @@ def hold(app: App, input: str, why: str, until: str | None, at: str | None) -> t
 def release(app: App, input: str) -> tuple[Line, ...]:
     """End the user's own hold on an input. Raises UsageError for what is neither held nor an input."""
     place = app.place()
-    with app.history() as past:
-        ledger = past.ledger(place.identity)
+    with app.history(place) as past:
+        ledger = past.ledger(place.flake)
         ended = ledger.release(input)
     if ended is None:
         _existing(committed_lock(app, place), input)
@@ -80,8 +80,8 @@ def accept(app: App, input: str, revision: str | None) -> tuple[Line, ...]:
     place, now = app.place(), app.clock()
     locked = _existing(committed_lock(app, place), input)
     rules = app.settings.rule_book().of(input)
-    with app.history() as past:
-        ledger = past.ledger(place.identity)
+    with app.history(place) as past:
+        ledger = past.ledger(place.flake)
         _refuse_useless(input, ledger, rules, now, named=revision is not None)
         wanted = _revision(revision, ledger, input, locked) if revision is not None else None
         ledger.accept(Acceptance(input, now, locked.revision or None, wanted))

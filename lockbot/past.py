@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 
 from lockbot import logs
 from lockbot.app import App
 from lockbot.errors import LockbotError, UsageError
-from lockbot.history.store import History, RunSummary
+from lockbot.history.store import History
+from lockbot.history.summaries import RunSummary
 from lockbot.logs import Record
 from lockbot.model import Run
 from lockbot.process import process_start
@@ -48,18 +50,20 @@ def history_document(runs: Sequence[RunSummary]) -> Document:
 
 
 def _run_document(run: RunSummary) -> Document:
+    told = {"flake": run.flake or None}
     times = {"started": run.started.isoformat(), "finished": run.finished.isoformat() if run.finished else None}
-    return {"run": run.id} | {name: value for name, value in asdict(run).items() if name != "id"} | times
+    return {"run": run.id} | {name: value for name, value in asdict(run).items() if name != "id"} | told | times
 
 
-def find_run(past: History, name: str, app: App) -> Run:
-    """By id, its beginning, or `latest`. Raises LockbotError when there is none."""
-    if name != "latest":
-        return past.get(name)
-    run = past.latest(app.place().identity)
-    if run is None:
-        raise LockbotError("no run of this repository is recorded yet", "`lockbot update` makes the first")
-    return run
+@contextmanager
+def opened(app: App, name: str) -> Iterator[tuple[History, Run]]:
+    """A run by its id, its beginning, or `latest`, and the history. Raises LockbotError when there is none."""
+    place = app.place() if name == "latest" else None
+    with app.history(place) as past:
+        run = past.get(name) if place is None else past.latest(place.flake)
+        if run is None:
+            raise LockbotError("no run of this flake is recorded yet", "`lockbot update` makes the first")
+        yield past, run
 
 
 def log(past: History, run: Run, host: str) -> str:

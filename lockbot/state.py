@@ -6,7 +6,8 @@ Knows files, flock and statvfs; not what is kept in the directory's files.
     ROOT/logs/RUN/                            their logs
     ROOT/repos/NAME-HASH/clone.git            lockbot's own clone of one repository
     ROOT/repos/NAME-HASH/worktrees/           its linked worktrees
-    ROOT/repos/NAME-HASH/roots/               garbage collector roots
+    ROOT/repos/NAME-HASH/roots/HASH/RUN/      garbage collector roots, by flake
+    ROOT/repos/NAME-HASH/answers-HASH.json    what searches found out, by flake
     ROOT/repos/NAME-HASH/lock                 who runs
 """
 
@@ -78,14 +79,18 @@ class StateDirectory:
         `identity` is what tells repositories apart: a resolved path or a URL.
         """
         readable = re.sub(r"[^0-9a-z]+", "-", identity.rstrip("/").rpartition("/")[2].lower()).strip("-")[:40]
-        digest = hashlib.sha256(identity.encode(errors="surrogatepass")).hexdigest()[:8]
-        directory = self.root / "repos" / f"{readable or 'repository'}-{digest}"
+        directory = self.root / "repos" / f"{readable or 'repository'}-{digest(identity)}"
         try:
             for place in (directory, directory / WORKTREES, directory / ROOTS):
                 _make(place)
         except OSError as error:
             raise _refused(directory, error) from error
         return directory
+
+
+def digest(name: str) -> str:
+    """Eight hex digits for a name that no file could have: a path, a URL, a flake's key."""
+    return hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:8]
 
 
 def refuse_inside(root: Path, work_tree: Path) -> None:

@@ -14,9 +14,9 @@ from lockbot import state as places
 from lockbot.app import App, Place
 from lockbot.daemon import memory
 from lockbot.daemon.memory import Pause, Service
-from lockbot.git.sync import SEEN_REMOTE
+from lockbot.git.sync import last_seen
 from lockbot.history.ledger import Ledger
-from lockbot.history.store import RunSummary
+from lockbot.history.summaries import RunSummary
 from lockbot.history.values import Acceptance, InputState, SeenTip, StateWord, UserHold
 from lockbot.model import BadRevision, Locked
 from lockbot.nix.lockfile import EMPTY, LockFile
@@ -82,7 +82,7 @@ class Status:
     """The daemon, where one lives."""
     pause: Pause | None = None
     last: RunSummary | None = None
-    """The newest run of this repository."""
+    """The newest run of this flake."""
 
 
 def look(app: App) -> Status:
@@ -91,9 +91,9 @@ def look(app: App) -> Status:
     lock = committed_lock(app, place)
     book = app.settings.rule_book()
     now = app.clock()
-    with app.history() as past:
-        last = past.runs(place.identity, limit=1)
-        ledger = past.ledger(place.identity)
+    with app.history(place) as past:
+        last = past.runs(place.flake, limit=1)
+        ledger = past.ledger(place.flake)
         states, holds, accepted = ledger.states(), ledger.holds(), ledger.accepted()
         names = [name for name, root in lock.root_inputs.items() if root.updatable]
         names += sorted(name for name in {*states, *holds} - set(names) if lock.input(name) is not None)
@@ -174,9 +174,11 @@ def committed_lock(app: App, place: Place) -> LockFile:
     if repository is not None:
         git, ref = app.git(repository.path), f"refs/heads/{repository.branch}"
     else:
-        git, ref = app.git(place.directory / places.CLONE), SEEN_REMOTE
-        if not git.directory.is_dir():
+        git = app.git(place.directory / places.CLONE)
+        seen = last_seen(git, place.source.branch) if git.directory.is_dir() else None
+        if seen is None:
             return EMPTY
+        ref = seen
     path = str(Path(app.flake_dir(place)) / LOCK_NAME)
     if git.run("cat-file", "-e", f"{ref}:{path}", check=False).code != 0:
         return EMPTY

@@ -51,7 +51,10 @@ class Watched:
         started = self.now - ago
         finished = started + timedelta(minutes=1) if outcome is not None else None
         app = self.app
-        run = Run(f"run-{self._runs:03}", app.place().identity, started, outcome, finished, branch="main")
+        place = app.place()
+        run = Run(
+            f"run-{self._runs:03}", place.identity, started, outcome, finished, branch="main", flake=place.flake
+        )
         run = replace(run, **more)  # type: ignore[arg-type]  # each test knows which fields it gives
         with app.history() as past:
             past.start(run)
@@ -60,7 +63,7 @@ class Watched:
     def record(self, *observations: Observation) -> None:
         app = self.app
         with app.history() as past:
-            past.ledger(app.place().identity).record(observations)
+            past.ledger(app.place().flake).record(observations)
 
     def look(self, **limits: float) -> health.Health:
         return health.look(self.app, replace(health.Limits(), **limits))  # type: ignore[arg-type]  # its fields

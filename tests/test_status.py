@@ -80,7 +80,7 @@ class World:
     def ledger(self) -> Iterator[Ledger]:
         app = self.app
         with app.history() as past:
-            yield past.ledger(app.place().identity)
+            yield past.ledger(app.place().flake)
 
     def record(self, *observations: Observation) -> None:
         with self.ledger() as ledger:

@@ -121,8 +121,9 @@ class _Show:
         self._git("status", "--short", "--branch")
         self._command("lockbot history")
         app = self._app(silent)
-        with app.history() as store:
-            self.tell(past.history(store.runs(app.place().identity, limit=10), app.clock(), None))
+        place = app.place()
+        with app.history(place) as store:
+            self.tell(past.history(store.runs(place.flake, limit=10), app.clock(), None))
         self._look_around()
 
     def _look_around(self) -> None:

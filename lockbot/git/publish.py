@@ -11,6 +11,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from urllib.parse import quote
 
 from lockbot.errors import CommandError, LockbotError, SurroundingsError, UsageError
 from lockbot.git.busy import Checkout, checkouts, operation
@@ -22,9 +23,11 @@ from lockbot.git.source import RemoteSource, Repository, Source, remote_at
 from lockbot.git.sync import SEEN_LOCAL, Base, fetch, fetch_remote, find_remote, look, sync
 from lockbot.process import CancelToken
 
-PARKING = "lockbot/update"
 TRAILER = "Lockbot-Run"
-"""In the message of every commit of lockbot's; only such a tip of `lockbot/update` is overwritten."""
+"""In the message of every commit of lockbot's; only such a tip of a parking branch is overwritten."""
+_PARKED = "\0"
+"""Stands in a command for the parking branch, which is not chosen yet; no argument holds it otherwise."""
+_Commands = tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -57,14 +60,27 @@ Published = Moved | BaseMoved | Parked
 
 @dataclass(frozen=True)
 class _Stuck:
-    """Why the local branch was not moved, and what the user can run once `lockbot/update` is there."""
+    """Why the local branch was not moved, and what the user can run once _PARKED is there."""
 
     why: str
-    advice: tuple[str, ...]
+    advice: _Commands = ()
 
 
-def publish(clone: Clone, source: Source, base: Base, commit: str, *, run: str, push: bool = True) -> Published:
-    """Publish a commit that was built on `base`. `run` names the run (for a parking branch, if need be).
+def parking(branch: str, flake_dir: str) -> str:
+    """The branch that this flake's update is parked on: `lockbot/update-main`, `lockbot/update-main+hosts,one`.
+
+    No two flakes have the same, and git takes it as long as it took the branch.
+    """
+    name = "lockbot/update-" + branch.replace("%", "%25").replace("+", "%2B")
+    quoted = quote(flake_dir, safe="", errors="surrogateescape").replace("%2F", ",")
+    # What `quote` leaves alone and git does not: `..`, `.lock`, `~`.
+    return f"{name}+{quoted.replace('.', '%2E').replace('~', '%7E')}" if flake_dir else name
+
+
+def publish(
+    clone: Clone, source: Source, base: Base, commit: str, *, run: str, flake_dir: str = "", push: bool = True
+) -> Published:
+    """Publish a commit that was built on `base`. `run` and `flake_dir` name a parking branch, if need be.
 
     Raises CommandError when the remote refuses, RemoteError when it can't be reached; nothing has moved then.
     """
@@ -86,11 +102,11 @@ def publish(clone: Clone, source: Source, base: Base, commit: str, *, run: str, 
     except (CommandError, SurroundingsError) as error:
         if not pushed:
             raise
-        result = _Stuck(error.message, ())
+        result = _Stuck(error.message)
     if pushed:
         return Moved(pushed=True, notes=_after_push(clone, repository, base, commit, result))
     if isinstance(result, _Stuck):
-        return _park(clone, repository, commit, result, run)
+        return _park(clone, repository, commit, result, parking(repository.branch, flake_dir), run)
     return result
 
 
@@ -132,7 +148,7 @@ def _move_local(clone: Clone, repository: Repository, seen: str | None, commit: 
     git.run("fetch", *_FETCH, "--", str(clone.directory), commit)
     tip = git.resolve(ref)
     if tip is None:
-        again = shlex.join(["git", "-C", str(repository.path), "branch", repository.branch, PARKING])
+        again = ("git", "-C", str(repository.path), "branch", repository.branch, _PARKED)
         return _Stuck(f"the branch {repository.branch} was deleted", (again,))
     if git.holds("merge-base", "--is-ancestor", commit, tip):
         return Moved(pushed=False)
@@ -142,14 +158,14 @@ def _move_local(clone: Clone, repository: Repository, seen: str | None, commit: 
     if found := operation(repository, trees):
         return _Stuck(
             f"{found.what} of {repository.branch} is under way in {found.path}",
-            (_merge_command(found.path, PARKING),),
+            (_merge(found.path),),
         )
     trees = [tree for tree in trees if tree.branch == ref]
     if not trees:
         return _move_unused(clone, git, repository, commit)
     if len(trees) > 1:
         where = " and ".join(str(tree.path) for tree in trees)
-        return _Stuck(f"{repository.branch} is checked out more than once: {where}", ())
+        return _Stuck(f"{repository.branch} is checked out more than once: {where}")
     return _move_checkout(clone, git, trees[0], tip, commit)
 
 
@@ -162,8 +178,8 @@ def _move_unused(clone: Clone, git: Git, repository: Repository, commit: str) ->
         done = sure.run("fetch", *_FETCH, "--", ".", f"{commit}:refs/heads/{repository.branch}", check=False)
     if done.code == 0:
         return Moved(pushed=False)
-    command = ["git", "-C", str(repository.path), "fetch", ".", f"{PARKING}:{repository.branch}"]
-    return _Stuck(f"git refuses: {last_line(done.stderr)}", (shlex.join(command),))
+    command = ("git", "-C", str(repository.path), "fetch", ".", f"{_PARKED}:{repository.branch}")
+    return _Stuck(f"git refuses: {last_line(done.stderr)}", (command,))
 
 
 def _move_checkout(clone: Clone, git: Git, tree: Checkout, seen: str, commit: str) -> Moved | BaseMoved | _Stuck:
@@ -176,17 +192,17 @@ def _move_checkout(clone: Clone, git: Git, tree: Checkout, seen: str, commit: st
         with _uncancelled(clone, there) as sure:
             done = sure.run(*merge, commit, check=False)
     except CommandError as error:  # the directory is gone, for one
-        return _Stuck(f"git refuses: {error.message}", ())
+        return _Stuck(f"git refuses: {error.message}")
     if done.code == 0 and there.resolve("HEAD") == commit:
         return Moved(pushed=False)
     files = [line.strip() for line in done.stderr.splitlines() if line.startswith("\t")]
     why = "changes that are not committed are in the way: " + ", ".join(files) if files else last_line(done.stderr)
-    stash = [shlex.join(["git", "-C", str(tree.path), "stash", "push", "--", *files])] if files else []
-    return _Stuck(f"git refuses in {tree.path}: {why}", (*stash, _merge_command(tree.path, PARKING)))
+    stash = [("git", "-C", str(tree.path), "stash", "push", "--", *files)] if files else []
+    return _Stuck(f"git refuses in {tree.path}: {why}", (*stash, _merge(tree.path)))
 
 
-def _merge_command(path: Path, branch: str) -> str:
-    return shlex.join(["git", "-C", str(path), "merge", branch])
+def _merge(path: Path) -> tuple[str, ...]:
+    return ("git", "-C", str(path), "merge", _PARKED)
 
 
 @contextlib.contextmanager
@@ -200,11 +216,11 @@ def _uncancelled(clone: Clone, git: Git) -> Iterator[Git]:
         token.close()
 
 
-def _park(clone: Clone, repository: Repository, commit: str, stuck: _Stuck, run: str) -> Parked:
-    """Put the commit on `lockbot/update`, or, where that is the user's, on a branch named after the run."""
+def _park(clone: Clone, repository: Repository, commit: str, stuck: _Stuck, place: str, run: str) -> Parked:
+    """Put the commit on the branch `place`, or, where that is the user's, on one named after the run."""
     git = clone.user.at(repository.path)
     error: CommandError | None = None
-    for name in (PARKING, f"{PARKING}-{run}", f"lockbot-update-{run}"):
+    for name in (place, f"{place}-{run}", f"lockbot-update-{run}"):
         old = git.resolve(f"refs/heads/{name}")
         if old == commit:
             return _parked(name, stuck)
@@ -213,7 +229,7 @@ def _park(clone: Clone, repository: Repository, commit: str, stuck: _Stuck, run:
         try:
             message = f"lockbot: park {run}"
             git.run("update-ref", "-m", message, f"refs/heads/{name}", commit, old or "0" * 40)
-        except CommandError as refused:  # a branch called `lockbot` leaves no room for `lockbot/update`
+        except CommandError as refused:  # a branch called `lockbot` leaves no room for `lockbot/…`
             error = refused
             continue
         return _parked(name, stuck)
@@ -221,7 +237,8 @@ def _park(clone: Clone, repository: Repository, commit: str, stuck: _Stuck, run:
 
 
 def _parked(name: str, stuck: _Stuck) -> Parked:
-    return Parked(name, stuck.why, tuple(line.replace(PARKING, name) for line in stuck.advice))
+    told = ([word.replace(_PARKED, name) for word in command] for command in stuck.advice)
+    return Parked(name, stuck.why, tuple(map(shlex.join, told)))
 
 
 def _is_ours(git: Git, name: str, tip: str) -> bool:

@@ -5,6 +5,7 @@ Knows how a local branch and its remote can stand to each other; must not change
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from typing import assert_never
 
@@ -30,6 +31,8 @@ from lockbot.process import Finished, duration
 SEEN_LOCAL = "refs/lockbot/local"
 SEEN_REMOTE = "refs/lockbot/remote"
 """Fixed names: no branch, whatever it is called, gets in the way of another."""
+_SEEN_AT_URL = "refs/lockbot/seen/"
+"""What stays of a URL's branch between runs, by a digest of its configured name: the clone serves several."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,20 @@ def _sync_remote(clone: Clone, source: RemoteSource) -> Base:
     tip = fetch_remote(clone, remote, branch)
     if tip is None:
         raise _no_branch(remote.shown, branch, list(heads(clone, remote)))
+    clone.git.run("update-ref", _seen_at_url(source.branch), tip)
     return Base(tip, branch, None, tip, push_allowed=True)
+
+
+def last_seen(clone: Git, branch: str | None) -> str | None:
+    """Where a URL's branch (None: its default) was seen last. `clone`: git in lockbot's clone."""
+    seen = clone.resolve(_seen_at_url(branch))
+    if seen is None and not clone.ask("for-each-ref", "--count=1", _SEEN_AT_URL):
+        return clone.resolve(SEEN_REMOTE)  # an older lockbot made the clone, and knew of one branch only
+    return seen
+
+
+def _seen_at_url(branch: str | None) -> str:
+    return _SEEN_AT_URL + hashlib.sha256((branch or "").encode(errors="surrogateescape")).hexdigest()[:16]
 
 
 def look(clone: Clone, source: LocalSource, branch: str | None = None) -> Repository:

@@ -10,12 +10,15 @@ import json
 import re
 import sqlite3
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TypeVar
 
 from lockbot.errors import LockbotError
 from lockbot.model import (
+    Answer,
+    BadRevision,
     ChangeKind,
     Failure,
     FailureKind,
@@ -25,6 +28,7 @@ from lockbot.model import (
     HostKind,
     HostStatus,
     InputChange,
+    Judgement,
     Locked,
     Outcome,
     Run,
@@ -71,6 +75,7 @@ def write_run(connection: sqlite3.Connection, run: Run) -> None:
     columns: dict[str, Value] = {
         "id": storable(run.id),
         "repository": storable(run.repository),
+        "flake": storable(run.flake) or None,
         "started": moment(run.started),
         "finished": moment(run.finished) if run.finished else None,
         "outcome": run.outcome,
@@ -90,7 +95,9 @@ def write_run(connection: sqlite3.Connection, run: Run) -> None:
         connection.execute(f"DELETE FROM {table} WHERE run = ?", (identity,))  # noqa: S608 -- our own table names
     rows: dict[str, Iterable[dict[str, Value]]] = {
         "changes": map(_change_columns, run.changes),
-        "hosts": (build_columns(connection, build) for build in run.hosts),
+        "hosts": (
+            build_columns(connection, build) | _judgement_columns("base_", build.base) for build in run.hosts
+        ),
         "held": map(_held_columns, run.held),
         "notes": ({"text": prose(note)} for note in run.notes),
         "phases": ({"phase": storable(name), "seconds": value} for name, value in run.seconds.items()),
@@ -122,25 +129,27 @@ def read_run(connection: sqlite3.Connection, row: sqlite3.Row) -> Run:
         dry_run=bool(row["dry_run"]),
         changes=tuple(map(_change, children("changes"))),
         hosts=tuple(read_build(connection, host) for host in children("hosts")),
-        held=tuple(
-            Held(held["input"], held["reason"], held["detail"], held["revision"]) for held in children("held")
-        ),
+        held=tuple(map(_held, children("held"))),
         notes=tuple(note["text"] for note in children("notes")),
         error=row["error"],
         hint=row["hint"],
         seconds={phase["phase"]: phase["seconds"] for phase in children("phases")},
+        flake=row["flake"] or "",
     )
 
 
 def write_baseline(
-    connection: sqlite3.Connection, repository: str, commit: str, build: HostBuild, now: datetime
+    connection: sqlite3.Connection, key: tuple[str, str, str], build: HostBuild, now: datetime
 ) -> None:
-    """Remember one host at one commit, in place of what was known. (REPLACE would not fire the delete trigger.)"""
+    """Remember one host, in place of what was known. (REPLACE would not fire the delete trigger.)
+
+    `key` is the flake, the context and the commit, storable already.
+    """
     columns = build_columns(connection, build)
-    key = (storable(repository), storable(commit), columns["attribute"])
-    connection.execute("DELETE FROM baselines WHERE repository = ? AND revision = ? AND attribute = ?", key)
-    row: dict[str, Value] = {"repository": key[0], "revision": key[1], "recorded": moment(now), **columns}
-    insert(connection, "baselines", row)
+    one = "flake = ? AND context = ? AND revision = ? AND attribute = ?"
+    connection.execute(f"DELETE FROM baselines WHERE {one}", (*key, columns["attribute"]))  # noqa: S608 -- values are bound
+    names = ("flake", "context", "revision")
+    insert(connection, "baselines", {**dict(zip(names, key, strict=True)), "recorded": moment(now), **columns})
 
 
 def build_columns(connection: sqlite3.Connection, build: HostBuild) -> dict[str, Value]:
@@ -155,11 +164,12 @@ def build_columns(connection: sqlite3.Connection, build: HostBuild) -> dict[str,
         "out": optional(build.out),
         "system": optional(build.system),
         "failure": None if build.failure is None else write_failure(connection, build.failure),
+        **_judgement_columns("", build.here),
     }
 
 
 def read_build(connection: sqlite3.Connection, row: sqlite3.Row) -> HostBuild:
-    """A row of `hosts` or `baselines`."""
+    """A row of `hosts` or `baselines`; the latter do not say what a host was like before."""
     host = Host(
         name=row["name"],
         attribute=tuple(json.loads(row["attribute"])),
@@ -167,7 +177,34 @@ def read_build(connection: sqlite3.Connection, row: sqlite3.Row) -> HostBuild:
         evaluate_only=bool(row["evaluate_only"]),
     )
     failure = None if row["failure"] is None else read_failure(connection, row["failure"])
-    return HostBuild(host, word(HostStatus, row["status"]), row["drv"], row["out"], row["system"], failure)
+    base = _judgement(row, "base_") if "base_answer" in row.keys() else None  # noqa: SIM118 -- of a row, `in` means its values
+    return HostBuild(
+        host=host,
+        status=word(HostStatus, row["status"]),
+        drv=row["drv"],
+        out=row["out"],
+        system=row["system"],
+        failure=failure,
+        here=_judgement(row, ""),
+        base=base,
+    )
+
+
+def _judgement_columns(side: str, judgement: Judgement | None) -> dict[str, Value]:
+    if judgement is None:
+        return {}
+    return {
+        f"{side}answer": judgement.answer,
+        f"{side}evidence": storable(judgement.evidence),
+        f"{side}evaluated": judgement.evaluated,
+    }
+
+
+def _judgement(row: sqlite3.Row, side: str) -> Judgement | None:
+    if row[f"{side}answer"] is None:
+        return None
+    answer = word(Answer, row[f"{side}answer"])
+    return Judgement(answer, row[f"{side}evidence"], bool(row[f"{side}evaluated"]))
 
 
 def word(kind: type[_Word], text: str) -> _Word:
@@ -252,7 +289,32 @@ def _held_columns(held: Held) -> dict[str, Value]:
         "reason": storable(held.reason),
         "detail": prose(held.detail),
         "revision": optional(held.revision),
+        "culprit": None if held.culprit is None else _culprit_text(held.culprit),
     }
+
+
+def _held(row: sqlite3.Row) -> Held:
+    culprit = None if row["culprit"] is None else _culprit(row["culprit"])
+    return Held(row["input"], row["reason"], row["detail"], row["revision"], culprit)
+
+
+def _culprit_text(bad: BadRevision) -> str:
+    bounded = replace(
+        bad,
+        revision=storable(bad.revision),
+        subject=prose(bad.subject),
+        author=prose(bad.author),
+        date=integer(bad.date),
+        link=optional(bad.link),
+        hosts=tuple(map(storable, bad.hosts)),
+        after=optional(bad.after),
+    )
+    return json.dumps(asdict(bounded), ensure_ascii=False)
+
+
+def _culprit(text: str) -> BadRevision:
+    told = json.loads(text)
+    return BadRevision(**{**told, "hosts": tuple(told["hosts"])})
 
 
 def optional(text: str | None) -> str | None:

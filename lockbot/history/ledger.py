@@ -30,6 +30,8 @@ KEPT_DERIVATIONS = 200_000
 _CHUNK = 500
 """How many values one statement binds: older SQLites take no more than 999."""
 _Result = TypeVar("_Result")
+_Key = tuple[str, str]
+"""Flake and context."""
 
 
 class Transact(Protocol):
@@ -39,10 +41,10 @@ class Transact(Protocol):
 
 
 class Ledger:
-    """One repository's inputs. `repository` is storable already; made by `History.ledger`."""
+    """One flake's inputs. `flake` is its key (`app.Place.flake`), storable already; made by `History.ledger`."""
 
-    def __init__(self, repository: str, read: Transact, write: Transact, clock: Callable[[], datetime]) -> None:
-        self._repository = repository
+    def __init__(self, flake: str, read: Transact, write: Transact, clock: Callable[[], datetime]) -> None:
+        self._flake = flake
         self._read = read
         self._write = write
         self._clock = clock
@@ -51,13 +53,13 @@ class Ledger:
 
     def see(self, input: str, source: str, revision: str, committed: int | None = None) -> None:
         """Remember that what `input` follows (`source`, a flake reference) was at `revision` just now."""
-        key = (self._repository, *map(codec.storable, (input, source, revision)))
+        key = (self._flake, *map(codec.storable, (input, source, revision)))
         now = codec.moment(self._clock())
         self._write(lambda connection: connection.execute(_SEE, (*key, now, now, codec.integer(committed))))
 
     def tips(self, input: str, source: str, limit: int = -1) -> tuple[SeenTip, ...]:
         """The tips that were seen of this source, the one seen last first; at most `limit` unless negative."""
-        key = (self._repository, codec.storable(input), codec.storable(source), limit)
+        key = (self._flake, codec.storable(input), codec.storable(source), limit)
         return self._read(lambda connection: tuple(map(rows.tip, connection.execute(_TIPS, key).fetchall())))
 
     def first_seen(self, input: str, source: str) -> dict[str, datetime]:
@@ -69,7 +71,7 @@ class Ledger:
     def hold(self, hold: UserHold) -> None:
         """Keep an input where the user wants it, from the next run on; in place of an earlier hold."""
         row: dict[str, codec.Value] = {
-            "repository": self._repository,
+            "flake": self._flake,
             "input": codec.storable(hold.input),
             "why": codec.prose(hold.why),
             "since": codec.moment(hold.since),
@@ -82,8 +84,8 @@ class Ledger:
         """End a hold; the one that there was."""
 
         def end(connection: sqlite3.Connection) -> UserHold | None:
-            row = _one(connection, "holds", self._repository, input)
-            _delete(connection, "holds", self._repository, input)
+            row = _one(connection, "holds", self._flake, input)
+            _delete(connection, "holds", self._flake, input)
             return None if row is None else rows.hold(row)
 
         return self._write(end)
@@ -95,7 +97,7 @@ class Ledger:
     def accept(self, acceptance: Acceptance) -> None:
         """Let the next move of an input pass in spite of what holds it; in place of an earlier acceptance."""
         row: dict[str, codec.Value] = {
-            "repository": self._repository,
+            "flake": self._flake,
             "input": codec.storable(acceptance.input),
             "since": codec.moment(acceptance.since),
             "locked": codec.optional(acceptance.locked),
@@ -119,12 +121,12 @@ class Ledger:
 
         def update(connection: sqlite3.Connection) -> None:
             for seen in observations:
-                row = _one(connection, "inputs", self._repository, seen.input)
+                row = _one(connection, "inputs", self._flake, seen.input)
                 state = advance(None if row is None else rows.state(row), seen, now)
-                _replace(connection, "inputs", rows.state_columns(self._repository, state))
-                taken = _one(connection, "accepted", self._repository, seen.input)
+                _replace(connection, "inputs", rows.state_columns(self._flake, state))
+                taken = _one(connection, "accepted", self._flake, seen.input)
                 if taken is not None and taken["locked"] != codec.optional(seen.locked):
-                    _delete(connection, "accepted", self._repository, seen.input)
+                    _delete(connection, "accepted", self._flake, seen.input)
 
         self._write(update)
 
@@ -134,44 +136,49 @@ class Ledger:
 
         def delete(connection: sqlite3.Connection) -> None:
             for table in ("inputs", "tips", "accepted"):
-                query = f"SELECT DISTINCT input FROM {table} WHERE repository = ?"  # noqa: S608 -- our own table names
-                for row in connection.execute(query, (self._repository,)).fetchall():
+                query = f"SELECT DISTINCT input FROM {table} WHERE flake = ?"  # noqa: S608 -- our own table names
+                for row in connection.execute(query, (self._flake,)).fetchall():
                     if row["input"] not in kept:
-                        _delete(connection, table, self._repository, row["input"])
+                        _delete(connection, table, self._flake, row["input"])
 
         self._write(delete)
 
-    # -- derivations, of all repositories
+    # -- derivations: `context` is a word for all that decides how they fare (`update.rules.Rules.context`)
 
-    def known(self, drvs: Sequence[str], max_age: float) -> dict[str, Remembered]:
+    def known(self, context: str, drvs: Sequence[str], max_age: float) -> dict[str, Remembered]:
         """What is remembered of these derivations; failures older than `max_age` seconds are left out."""
         oldest = codec.moment(_before(self._clock(), max_age))
+        key = self._in(context)
 
         def select(connection: sqlite3.Connection) -> dict[str, Remembered]:
-            found = [row for part in _chunks(drvs) for row in connection.execute(_derivations(len(part)), part)]
+            found = [
+                row
+                for part in _chunks(drvs)
+                for row in connection.execute(_derivations(len(part)), (*key, *part)).fetchall()
+            ]
             kept = [row for row in found if row["failure"] is None or row["recorded"] >= oldest]
             return {row["drv"]: rows.remembered(connection, row) for row in kept}
 
         return self._read(select)
 
-    def failures(self, max_age: float) -> dict[str, Failure]:
+    def failures(self, context: str, max_age: float) -> dict[str, Failure]:
         """The derivations that are taken to fail again: those that failed in the last `max_age` seconds."""
-        oldest = codec.moment(_before(self._clock(), max_age))
-        query = "SELECT * FROM derivations WHERE failure IS NOT NULL AND recorded >= ?"
+        values = (*self._in(context), codec.moment(_before(self._clock(), max_age)))
 
         def select(connection: sqlite3.Connection) -> dict[str, Failure]:
-            found = [rows.remembered(connection, row) for row in connection.execute(query, (oldest,)).fetchall()]
+            found = [rows.remembered(connection, row) for row in connection.execute(_FAILING, values).fetchall()]
             return {one.drv: one.failure for one in found if one.failure is not None}
 
         return self._read(select)
 
-    def remember(self, results: Mapping[str, Failure | None]) -> tuple[str, ...]:
+    def remember(self, context: str, results: Mapping[str, Failure | None]) -> tuple[str, ...]:
         """Remember how builds ended (None: well). Returns the derivations that turned out to be flaky.
 
         Failures that are not the derivation's own (network, memory, timeout …) are not remembered, nor do they
         undo what was. With what builds now, those are forgotten that are only known to fail because of it.
         """
         now = codec.moment(self._clock())
+        key = self._in(context)
 
         def insert(connection: sqlite3.Connection) -> tuple[str, ...]:
             taken = [
@@ -179,19 +186,24 @@ class Ledger:
                 for drv, failure in results.items()
                 if failure is None or failure.kind.own
             ]
-            return tuple(drv for drv, failure in taken if _remember(connection, drv, failure, now))
+            return tuple(drv for drv, failure in taken if _remember(connection, key, drv, failure, now))
 
         return self._write(insert)
 
     def forget_failures(self) -> int:
-        """Forget which derivations fail (`--retry-failed`); that they are flaky stays. Returns how many."""
+        """Forget which derivations fail (`--retry-failed`), in every context; that they are flaky stays.
+
+        Returns how many.
+        """
 
         def delete(connection: sqlite3.Connection) -> int:
-            flaky = "SELECT drv, recorded FROM derivations WHERE failure IS NOT NULL AND flaky"
-            kept = connection.execute(flaky).fetchall()
-            gone = connection.execute("DELETE FROM derivations WHERE failure IS NOT NULL").rowcount
+            flake = (self._flake,)
+            kept = connection.execute(_FLAKY, flake).fetchall()
+            failing = "DELETE FROM derivations WHERE flake = ? AND failure IS NOT NULL"
+            gone = connection.execute(failing, flake).rowcount
             connection.executemany(
-                "INSERT INTO derivations (drv, recorded, flaky) VALUES (?, ?, 1)", map(tuple, kept)
+                "INSERT INTO derivations (flake, context, drv, recorded, flaky) VALUES (?, ?, ?, ?, 1)",
+                map(tuple, kept),
             )
             return gone
 
@@ -200,7 +212,10 @@ class Ledger:
     # -- growth
 
     def prune(self, keep_days: float) -> None:
-        """Remove derivations and tips not seen for so long, and those above KEPT_DERIVATIONS and KEPT_TIPS."""
+        """Remove derivations and tips not seen for so long, and those above KEPT_DERIVATIONS and KEPT_TIPS.
+
+        Those of every flake: else of one that is no longer updated all would stay for ever.
+        """
         oldest = codec.moment(_before(self._clock(), keep_days * 86400))
 
         def delete(connection: sqlite3.Connection) -> None:
@@ -210,40 +225,51 @@ class Ledger:
 
         self._write(delete)
 
+    def _in(self, context: str) -> _Key:
+        return self._flake, codec.storable(context)
+
     def _all(self, table: str, read: Callable[[sqlite3.Row], _Result]) -> tuple[_Result, ...]:
-        query = f"SELECT * FROM {table} WHERE repository = ? ORDER BY input"  # noqa: S608 -- our own table names
+        query = f"SELECT * FROM {table} WHERE flake = ? ORDER BY input"  # noqa: S608 -- our own table names
         return self._read(
-            lambda connection: tuple(map(read, connection.execute(query, (self._repository,)).fetchall()))
+            lambda connection: tuple(map(read, connection.execute(query, (self._flake,)).fetchall()))
         )
 
 
 # A clock that once went wrong must not keep a revision young for years: the earliest sight holds.
 _SEE = """
-    INSERT INTO tips (repository, input, source, revision, first_seen, last_seen, committed)
+    INSERT INTO tips (flake, input, source, revision, first_seen, last_seen, committed)
     VALUES (?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT (repository, input, source, revision) DO UPDATE SET
+    ON CONFLICT (flake, input, source, revision) DO UPDATE SET
         first_seen = min(first_seen, excluded.first_seen),
         last_seen = excluded.last_seen,
         committed = coalesce(excluded.committed, committed)
 """
 
 _TIPS = """
-    SELECT * FROM tips WHERE repository = ? AND input = ? AND source = ?
+    SELECT * FROM tips WHERE flake = ? AND input = ? AND source = ?
     ORDER BY last_seen DESC, first_seen DESC, revision LIMIT ?
 """
 
+_FAILING = """
+    SELECT * FROM derivations WHERE flake = ? AND context = ? AND failure IS NOT NULL AND recorded >= ?
+"""
+
+_FLAKY = """
+    SELECT flake, context, drv, recorded FROM derivations WHERE flake = ? AND failure IS NOT NULL AND flaky
+"""
+
 _SURPLUS_DERIVATIONS = """
-    DELETE FROM derivations WHERE drv IN (
-        SELECT drv FROM derivations ORDER BY recorded DESC, drv LIMIT -1 OFFSET ?
+    DELETE FROM derivations WHERE (flake, context, drv) IN (
+        SELECT flake, context, drv FROM derivations ORDER BY recorded DESC, flake, context, drv LIMIT -1 OFFSET ?
     )
 """
 
 # The newest of each source stays, however old: it is how long the tip has been there that is asked for.
 _SURPLUS_TIPS = """
-    DELETE FROM tips WHERE (repository, input, source, revision) IN (
-        SELECT repository, input, source, revision FROM (
+    DELETE FROM tips WHERE (flake, input, source, revision) IN (
+        SELECT flake, input, source, revision FROM (
             SELECT *, row_number() OVER (
-                PARTITION BY repository, input, source ORDER BY last_seen DESC, first_seen DESC, revision
+                PARTITION BY flake, input, source ORDER BY last_seen DESC, first_seen DESC, revision
             ) AS age FROM tips
         ) WHERE age > 1 AND (last_seen < ? OR age > ?)
     )
@@ -251,7 +277,8 @@ _SURPLUS_TIPS = """
 
 
 def _derivations(number: int) -> str:
-    return f"SELECT * FROM derivations WHERE drv IN ({', '.join('?' * number)})"  # noqa: S608 -- values are bound
+    names = ", ".join("?" * number)
+    return f"SELECT * FROM derivations WHERE flake = ? AND context = ? AND drv IN ({names})"  # noqa: S608 -- values are bound
 
 
 def _chunks(drvs: Sequence[str]) -> Iterable[tuple[str, ...]]:
@@ -259,15 +286,18 @@ def _chunks(drvs: Sequence[str]) -> Iterable[tuple[str, ...]]:
     return (names[start : start + _CHUNK] for start in range(0, len(names), _CHUNK))
 
 
-def _remember(connection: sqlite3.Connection, drv: str, failure: Failure | None, now: str) -> bool:
+def _remember(connection: sqlite3.Connection, key: _Key, drv: str, failure: Failure | None, now: str) -> bool:
     """Whether the derivation, having failed by itself before, has built now."""
-    before = connection.execute(_derivations(1), (drv,)).fetchone()
+    before = connection.execute(_derivations(1), (*key, drv)).fetchone()
     was = None if before is None else rows.remembered(connection, before)
     recovered = failure is None and was is not None and was.failure is not None and _by_itself(drv, was.failure)
-    connection.execute("DELETE FROM derivations WHERE drv = ?", (drv,))
+    ours = "DELETE FROM derivations WHERE flake = ? AND context = ?"
+    connection.execute(f"{ours} AND drv = ?", (*key, drv))
     if failure is None:
-        connection.execute("DELETE FROM derivations WHERE culprit = ?", (drv,))
+        connection.execute(f"{ours} AND culprit = ?", (*key, drv))
     row: dict[str, codec.Value] = {
+        "flake": key[0],
+        "context": key[1],
         "drv": drv,
         "recorded": now,
         "flaky": recovered or (was is not None and was.flaky),
@@ -283,20 +313,20 @@ def _by_itself(drv: str, failure: Failure) -> bool:
     return failure.kind is FailureKind.BUILD and failure.culprit in (None, drv)
 
 
-def _one(connection: sqlite3.Connection, table: str, repository: str, input: str) -> sqlite3.Row | None:
-    query = f"SELECT * FROM {table} WHERE repository = ? AND input = ?"  # noqa: S608 -- our own table names
-    row: sqlite3.Row | None = connection.execute(query, (repository, codec.storable(input))).fetchone()
+def _one(connection: sqlite3.Connection, table: str, flake: str, input: str) -> sqlite3.Row | None:
+    query = f"SELECT * FROM {table} WHERE flake = ? AND input = ?"  # noqa: S608 -- our own table names
+    row: sqlite3.Row | None = connection.execute(query, (flake, codec.storable(input))).fetchone()
     return row
 
 
-def _delete(connection: sqlite3.Connection, table: str, repository: str, input: str) -> None:
-    statement = f"DELETE FROM {table} WHERE repository = ? AND input = ?"  # noqa: S608 -- our own table names
-    connection.execute(statement, (repository, codec.storable(input)))
+def _delete(connection: sqlite3.Connection, table: str, flake: str, input: str) -> None:
+    statement = f"DELETE FROM {table} WHERE flake = ? AND input = ?"  # noqa: S608 -- our own table names
+    connection.execute(statement, (flake, codec.storable(input)))
 
 
 def _replace(connection: sqlite3.Connection, table: str, row: dict[str, codec.Value]) -> None:
     """The whole row of an input, in place of the one that is there."""
-    _delete(connection, table, str(row["repository"]), str(row["input"]))
+    _delete(connection, table, str(row["flake"]), str(row["input"]))
     codec.insert(connection, table, row)
 
 

@@ -75,9 +75,9 @@ def _bad(row: sqlite3.Row) -> BadRevision:
     )
 
 
-def state_columns(repository: str, state: InputState) -> dict[str, codec.Value]:
+def state_columns(flake: str, state: InputState) -> dict[str, codec.Value]:
     return {
-        "repository": repository,
+        "flake": flake,
         "input": codec.storable(state.input),
         "noticed": codec.moment(state.noticed),
         "state": state.state,

@@ -218,7 +218,79 @@ _LEDGER = (
     """,
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _LEDGER)
+# From here on what is remembered belongs to a flake (`app.Place.flake`), not to a repository. What an older
+# lockbot kept of a repository can't be told apart by flake: it moves to tables of its own, from which every flake
+# of it takes it over when it comes (`history.adopt`); its runs have `flake` NULL until then. How hosts and
+# derivations fared was kept without a word for what decided it (`context`): it is found out anew. `held.culprit`
+# is JSON.
+_FLAKES = (
+    "ALTER TABLE runs ADD COLUMN flake TEXT",
+    "DROP INDEX runs_by_repository",
+    "CREATE INDEX runs_by_flake ON runs (flake, started, id)",
+    "CREATE INDEX runs_of_no_flake ON runs (repository, branch) WHERE flake IS NULL",
+    "ALTER TABLE hosts ADD COLUMN answer TEXT",
+    "ALTER TABLE hosts ADD COLUMN evidence TEXT",
+    "ALTER TABLE hosts ADD COLUMN evaluated INTEGER",
+    "ALTER TABLE hosts ADD COLUMN base_answer TEXT",
+    "ALTER TABLE hosts ADD COLUMN base_evidence TEXT",
+    "ALTER TABLE hosts ADD COLUMN base_evaluated INTEGER",
+    "ALTER TABLE held ADD COLUMN culprit TEXT",
+    "DELETE FROM baselines",
+    "DROP TABLE baselines",
+    """
+    CREATE TABLE baselines (
+        flake TEXT NOT NULL,
+        context TEXT NOT NULL,
+        revision TEXT NOT NULL,
+        attribute TEXT NOT NULL,
+        name TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        evaluate_only INTEGER NOT NULL,
+        status TEXT NOT NULL,
+        drv TEXT,
+        out TEXT,
+        system TEXT,
+        failure INTEGER REFERENCES failures (id),
+        answer TEXT,
+        evidence TEXT,
+        evaluated INTEGER,
+        recorded TEXT NOT NULL,
+        PRIMARY KEY (flake, context, revision, attribute)
+    ) STRICT, WITHOUT ROWID
+    """,
+    "CREATE INDEX baselines_by_failure ON baselines (failure)",
+    """
+    CREATE TRIGGER baselines_take_their_failure AFTER DELETE ON baselines WHEN OLD.failure IS NOT NULL
+    BEGIN DELETE FROM failures WHERE id = OLD.failure; END
+    """,
+    "DELETE FROM derivations",
+    "DROP TABLE derivations",
+    """
+    CREATE TABLE derivations (
+        flake TEXT NOT NULL,
+        context TEXT NOT NULL,
+        drv TEXT NOT NULL,
+        recorded TEXT NOT NULL,
+        flaky INTEGER NOT NULL,
+        culprit TEXT,
+        failure INTEGER REFERENCES failures (id),
+        PRIMARY KEY (flake, context, drv)
+    ) STRICT, WITHOUT ROWID
+    """,
+    "CREATE INDEX derivations_by_culprit ON derivations (flake, context, culprit) WHERE culprit IS NOT NULL",
+    "CREATE INDEX derivations_by_failure ON derivations (failure) WHERE failure IS NOT NULL",
+    "CREATE INDEX derivations_that_fail ON derivations (flake, context, recorded) WHERE failure IS NOT NULL",
+    "CREATE INDEX derivations_by_age ON derivations (recorded)",
+    """
+    CREATE TRIGGER derivations_take_their_failure AFTER DELETE ON derivations WHEN OLD.failure IS NOT NULL
+    BEGIN DELETE FROM failures WHERE id = OLD.failure; END
+    """,
+    *(f"ALTER TABLE {name} RENAME TO {name}_of_repositories" for name in ("tips", "holds", "accepted", "inputs")),
+    *(statement.replace("repository", "flake") for statement in _LEDGER[:4]),
+    "CREATE TABLE adopted (flake TEXT NOT NULL PRIMARY KEY) STRICT, WITHOUT ROWID",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _LEDGER, _FLAKES)
 
 
 def version(connection: sqlite3.Connection) -> int:

@@ -1,6 +1,6 @@
 """What lockbot remembers between runs: each run, what each host was at a commit, and the logs.
 
-Knows SQL queries; not how a cycle goes. One file for all repositories, meant to be read with `sqlite3`, too.
+Knows SQL queries; not how a cycle goes. One file for all flakes, meant to be read with `sqlite3`, too.
 
 One `History` may be used from several threads: they take turns by a lock. Several processes may have it open: they
 take turns by SQLite's. Each method is one transaction, so that a process killed at any instant leaves all or
@@ -20,42 +20,21 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from lockbot.errors import LockbotError, UsageError
-from lockbot.history import codec, logs
+from lockbot.history import adopt, codec, logs
 from lockbot.history.connection import Opened, is_damage, open_database, refusal
 from lockbot.history.ledger import Ledger
+from lockbot.history.summaries import RunSummary, summaries_query, summary
 from lockbot.history.totals import Totals, read_totals
-from lockbot.model import HostBuild, HostStatus, Note, Outcome, Phase, Progress, Run, silent
+from lockbot.model import HostBuild, HostStatus, Note, Phase, Progress, Run, silent
 
 KEPT_RUNS = 20
-"""The newest runs of each repository, which no pruning removes."""
+"""The newest runs of each flake, which no pruning removes."""
 
 _FOREVER_DAYS = 100 * 365.0
 """Python's dates do not reach much further back."""
 
 _Result = TypeVar("_Result")
 _Action = Callable[[sqlite3.Connection], _Result]
-
-
-@dataclass(frozen=True)
-class RunSummary:
-    """A line of the list of runs. `changes`, `hosts`, `failed` and `held` are counts."""
-
-    id: str
-    repository: str
-    started: datetime
-    finished: datetime | None
-    outcome: Outcome | None
-    branch: str
-    base: str | None
-    commit: str | None
-    parked: str | None
-    pushed: bool
-    dry_run: bool
-    error: str | None
-    changes: int
-    hosts: int
-    failed: int
-    held: int
 
 
 @dataclass(frozen=True)
@@ -67,7 +46,10 @@ class Whereabouts:
 
 
 class History:
-    """The history in one database file, with the logs in `logs/` beside it. A context manager that closes it."""
+    """The history in one database file, with the logs in `logs/` beside it. A context manager that closes it.
+
+    `flake` is always a flake's key: the repository, the branch and the directory (`app.Place.flake`).
+    """
 
     def __init__(self, path: Path, clock: Callable[[], datetime], opened: Opened, progress: Progress) -> None:
         self._path = path
@@ -77,7 +59,7 @@ class History:
         self._logs = path.parent / "logs"
         self.notes: tuple[str, ...] = ()
         """What the user must be told, loudly: a damaged history was replaced."""
-        self._adopt(opened)
+        self._use(opened)
 
     @classmethod
     def open(cls, path: Path, clock: Callable[[], datetime], progress: Progress = silent) -> History:
@@ -130,40 +112,47 @@ class History:
         """One run whole. Raises UsageError when no run, or more than one, begins like this."""
         return self._read(lambda connection: codec.read_run(connection, _find(connection, run_id_or_prefix)))
 
-    def latest(self, repository: str) -> Run | None:
+    def latest(self, flake: str) -> Run | None:
         """The run that was started last, whole; it may be running still."""
-        query = "SELECT * FROM runs WHERE repository = ? ORDER BY started DESC, id DESC LIMIT 1"
-        found = self._whole(query, (codec.storable(repository),))
+        query = "SELECT * FROM runs WHERE flake = ? ORDER BY started DESC, id DESC LIMIT 1"
+        found = self._whole(query, (codec.storable(flake),))
         return found[0] if found else None
 
     def unfinished(self, repository: str) -> tuple[Run, ...]:
-        """The runs without an outcome, oldest first: with the repository's lock held, those that were killed."""
+        """The runs without an outcome, oldest first: with the repository's lock held, those that were killed.
+
+        Of all the repository's flakes, since its lock is theirs, too.
+        """
         query = "SELECT * FROM runs WHERE repository = ? AND outcome IS NULL ORDER BY started"
         return self._whole(query, (codec.storable(repository),))
 
-    def runs(
-        self, repository: str | None = None, limit: int = 50, before: str | None = None
-    ) -> tuple[RunSummary, ...]:
+    def runs(self, flake: str | None = None, limit: int = 50, before: str | None = None) -> tuple[RunSummary, ...]:
         """The newest runs, newest first; with `before` (a run's id or its prefix), those older than that one."""
 
         def select(connection: sqlite3.Connection) -> tuple[RunSummary, ...]:
-            values: list[str | int] = [] if repository is None else [codec.storable(repository)]
+            values: list[str | int] = [] if flake is None else [codec.storable(flake)]
             if before is not None:
                 row = _find(connection, before)
                 values += [row["started"], row["id"]]
-            query = summaries_query(by_repository=repository is not None, paged=before is not None)
-            return tuple(map(_summary, connection.execute(query, (*values, limit))))
+            query = summaries_query(by_flake=flake is not None, paged=before is not None)
+            return tuple(map(summary, connection.execute(query, (*values, limit))))
 
         return self._read(select)
 
-    def totals(self, repository: str) -> Totals:
-        """What monitors ask of the repository's runs."""
-        return self._read(lambda connection: read_totals(connection, codec.storable(repository)))
+    def totals(self, flake: str) -> Totals:
+        """What monitors ask of the flake's runs."""
+        return self._read(lambda connection: read_totals(connection, codec.storable(flake)))
+
+    def adopt(self, flake: str, repository: str, branch: str | None) -> None:
+        """Take over what an older lockbot kept of the whole repository; where nothing is left of it, only look."""
+        key = (codec.storable(flake), codec.storable(repository), codec.optional(branch))
+        if self._read(lambda connection: adopt.pending(connection, *key)):
+            self._write(lambda connection: adopt.adopt(connection, *key))
 
     def prune(self, keep_days: float, now: datetime) -> int:
         """Remove the runs that were started longer ago, and their logs. Returns how many went.
 
-        The newest KEPT_RUNS of each repository stay in any case.
+        The newest KEPT_RUNS of each flake stay in any case.
         """
         oldest = now - timedelta(days=min(keep_days, _FOREVER_DAYS))
 
@@ -179,49 +168,61 @@ class History:
 
     # -- baselines
 
-    def baseline(self, repository: str, commit: str) -> dict[str, HostBuild]:
-        """What is remembered of the hosts at a commit, by `codec.attribute_path` of their attribute."""
+    def baseline(self, flake: str, context: str, commit: str) -> dict[str, HostBuild]:
+        """What is remembered of the hosts at a commit, by `codec.attribute_path` of their attribute.
+
+        `context` is a word for what else decides how they fare (`update.rules.Rules.context`).
+        """
+        key = _key(flake, context, commit)
 
         def select(connection: sqlite3.Connection) -> dict[str, HostBuild]:
-            query = "SELECT * FROM baselines WHERE repository = ? AND revision = ?"
-            rows = connection.execute(query, (codec.storable(repository), codec.storable(commit)))
-            builds = [codec.read_build(connection, row) for row in rows.fetchall()]
+            query = "SELECT * FROM baselines WHERE flake = ? AND context = ? AND revision = ?"
+            builds = [codec.read_build(connection, row) for row in connection.execute(query, key).fetchall()]
             return {codec.attribute_path(build.host.attribute): build for build in builds}
 
         return self._read(select)
 
-    def remember(self, repository: str, commit: str, builds: Sequence[HostBuild]) -> tuple[HostBuild, ...]:
+    def remember(
+        self, flake: str, context: str, commit: str, builds: Sequence[HostBuild]
+    ) -> tuple[HostBuild, ...]:
         """Remember what these hosts are at a commit; other hosts' memories of it stay.
 
-        Returns those that were refused: a failure that is not the host's own would be held against it later.
+        Returns those that were refused: a failure that is not the host's own would be held against it later, and
+        what this machine could not find out it may another day.
         """
+        key = _key(flake, context, commit)
         refused = tuple(build for build in builds if not _rememberable(build))
 
         def insert(connection: sqlite3.Connection) -> None:
             for build in builds:
                 if _rememberable(build):
-                    codec.write_baseline(connection, repository, commit, build, self._clock())
+                    codec.write_baseline(connection, key, build, self._clock())
 
         self._write(insert)
         return refused
 
-    def forget_baselines(self, repository: str, keep: Collection[str]) -> None:
+    def forget_baselines(self, flake: str, keep: Collection[str]) -> None:
         """Forget what hosts were at any commit but these."""
         kept = set(map(codec.storable, keep))
 
         def delete(connection: sqlite3.Connection) -> None:
-            key = codec.storable(repository)
-            known = connection.execute("SELECT DISTINCT revision FROM baselines WHERE repository = ?", (key,))
+            key = codec.storable(flake)
+            known = connection.execute("SELECT DISTINCT revision FROM baselines WHERE flake = ?", (key,))
             gone = [(key, row["revision"]) for row in known.fetchall() if row["revision"] not in kept]
-            connection.executemany("DELETE FROM baselines WHERE repository = ? AND revision = ?", gone)
+            connection.executemany("DELETE FROM baselines WHERE flake = ? AND revision = ?", gone)
 
         self._write(delete)
 
+    def forget_failed_baselines(self, flake: str) -> None:
+        """Forget of which hosts it is known that they fail, at any commit and in every context."""
+        statement = "DELETE FROM baselines WHERE flake = ? AND failure IS NOT NULL"
+        self._write(lambda connection: connection.execute(statement, (codec.storable(flake),)))
+
     # -- the ledger
 
-    def ledger(self, repository: str) -> Ledger:
-        """What is remembered of one repository's inputs, and of derivations."""
-        return Ledger(codec.storable(repository), self._read, self._write, self._clock)
+    def ledger(self, flake: str) -> Ledger:
+        """What is remembered of one flake's inputs and derivations."""
+        return Ledger(codec.storable(flake), self._read, self._write, self._clock)
 
     # -- logs
 
@@ -239,7 +240,7 @@ class History:
 
     # -- transactions
 
-    def _adopt(self, opened: Opened) -> None:
+    def _use(self, opened: Opened) -> None:
         self._connection = opened.connection
         if opened.note is not None:
             self.notes += (opened.note,)
@@ -260,7 +261,7 @@ class History:
                 if not is_damage(error):
                     raise refusal(self._path, error) from error
             self._connection.close()
-            self._adopt(open_database(self._path, self._clock(), suspicious=True))
+            self._use(open_database(self._path, self._clock(), suspicious=True))
             try:
                 return _transaction(self._connection, begin, action)
             except sqlite3.Error as error:
@@ -281,26 +282,11 @@ class History:
         self._write(update)
 
 
-def summaries_query(*, by_repository: bool, paged: bool) -> str:
-    """The list of runs; its values are the repository, the (started, id) of the page's start, and the limit."""
-    conditions = ["repository = ?"] * by_repository + ["(started, id) < (?, ?)"] * paged
-    where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-    return f"{_SUMMARIES} {where} ORDER BY started DESC, id DESC LIMIT ?"
-
-
-_SUMMARIES = """
-    SELECT id, repository, started, finished, outcome, branch, base, published, parked, pushed, dry_run, error,
-        (SELECT count(*) FROM changes WHERE run = runs.id) AS changes,
-        (SELECT count(*) FROM hosts WHERE run = runs.id) AS hosts,
-        (SELECT count(*) FROM hosts WHERE run = runs.id AND status = 'failed') AS failed,
-        (SELECT count(*) FROM held WHERE run = runs.id) AS held
-    FROM runs
-"""
-
 _PRUNABLE = """
     SELECT id FROM (
-        SELECT id, started, row_number() OVER (PARTITION BY repository ORDER BY started DESC, id DESC) AS age
-        FROM runs
+        SELECT id, started, row_number() OVER (
+            PARTITION BY coalesce(flake, repository) ORDER BY started DESC, id DESC
+        ) AS age FROM runs
     ) WHERE age > ? AND started < ?
 """
 
@@ -336,31 +322,18 @@ def _find(connection: sqlite3.Connection, prefix: str) -> sqlite3.Row:
             raise UsageError(f"more than one run begins with {prefix!r}: {found}", "give more of the id")
 
 
-def _summary(row: sqlite3.Row) -> RunSummary:
-    return RunSummary(
-        id=row["id"],
-        repository=row["repository"],
-        started=datetime.fromisoformat(row["started"]),
-        finished=None if row["finished"] is None else datetime.fromisoformat(row["finished"]),
-        outcome=None if row["outcome"] is None else codec.word(Outcome, row["outcome"]),
-        branch=row["branch"],
-        base=row["base"],
-        commit=row["published"],
-        parked=row["parked"],
-        pushed=bool(row["pushed"]),
-        dry_run=bool(row["dry_run"]),
-        error=row["error"],
-        changes=row["changes"],
-        hosts=row["hosts"],
-        failed=row["failed"],
-        held=row["held"],
-    )
-
-
 def _rememberable(build: HostBuild) -> bool:
     """Whether it says something lasting about the host."""
+    if build.failure is not None and not build.failure.kind.own:
+        return False
     match build.status:
         case HostStatus.FAILED | HostStatus.BROKEN_BEFORE:
-            return build.failure is not None and build.failure.kind.own
+            return build.failure is not None
+        case HostStatus.UNJUDGED | HostStatus.NOT_BUILDABLE_HERE:
+            return False
         case _:
             return True
+
+
+def _key(flake: str, context: str, commit: str) -> tuple[str, str, str]:
+    return codec.storable(flake), codec.storable(context), codec.storable(commit)

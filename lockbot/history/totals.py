@@ -1,4 +1,4 @@
-"""What monitors ask of a repository's runs: how many ended how, how long they took, and which were the last.
+"""What monitors ask of a flake's runs: how many ended how, how long they took, and which were the last.
 
 Knows SQL. Dry runs are left out, since they say nothing of whether the flake is kept up to date. Sums go over the
 runs that are on record: `History.prune` makes them smaller.
@@ -35,25 +35,25 @@ class Totals:
     """How many of the newest runs, one after the other, ended IN_VAIN."""
 
 
-def read_totals(connection: sqlite3.Connection, repository: str) -> Totals:
-    """`repository` is storable already."""
-    outcomes = connection.execute(f"SELECT outcome, count(*) AS number {_RUNS} GROUP BY outcome", (repository,))
-    seconds = connection.execute(_SECONDS, (repository,))
+def read_totals(connection: sqlite3.Connection, flake: str) -> Totals:
+    """`flake` is its key, storable already."""
+    outcomes = connection.execute(f"SELECT outcome, count(*) AS number {_RUNS} GROUP BY outcome", (flake,))
+    seconds = connection.execute(_SECONDS, (flake,))
     return Totals(
         outcomes={_outcome(row): row["number"] for row in outcomes.fetchall()},
         seconds={row["phase"]: row["total"] for row in seconds.fetchall()},
-        latest=_newest(connection, repository, ""),
-        ended=_newest(connection, repository, "AND outcome IS NOT NULL"),
-        published=_last(connection, repository, "published IS NOT NULL"),
-        succeeded=_last(connection, repository, f"outcome IN ({_GOOD})"),
-        in_vain=_in_vain(connection, repository),
+        latest=_newest(connection, flake, ""),
+        ended=_newest(connection, flake, "AND outcome IS NOT NULL"),
+        published=_last(connection, flake, "published IS NOT NULL"),
+        succeeded=_last(connection, flake, f"outcome IN ({_GOOD})"),
+        in_vain=_in_vain(connection, flake),
     )
 
 
-_RUNS = "FROM runs WHERE repository = ? AND NOT dry_run"
+_RUNS = "FROM runs WHERE flake = ? AND NOT dry_run"
 _SECONDS = """
     SELECT phases.phase, sum(seconds) AS total FROM phases JOIN runs ON phases.run = runs.id
-    WHERE repository = ? AND NOT dry_run GROUP BY phases.phase
+    WHERE flake = ? AND NOT dry_run GROUP BY phases.phase
 """
 _GOOD = ", ".join(f"'{outcome.value}'" for outcome in Outcome if outcome.exit_code == 0)
 _NEWEST_FIRST = "ORDER BY started DESC, id DESC"
@@ -63,22 +63,22 @@ def _outcome(row: sqlite3.Row) -> Outcome | None:
     return None if row["outcome"] is None else codec.word(Outcome, row["outcome"])
 
 
-def _newest(connection: sqlite3.Connection, repository: str, condition: str) -> Run | None:
+def _newest(connection: sqlite3.Connection, flake: str, condition: str) -> Run | None:
     query = f"SELECT * {_RUNS} {condition} {_NEWEST_FIRST} LIMIT 1"
-    row = connection.execute(query, (repository,)).fetchone()
+    row = connection.execute(query, (flake,)).fetchone()
     return None if row is None else codec.read_run(connection, row)
 
 
-def _last(connection: sqlite3.Connection, repository: str, condition: str) -> datetime | None:
+def _last(connection: sqlite3.Connection, flake: str, condition: str) -> datetime | None:
     query = f"SELECT max(finished) AS moment {_RUNS} AND {condition}"
-    row = connection.execute(query, (repository,)).fetchone()
+    row = connection.execute(query, (flake,)).fetchone()
     return None if row["moment"] is None else datetime.fromisoformat(row["moment"])
 
 
-def _in_vain(connection: sqlite3.Connection, repository: str) -> int:
+def _in_vain(connection: sqlite3.Connection, flake: str) -> int:
     query = f"SELECT outcome {_RUNS} AND outcome IS NOT NULL {_NEWEST_FIRST}"
     number = 0
-    for row in connection.execute(query, (repository,)):
+    for row in connection.execute(query, (flake,)):
         if _outcome(row) not in IN_VAIN:
             break
         number += 1

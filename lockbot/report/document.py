@@ -46,6 +46,7 @@ def _head(run: Run) -> Document:
     return {
         "run": run.id,
         "repository": run.repository,
+        "flake": run.flake or None,
         "outcome": run.outcome,
         "branch": run.branch or None,
         "base": run.base,

@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from lockbot.model import Host
+from lockbot.state import digest
 from lockbot.update.asking import Answer
 
-NAME = "answers.json"
-"""The file, in the repository's place in the state directory."""
 KEPT = 3000
 """How many verdicts: some runs of the longest budget that is sensible."""
 
@@ -31,6 +30,11 @@ class _Verdict:
     red: bool
     at_evaluation: bool = False
     suspects: tuple[str, ...] = ()
+
+
+def file(directory: Path, flake: str) -> Path:
+    """The flake's own, in the repository's place in the state directory."""
+    return directory / f"answers-{digest(flake)}.json"
 
 
 class Answers:

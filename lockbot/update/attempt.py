@@ -81,7 +81,7 @@ class Attempt:
         self._trial = Trial(tools, rules, record, base, tree, flake_dir)
         self._every: set[str] = set()
         """The inputs of which every commit between the locked one and the target is known."""
-        self._ledger = tools.history.ledger(record.run.repository)
+        self._ledger = tools.history.ledger(record.run.flake)
         self._histories = Histories(tools.directory / "upstreams", tools.clone, self._ledger)
 
     def run(self) -> Attempted:
@@ -190,7 +190,7 @@ class Attempt:
             budget=Budget(self._rules.probes, Deadline(self._rules.search_time, "the search")),
             cancel=self._tools.nix.cancel,
             answers=Answers(
-                self._tools.directory / answers.NAME,
+                answers.file(self._tools.directory, self._record.run.flake),
                 self._trial.context,
                 self._tools.clock(),
                 self._rules.remember_failures,

@@ -17,6 +17,7 @@ from lockbot.git.source import Source
 from lockbot.git.sync import Base, sync
 from lockbot.git.worktree import worktree
 from lockbot.model import HostBuild, HostStatus, Outcome, Phase, Run
+from lockbot.state import ROOTS
 from lockbot.update import roots
 from lockbot.update.attempt import Attempt, Attempted, Then
 from lockbot.update.judge import Judged
@@ -34,17 +35,26 @@ def run_cycle(tools: Tools, rules: Rules, wish: Wish, run: Run) -> Run:
     return _Cycle(tools, rules, wish, run).go()
 
 
-def heal(tools: Tools, source: Source, repository: str, *, keep_results: int) -> None:
-    """Close the records of runs that were killed: what they had published stands, the rest never happened."""
+def heal(tools: Tools, source: Source, repository: str, flake: str, *, keep_results: int) -> None:
+    """Close the records of runs that were killed: what they had published stands, the rest never happened.
+
+    So it is done for the repository's other flakes, too, unless what one was about to publish is not to be seen: that
+    is left to its own next run, which may know another remote.
+    """
+    left: set[str] = set()
     for run in tools.history.unfinished(repository):
         published = tools.history.whereabouts(run.id).publishing
         # On the branch that it was, whatever is checked out by now.
         meant = replace(source, branch=run.branch) if published is not None else source
         landed = published is not None and publish.settle(tools.clone, meant, published)
+        own = run.flake == flake
+        if published is not None and not landed and not own:
+            left.add(run.id)
+            continue
         lost = Outcome.FAILED if run.error else Outcome.INTERRUPTED
         whole = Outcome.PARTLY_PUBLISHED if run.held else Outcome.PUBLISHED
         notes = ["the run ended before it could say how; the next one found out"]
-        if landed and (problem := _root(tools, run.id, run.hosts, keep_results)):
+        if landed and own and (problem := _root(tools, run, run.hosts, keep_results)):
             notes.append(problem)
         tools.history.save(
             replace(
@@ -56,15 +66,15 @@ def heal(tools: Tools, source: Source, repository: str, *, keep_results: int) ->
                 notes=(*run.notes, *notes),
             )
         )
-    for name in tools.clone.kept():
+    for name in tools.clone.kept().keys() - left:
         tools.clone.forget(name)
 
 
-def _root(tools: Tools, name: str, builds: Iterable[HostBuild], newest: int) -> str | None:
+def _root(tools: Tools, run: Run, builds: Iterable[HostBuild], newest: int) -> str | None:
     """Keep an accepted commit's results from collection. What is published stays so: trouble is a sentence."""
     outputs = [build.out for build in builds if build.out and build.status in _HAVE_OUTPUTS]
     try:
-        roots.keep(tools.nix, tools.directory / "roots", name, outputs, newest=newest)
+        roots.keep(tools.nix, tools.directory / ROOTS, run.flake, run.id, outputs, newest=newest)
     except (LockbotError, OSError) as error:
         why = words(error) if isinstance(error, LockbotError) else str(error)
         return f"the results are not safe from garbage collection: {why}"
@@ -131,12 +141,15 @@ class _Cycle:
             self.record.note(*base.notes)
         with worktree(self.tools.clone, base.commit, self.rules.source) as tree:
             self.record.note(*tree.notes)
-            flake_dir = self.rules.flake_dir or base.subdirectory
+            flake_dir = self._flake_dir(base)
             held = self.step.held if self.step is not None else ()
             attempt = Attempt(self.tools, self.rules, self.wish, self.record, base, tree, flake_dir, held)
             attempted = attempt.run()
         self.record.set(held=attempted.held)
         return self._decide(base, attempted)
+
+    def _flake_dir(self, base: Base) -> str:
+        return self.rules.flake_dir or base.subdirectory
 
     def _decide(self, base: Base, attempted: Attempted) -> bool:
         judged = attempted.judged
@@ -160,7 +173,7 @@ class _Cycle:
         if not moved:
             seen = tuple(replace(one, locked=attempted.before.get(one.input)) for one in seen)
         with contextlib.suppress(LockbotError):
-            ledger = self.tools.history.ledger(self.record.run.repository)
+            ledger = self.tools.history.ledger(self.record.run.flake)
             ledger.record(seen)
             ledger.forget_inputs(attempted.paths)
 
@@ -169,7 +182,13 @@ class _Cycle:
         tools = self.tools
         with self.record.publishing(commit):
             published = publish.publish(
-                tools.clone, self.rules.source, base, commit, run=self.record.run.id, push=self.rules.push
+                tools.clone,
+                self.rules.source,
+                base,
+                commit,
+                run=self.record.run.id,
+                flake_dir=self._flake_dir(base),
+                push=self.rules.push,
             )
         match published:
             case Moved():
@@ -194,8 +213,8 @@ class _Cycle:
     def _keep(self, commit: str, judged: Judged) -> None:
         """What was accepted is the next run's base; its results, and this base's, are kept from collection."""
         with contextlib.suppress(LockbotError):  # it only costs the next run an evaluation
-            self.record.remember(commit, judged.candidate)
+            self.record.remember(self.rules.context, commit, judged.candidate)
         builds = [*judged.verdict.builds, *judged.base.values()]
-        if problem := _root(self.tools, self.record.run.id, builds, self.rules.keep_results):
+        if problem := _root(self.tools, self.record.run, builds, self.rules.keep_results):
             self.record.note(problem)
             self.tools.history.save(self.record.run)

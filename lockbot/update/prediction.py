@@ -18,17 +18,17 @@ _RUNS = 20
 
 
 def predict(
-    hosts: Sequence[Host], changes: Sequence[InputChange], known: Baseline, history: History, repository: str
+    hosts: Sequence[Host], changes: Sequence[InputChange], known: Baseline, history: History, flake: str
 ) -> list[HostBuild]:
     """Each host builds, but for those that were broken before, and those that such a change left alone before."""
-    untouched = _untouched({change.input for change in changes}, history, repository)
+    untouched = _untouched({change.input for change in changes}, history, flake)
     return [_predicted(host, known, untouched) for host in hosts]
 
 
-def _untouched(moved: set[str], history: History, repository: str) -> set[str]:
+def _untouched(moved: set[str], history: History, flake: str) -> set[str]:
     """The hosts that stayed the same when these inputs moved, or more than these."""
     found: set[str] = set()
-    for summary in history.runs(repository, limit=_RUNS):
+    for summary in history.runs(flake, limit=_RUNS):
         if summary.commit is None:
             continue
         run = history.get(summary.id)

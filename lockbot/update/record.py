@@ -91,9 +91,9 @@ class Record:
         )
         self._tools.history.save(self.run)
 
-    def remember(self, commit: str, baseline: Baseline) -> None:
-        """Keep what hosts were found to be at a commit, for later runs."""
-        self._tools.history.remember(self.run.repository, commit, list(baseline.values()))
+    def remember(self, context: str, commit: str, baseline: Baseline) -> None:
+        """Keep what hosts were found to be at a commit, for later runs in the same context (`Rules.context`)."""
+        self._tools.history.remember(self.run.flake, context, commit, list(baseline.values()))
 
     def keep_log(self, host: str, text: str, limit: int) -> None:
         problem = self._tools.history.write_log(self.run.id, host, text, limit)

@@ -1,27 +1,37 @@
 """Keeping results from garbage collection: those of the base and of the last commits that were accepted.
 
-One directory of links for each run that published; the oldest go. It must not know what the results are.
+One directory of links for each run that published, in its flake's directory; the oldest go. It must not know what
+the results are.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from lockbot.nix.command import Nix
+from lockbot.state import digest
+
+_RUN = re.compile(r"\d{8}-\d{6}-")
+"""How a run's id begins, and no flake's directory."""
 
 
-def keep(nix: Nix, directory: Path, name: str, outputs: Sequence[str], *, newest: int) -> None:
-    """Root these outputs under `name` (names sort by age) and let all but the `newest` go.
+def keep(nix: Nix, directory: Path, flake: str, name: str, outputs: Sequence[str], *, newest: int) -> None:
+    """Root these outputs under `name` (names sort by age) and let all but the flake's `newest` go.
 
     Outputs that the store does not have (an unchanged host that was never built here) are left out.
     """
     invalid = nix.invalid(outputs) if outputs else frozenset()
     valid = sorted(set(outputs) - invalid)
-    place = directory / name
+    place = directory / digest(flake) / name
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     if valid:
         nix.root(valid, place / "result")
-    for old in sorted(entry for entry in directory.iterdir() if entry.is_dir())[:-newest]:
+    own = sorted(entry for entry in place.parent.iterdir() if entry.is_dir())
+    # An older lockbot kept the runs of all flakes side by side in `directory`. Whoever's they are, they count as
+    # older than any of ours: each run that publishes takes the place of one.
+    older = sorted(entry for entry in directory.iterdir() if entry.is_dir() and _RUN.match(entry.name))
+    for old in (older + own)[:-newest]:
         shutil.rmtree(old, ignore_errors=True)

@@ -49,6 +49,9 @@ class Rules:
     after_update: Commands = field(default_factory=Commands)
     push: bool = True
     dry_run: bool = False
+    context: str = ""
+    """A word for everything but the flake that decides how hosts fare: Nix, its settings, lockbot's limits; what
+    was found out under another is not believed."""
 
 
 @dataclass(frozen=True)

@@ -59,13 +59,13 @@ class Trial:
         self._base = base
         self._tree = tree
         self._flake_dir = flake_dir
-        remembered = tools.history.baseline(record.run.repository, base.commit).values()
+        remembered = tools.history.baseline(record.run.flake, rules.context, base.commit).values()
         self._known: Baseline = {build.host.attribute: build for build in remembered}
         self._when = tools.clock()
         self._at_base: tuple[Host, ...] | None = None
         self._hosts_judged: tuple[Host, ...] = ()
-        self._ledger = tools.history.ledger(record.run.repository)
-        self._broken = self._ledger.failures(rules.remember_failures)
+        self._ledger = tools.history.ledger(record.run.flake)
+        self._broken = self._ledger.failures(rules.context, rules.remember_failures)
         """Derivations that are known to fail: none is built again to see it fail again."""
 
     @property
@@ -82,9 +82,8 @@ class Trial:
         paths = (":(top)", f":(top,exclude,literal){lock}")
         # A commit that changes nothing but the lock, as ours do, leaves the rest as it was.
         rest = self._tools.clone.git.ask("rev-list", "-1", self._base.commit, "--", *paths)
-        judging = self._rules.judging
-        settings = (judging.build.options, judging.evaluation.import_from_derivation, self._rules.gate)
-        return repr((rest, self._tree.submodules, settings, self._rules.after_update, self._tools.nix.banner))
+        rules = self._rules
+        return repr((rest, self._tree.submodules, rules.context, rules.gate, rules.after_update))
 
     @property
     def flake(self) -> Path:
@@ -121,8 +120,7 @@ class Trial:
         )
 
     def _predict(self, hosts: Sequence[Host], lock: Lock) -> list[HostBuild]:
-        history, repository = self._tools.history, self._record.run.repository
-        return predict(hosts, lock.changes, self._known, history, repository)
+        return predict(hosts, lock.changes, self._known, self._tools.history, self._record.run.flake)
 
     def judge_some(self, lock: Lock, hosts: Sequence[Host]) -> Judged:
         """Judge a few hosts at a lock, to find something out: this commit is never published."""
@@ -177,7 +175,7 @@ class Trial:
         )
         for drv in sorted(judged.flaky):
             self._record.note(f"flaky: {words.derivation(drv)} failed and then was built, unchanged")
-        self._record.remember(self._base.commit, judged.base)
+        self._record.remember(self._rules.context, self._base.commit, judged.base)
         self._known = {**self._known, **judged.base}
         self._learn(judged.verdict.builds)
         return judged
@@ -195,7 +193,7 @@ class Trial:
                 self._broken[failure.culprit] = fared[failure.culprit] = failure
             if text := failure.log or "\n".join(failure.tail):
                 self._record.keep_log(build.host.name, text, self._rules.log_limit)
-        self._ledger.remember(fared)
+        self._ledger.remember(self._rules.context, fared)
 
     def _hosts_at_base(self) -> tuple[Host, ...]:
         if self._at_base is None:

@@ -86,12 +86,12 @@ def test_a_dirty_lock_parks_and_the_advice_works(world: World, staged: bool) -> 
     before = world.status()
     result = publish(clone, world.source(), base, made, run="r1")
     assert isinstance(result, Parked)
-    assert result.branch == "lockbot/update"
+    assert result.branch == "lockbot/update-main"
     assert LOCK in result.why
     assert world.status() == before
     assert "mine" in (world.user / LOCK).read_text()
     assert world.tip(world.user) == base.commit
-    assert world.tip(world.user, "lockbot/update") == made
+    assert world.tip(world.user, "lockbot/update-main") == made
     for line in result.advice:
         subprocess.run(shlex.split(line), env=world.environ, check=True, capture_output=True)
     assert world.tip(world.user) == made
@@ -196,27 +196,27 @@ def test_parking_overwrites_only_what_lockbot_made(world: World) -> None:
     second, made = world.cycle(world.source())
     assert isinstance(first, Parked)
     assert isinstance(second, Parked)
-    assert second.branch == "lockbot/update"
-    assert world.tip(world.user, "lockbot/update") == made
+    assert second.branch == "lockbot/update-main"
+    assert world.tip(world.user, "lockbot/update-main") == made
     mine = world.git(world.user, "commit-tree", "-m", "mine", "-p", made, f"{made}^{{tree}}")
-    world.git(world.user, "update-ref", "refs/heads/lockbot/update", mine)
+    world.git(world.user, "update-ref", "refs/heads/lockbot/update-main", mine)
     third, made = world.cycle(world.source())
     assert isinstance(third, Parked)
-    assert third.branch == "lockbot/update-r1"
-    assert all("lockbot/update-r1" in line for line in third.advice if "merge" in line)
-    assert world.tip(world.user, "lockbot/update") == mine
-    assert world.tip(world.user, "lockbot/update-r1") == made
+    assert third.branch == "lockbot/update-main-r1"
+    assert all("lockbot/update-main-r1" in line for line in third.advice if "merge" in line)
+    assert world.tip(world.user, "lockbot/update-main") == mine
+    assert world.tip(world.user, "lockbot/update-main-r1") == made
 
 
 def test_parking_spares_a_branch_that_is_checked_out(world: World) -> None:
     world.write("mine")
     clone, base, made = world.proposed(world.source())
     assert isinstance(publish(clone, world.source(), base, made, run="r1"), Parked)
-    world.git(world.user, "worktree", "add", "--quiet", str(world.root / "look"), "lockbot/update")
+    world.git(world.user, "worktree", "add", "--quiet", str(world.root / "look"), "lockbot/update-main")
     other = world.candidate(clone, world.source(), base, "other")
     result = publish(clone, world.source(), base, other, run="r2")
     assert isinstance(result, Parked)
-    assert result.branch == "lockbot/update-r2"
+    assert result.branch == "lockbot/update-main-r2"
     assert world.tip(world.root / "look", "HEAD") == made
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from lockbot.model import (
+    Answer,
+    BadRevision,
     ChangeKind,
     Failure,
     FailureKind,
@@ -14,11 +17,13 @@ from lockbot.model import (
     HostKind,
     HostStatus,
     InputChange,
+    Judgement,
     Locked,
     Outcome,
     Run,
 )
 
+FLAKE = "/srv/flake?ref=main"
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 
@@ -43,14 +48,34 @@ def locked(rev: str) -> Locked:
     return Locked("github", f"github:o/r/{rev}", "github:o/r/main", rev, "main", "sha256-abc=", 1_700_000_000)
 
 
-def run(number: int = 0, repository: str = "/srv/flake", **fields: object) -> Run:
+def run(number: int = 0, repository: str = "/srv/flake", flake: str = FLAKE, **fields: object) -> Run:
     """A run with an outcome; a higher number is a minute later."""
     started = NOON + timedelta(minutes=number)
-    return Run(f"r{number:05}", repository, started, **{"outcome": Outcome.UNCHANGED, **fields})  # type: ignore[arg-type]  # tests pass fields by name
+    fields = {"flake": flake, "outcome": Outcome.UNCHANGED, **fields}
+    return Run(f"r{number:05}", repository, started, **fields)  # type: ignore[arg-type]  # tests pass fields by name
+
+
+CULPRIT = BadRevision(
+    "5" * 40, "break it", "Eve", 1_700_000_000, "https://x/y", ("web", "db"), "4" * 40, exact=False
+)
 
 
 def full_run(name: str = "full") -> Run:
     """A run with something in every field."""
+    old = old_run(name)
+    bad, good = Judgement(Answer.BAD, "build"), Judgement(Answer.GOOD, "present")
+    unknown = Judgement(Answer.UNJUDGED, "network", evaluated=False)
+    alpha, dotted, check = old.hosts
+    return replace(
+        old,
+        flake=FLAKE,
+        hosts=(replace(alpha, here=good), replace(dotted, here=bad, base=unknown), replace(check, base=good)),
+        held=(replace(old.held[0], culprit=CULPRIT), *old.held[1:]),
+    )
+
+
+def old_run(name: str = "full") -> Run:
+    """What the first lockbots knew of that run: one is in version1.sqlite.gz."""
     return Run(
         id=name,
         repository="/srv/flake",

@@ -339,7 +339,7 @@ with History.open(Path(sys.argv[1]), clock) as history:
         history.start(replace(run, outcome=None))
         history.mark_publishing(run.id, "c")
         history.save(run)
-        history.remember("/srv/flake", "base", run.hosts)
+        history.remember("/srv/flake", "", "base", run.hosts)
 """
 
 

@@ -28,10 +28,11 @@ from lockbot.history.values import (
     advance,
 )
 from lockbot.model import BadRevision, Failure, FailureKind
-from tests.history.samples import NOON, failed, full_run
+from tests.history.samples import NOON, failed, old_run
 
 DAY = timedelta(days=1)
 SOURCE = "github:o/r/main"
+HERE = "what decides here"
 DRV = "/nix/store/00000000000000000000000000000000-a.drv"
 OTHER = "/nix/store/11111111111111111111111111111111-b.drv"
 HOSTILE = "\udcff\x00'; DROP TABLE tips; --\x1b[31m\u202e" + "x" * 70_000
@@ -77,15 +78,13 @@ def test_a_database_of_version_1_is_lifted_with_all_it_holds(tmp_path: Path, clo
     raw.close()
     with History.open(path, clock) as history:
         assert history.notes == ()
-        assert schema.version(history._connection) == 2
-        assert history.get("full") == full_run()
+        assert schema.version(history._connection) == len(schema.MIGRATIONS)
+        assert history.get("full") == old_run()
         assert history.whereabouts("r00003").publishing == "e" * 40
-        beta = failed("beta")
-        assert beta in history.baseline("/srv/flake", "b" * 40).values()
         ledger = history.ledger("/srv/flake")
         assert (ledger.states(), ledger.holds(), ledger.accepted()) == ({}, {}, {})
         ledger.see("nixpkgs", SOURCE, "1" * 40)
-        ledger.remember({DRV: beta.failure})
+        ledger.remember(HERE, {DRV: failed("beta").failure})
     with History.open(path, clock) as history:
         assert set(history.ledger("/srv/flake").first_seen("nixpkgs", SOURCE)) == {"1" * 40}
         assert history._connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
@@ -268,37 +267,37 @@ def failure(kind: FailureKind = FailureKind.BUILD, culprit: str | None = None) -
 
 
 def test_a_failure_is_known_for_as_long_as_wished(ledger: Ledger, clock: Clock) -> None:
-    ledger.remember({DRV: failure(culprit=DRV), OTHER: None})
+    ledger.remember(HERE, {DRV: failure(culprit=DRV), OTHER: None})
     clock.now += timedelta(seconds=100)
-    known = ledger.known([DRV, OTHER, "/nix/store/unknown.drv", DRV], max_age=100)
+    known = ledger.known(HERE, [DRV, OTHER, "/nix/store/unknown.drv", DRV], max_age=100)
     assert known.keys() == {DRV, OTHER}
     assert known[DRV].failure == failure(culprit=DRV)
     assert (known[OTHER].failure, known[DRV].when, known[DRV].flaky) == (None, NOON, False)
-    assert ledger.known([DRV, OTHER], max_age=99).keys() == {OTHER}
-    assert ledger.known([DRV], max_age=float(2**60)).keys() == {DRV}
+    assert ledger.known(HERE, [DRV, OTHER], max_age=99).keys() == {OTHER}
+    assert ledger.known(HERE, [DRV], max_age=float(2**60)).keys() == {DRV}
 
 
 @pytest.mark.parametrize("kind", FailureKind)
 def test_only_failures_of_its_own_are_held_against_a_derivation(ledger: Ledger, kind: FailureKind) -> None:
-    lasting = {"evaluation", "assertion", "build", "dependency", "hash-mismatch", "lock-file"}
-    ledger.remember({OTHER: None})
-    ledger.remember({DRV: failure(kind), OTHER: failure(kind)})
-    known = ledger.known([DRV, OTHER], max_age=60)
+    lasting = {"evaluation", "assertion", "build", "hash-mismatch", "lock-file", "gone"}
+    ledger.remember(HERE, {OTHER: None})
+    ledger.remember(HERE, {DRV: failure(kind), OTHER: failure(kind)})
+    known = ledger.known(HERE, [DRV, OTHER], max_age=60)
     assert (DRV in known) == (kind.value in lasting)
     assert (known[OTHER].failure is None) == (kind.value not in lasting)  # what was known is not undone
 
 
 def test_a_build_that_fails_and_then_passes_unchanged_is_flaky_ever_after(ledger: Ledger, clock: Clock) -> None:
-    assert ledger.remember({DRV: failure(culprit=DRV)}) == ()
-    assert ledger.remember({DRV: None}) == (DRV,)
-    assert ledger.remember({DRV: None}) == ()
-    assert ledger.known([DRV], 60)[DRV].flaky
-    ledger.remember({DRV: failure()})
-    again = ledger.known([DRV], 60)[DRV]
+    assert ledger.remember(HERE, {DRV: failure(culprit=DRV)}) == ()
+    assert ledger.remember(HERE, {DRV: None}) == (DRV,)
+    assert ledger.remember(HERE, {DRV: None}) == ()
+    assert ledger.known(HERE, [DRV], 60)[DRV].flaky
+    ledger.remember(HERE, {DRV: failure()})
+    again = ledger.known(HERE, [DRV], 60)[DRV]
     assert (again.failure, again.flaky) == (failure(), True)
     clock.now += DAY
     assert ledger.forget_failures() == 1
-    forgotten = ledger.known([DRV], 1e9)[DRV]
+    forgotten = ledger.known(HERE, [DRV], 1e9)[DRV]
     assert (forgotten.failure, forgotten.flaky) == (None, True)
 
 
@@ -312,31 +311,31 @@ def test_a_build_that_fails_and_then_passes_unchanged_is_flaky_ever_after(ledger
     ids=["dependency", "somebody else's build", "download"],
 )
 def test_what_failed_because_of_another_is_not_flaky(ledger: Ledger, first: Failure) -> None:
-    ledger.remember({DRV: first})
-    assert ledger.remember({DRV: None}) == ()
-    assert not ledger.known([DRV], 60)[DRV].flaky
+    ledger.remember(HERE, {DRV: first})
+    assert ledger.remember(HERE, {DRV: None}) == ()
+    assert not ledger.known(HERE, [DRV], 60)[DRV].flaky
 
 
 def test_what_failed_because_of_a_derivation_that_now_builds_is_unknown(past: History, ledger: Ledger) -> None:
-    ledger.remember({DRV: failure(FailureKind.DEPENDENCY, OTHER), OTHER: failure(culprit=OTHER)})
-    assert ledger.remember({OTHER: None}) == (OTHER,)
-    assert ledger.known([DRV, OTHER], 60).keys() == {OTHER}
+    ledger.remember(HERE, {DRV: failure(FailureKind.DEPENDENCY, OTHER), OTHER: failure(culprit=OTHER)})
+    assert ledger.remember(HERE, {OTHER: None}) == (OTHER,)
+    assert ledger.known(HERE, [DRV, OTHER], 60).keys() == {OTHER}
     assert rows(past, "failures") == 0
 
 
 def test_failures_are_forgotten_when_wished(past: History, ledger: Ledger) -> None:
-    ledger.remember({DRV: failure(), OTHER: None})
+    ledger.remember(HERE, {DRV: failure(), OTHER: None})
     assert ledger.forget_failures() == 1
     assert ledger.forget_failures() == 0
-    assert ledger.known([DRV, OTHER], 60).keys() == {OTHER}
+    assert ledger.known(HERE, [DRV, OTHER], 60).keys() == {OTHER}
     assert rows(past, "failures") == 0
 
 
 def test_many_derivations_are_asked_at_once(ledger: Ledger) -> None:
     drvs = [f"/nix/store/{number:032}-x.drv" for number in range(1201)]
-    ledger.remember(dict.fromkeys(drvs))
-    assert list(ledger.known(drvs, 60)) == drvs
-    assert ledger.known([], 60) == {}
+    ledger.remember(HERE, dict.fromkeys(drvs))
+    assert list(ledger.known(HERE, drvs, 60)) == drvs
+    assert ledger.known(HERE, [], 60) == {}
 
 
 # -- growth
@@ -349,14 +348,14 @@ def test_growth_is_bounded(past: History, ledger: Ledger, clock: Clock, monkeypa
     for number in range(10):
         clock.now += DAY
         ledger.see("a", SOURCE, f"r{number}")
-        ledger.remember({f"d{number}": failure()})
+        ledger.remember(HERE, {f"d{number}": failure()})
     ledger.prune(keep_days=100)
     assert [tip.revision for tip in ledger.tips("a", SOURCE)] == ["r9", "r8", "r7", "r6", "r5"]
-    assert ledger.known([f"d{number}" for number in range(10)], 1e9).keys() == {"d6", "d7", "d8", "d9"}
+    assert ledger.known(HERE, [f"d{number}" for number in range(10)], 1e9).keys() == {"d6", "d7", "d8", "d9"}
     assert rows(past, "failures") == 4
     ledger.prune(keep_days=1.5)
     assert [tip.revision for tip in ledger.tips("a", SOURCE)] == ["r9", "r8"]
-    assert ledger.known(["d7", "d8", "d9"], 1e9).keys() == {"d8", "d9"}
+    assert ledger.known(HERE, ["d7", "d8", "d9"], 1e9).keys() == {"d8", "d9"}
     ledger.prune(keep_days=0)
     # How long the newest has been there stays known: else it would be young again.
     assert [len(ledger.tips(name, SOURCE)) for name in ("a", "quiet")] == [1, 1]
@@ -374,11 +373,11 @@ def test_whatever_is_said_is_kept_and_found_again(past: History, text: str, numb
     bad = BadRevision(text, text, text, number, text, (text, text), text)
     ledger.record([Observation(text, StateWord.HELD, text, True, text, text, text, bad)])
     ledger.accept(Acceptance(text, NOON, text, text))
-    ledger.remember({text: Failure(FailureKind.BUILD, text, text, (text,), text)})
+    ledger.remember(HERE, {text: Failure(FailureKind.BUILD, text, text, (text,), text)})
     (name,) = ledger.states()
     assert [list(found) for found in (ledger.holds(), ledger.accepted())] == [[name], [name]]
     assert len(ledger.tips(text, text)) == 1
-    assert len(ledger.known([text], 60)) == 1
+    assert len(ledger.known(HERE, [text], 60)) == 1
     state = ledger.states()[name]
     assert state.first_bad is not None
     assert len(state.first_bad.subject) <= 70_000

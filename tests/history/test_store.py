@@ -16,8 +16,11 @@ from hypothesis import strategies as st
 
 from lockbot.errors import LockbotError, UsageError
 from lockbot.history import codec
-from lockbot.history.store import KEPT_RUNS, History, RunSummary, Whereabouts, summaries_query
+from lockbot.history.store import KEPT_RUNS, History, Whereabouts
+from lockbot.history.summaries import RunSummary, summaries_query
 from lockbot.model import (
+    Answer,
+    BadRevision,
     ChangeKind,
     Failure,
     FailureKind,
@@ -27,12 +30,15 @@ from lockbot.model import (
     HostKind,
     HostStatus,
     InputChange,
+    Judgement,
     Locked,
     Outcome,
     Phase,
     Run,
 )
-from tests.history.samples import NOON, built, clock, failed, full_run, host, run
+from tests.history.samples import FLAKE, NOON, built, clock, failed, full_run, host, run
+
+HERE = "what decides here"
 
 
 @pytest.fixture
@@ -106,6 +112,15 @@ def runs(text: st.SearchStrategy[str]) -> st.SearchStrategy[Run]:
     hosts = st.builds(Host, text, st.lists(text).map(tuple), st.sampled_from(HostKind), st.booleans())
     builds = st.builds(HostBuild, hosts, st.sampled_from(HostStatus), text, text, text, st.none() | failures)
     lock = st.none() | locks(text)
+    judgements = st.none() | st.builds(Judgement, st.sampled_from(Answer), text, st.booleans())
+    builds = st.builds(
+        lambda build, here, base: replace(build, here=here, base=base), builds, judgements, judgements
+    )
+    number = st.none() | st.integers()
+    culprits = st.builds(
+        BadRevision, text, text, text, number, text, st.lists(text).map(tuple), text, st.booleans()
+    )
+    helds = st.builds(Held, text, text, text, st.none() | text, st.none() | culprits)
     changes = st.builds(
         InputChange, text, st.sampled_from(ChangeKind), lock, lock, st.none() | text, text, st.integers()
     )
@@ -113,6 +128,7 @@ def runs(text: st.SearchStrategy[str]) -> st.SearchStrategy[Run]:
         Run,
         id=text,
         repository=text,
+        flake=text,
         started=st.datetimes(datetime(1990, 1, 1), datetime(2200, 1, 1), timezones=st.timezones()),  # noqa: DTZ001 -- the strategy adds the zone
         outcome=st.none() | st.sampled_from(Outcome),
         branch=text,
@@ -120,7 +136,7 @@ def runs(text: st.SearchStrategy[str]) -> st.SearchStrategy[Run]:
         commit=st.none() | text,
         changes=st.lists(changes, max_size=2).map(tuple),
         hosts=st.lists(builds, max_size=2).map(tuple),
-        held=st.lists(st.builds(Held, text, text, text, st.none() | text), max_size=2).map(tuple),
+        held=st.lists(helds, max_size=2).map(tuple),
         notes=st.lists(text, max_size=2).map(tuple),
         error=st.none() | text,
         hint=st.none() | text,
@@ -140,7 +156,11 @@ def as_stored(some: Run) -> Run:
         return one and replace(one, last_modified=small(one.last_modified))
 
     changes = (replace(c, old=lock(c.old), new=lock(c.new), commits=small(c.commits)) for c in some.changes)
-    return replace(some, changes=tuple(changes), started=some.started.astimezone(UTC))
+    held = (
+        replace(one, culprit=one.culprit and replace(one.culprit, date=small(one.culprit.date)))
+        for one in some.held
+    )
+    return replace(some, changes=tuple(changes), held=tuple(held), started=some.started.astimezone(UTC))
 
 
 @settings(max_examples=60, deadline=None)
@@ -148,7 +168,7 @@ def as_stored(some: Run) -> Run:
 def test_any_run_comes_back(some: Run) -> None:
     with tempfile.TemporaryDirectory() as place, History.open(Path(place) / "h", clock) as history:
         history.save(some)
-        assert history.latest(some.repository) == as_stored(some)
+        assert history.get(some.id) == as_stored(some)
 
 
 @settings(max_examples=60, deadline=None)
@@ -157,13 +177,13 @@ def test_what_no_database_can_hold_is_written_out_and_stays_so(some: Run) -> Non
     with tempfile.TemporaryDirectory() as place, History.open(Path(place) / "h", clock) as history:
         history.save(some)
         history.mark_publishing(some.id, "\udcff")
-        stored = history.latest(some.repository)
+        stored = history.get(some.id)
         assert stored is not None
         history.save(stored)
-        assert history.latest(some.repository) == stored
+        assert history.get(some.id) == stored
         assert len(history.runs()) == 1
-        history.remember(some.repository, "\udc00", some.hosts)
-        assert set(history.baseline(some.repository, "\udc00")) <= {
+        history.remember(some.flake, HERE, "\udc00", some.hosts)
+        assert set(history.baseline(some.flake, HERE, "\udc00")) <= {
             codec.attribute_path(build.host.attribute) for build in some.hosts
         }
 
@@ -225,8 +245,8 @@ def test_an_id_that_another_id_begins_with_is_itself(history: History) -> None:
 def test_the_latest_is_the_repositorys_own(history: History) -> None:
     history.save(run(2))
     history.save(run(1))
-    history.save(run(3, repository="other"))
-    assert history.latest("/srv/flake") == run(2)
+    history.save(run(3, flake="other"))
+    assert history.latest(FLAKE) == run(2)
     assert history.latest("nobody") is None
 
 
@@ -256,6 +276,7 @@ def test_the_list_counts(history: History) -> None:
         RunSummary(
             id="full",
             repository="/srv/flake",
+            flake=FLAKE,
             started=NOON,
             finished=NOON + timedelta(seconds=61.5),
             outcome=Outcome.PARTLY_PUBLISHED,
@@ -277,28 +298,28 @@ def test_the_list_counts(history: History) -> None:
 def test_the_list_turns_pages(history: History) -> None:
     for number in range(10):
         history.save(replace(run(number // 2), id=f"r{number:05}"))  # two of each moment
-    history.save(run(99, repository="other"))
-    first = history.runs("/srv/flake", limit=5)
-    second = history.runs("/srv/flake", limit=5, before=first[-1].id)
+    history.save(run(99, flake="other"))
+    first = history.runs(FLAKE, limit=5)
+    second = history.runs(FLAKE, limit=5, before=first[-1].id)
     assert [line.id for line in first + second] == [f"r{number:05}" for number in reversed(range(10))]
-    assert history.runs("/srv/flake", before="r00000") == ()
+    assert history.runs(FLAKE, before="r00000") == ()
     assert [line.id for line in history.runs(limit=2)] == ["r00099", "r00009"]
 
 
-@pytest.mark.parametrize("by_repository", [True, False])
+@pytest.mark.parametrize("by_flake", [True, False])
 @pytest.mark.parametrize("paged", [True, False])
-def test_the_list_of_ten_thousand_reads_only_what_it_shows(path: Path, by_repository: bool, paged: bool) -> None:
+def test_the_list_of_ten_thousand_reads_only_what_it_shows(path: Path, by_flake: bool, paged: bool) -> None:
     with History.open(path, clock):
         pass
     raw = sqlite3.connect(path)
     row = ("main", 0, 0)
-    many = ((f"r{n:05}", f"repo{n % 3}", f"2026-{n:05}", *row) for n in range(10_000))
+    many = ((f"r{n:05}", "repo", f"repo{n % 3}", f"2026-{n:05}", *row) for n in range(10_000))
     raw.executemany(
-        "INSERT INTO runs (id, repository, started, branch, pushed, dry_run) VALUES (?,?,?,?,?,?)", many
+        "INSERT INTO runs (id, repository, flake, started, branch, pushed, dry_run) VALUES (?,?,?,?,?,?,?)", many
     )
     raw.execute("ANALYZE")
-    query = summaries_query(by_repository=by_repository, paged=paged)
-    values = ["repo1"] * by_repository + ["2026-09000", "r09000"] * paged + [20]
+    query = summaries_query(by_flake=by_flake, paged=paged)
+    values = ["repo1"] * by_flake + ["2026-09000", "r09000"] * paged + [20]
     plan = [line[3] for line in raw.execute(f"EXPLAIN QUERY PLAN {query}", values)]
     steps = _steps_of(raw, query, values)
     raw.close()
@@ -351,9 +372,9 @@ def test_old_runs_go_with_all_that_is_theirs(history: History, path: Path) -> No
     for number in range(KEPT_RUNS + 3):
         history.save(replace(full_run(f"r{number:05}"), started=NOON - timedelta(days=100 - number)))
         assert history.write_log(f"r{number:05}", "alpha", "a log", 1000) is None
-    history.save(run(-999_999, repository="other"))
+    history.save(run(-999_999, flake="other"))  # of the same repository
     assert history.prune(30, NOON) == 3
-    assert [line.id for line in history.runs("/srv/flake", limit=99)][-1] == "r00003"
+    assert [line.id for line in history.runs(FLAKE, limit=99)][-1] == "r00003"
     assert history.read_log("r00002", "alpha") is None
     assert history.read_log("r00003", "alpha") == "a log"
     raw = sqlite3.connect(path)
@@ -379,20 +400,20 @@ def test_a_baseline_is_what_was_remembered(history: History) -> None:
         Host("a.b", ("nixosConfigurations", "a.b"), HostKind.NIXOS), HostStatus.UNCHANGED, "/d", "/o", "s"
     )
     plain = HostBuild(Host("a", ("nixosConfigurations", "a", "b")), HostStatus.EVALUATED, "/d2")
-    assert history.remember("repo", "c1", [odd, plain, failed("x")]) == ()
-    assert history.baseline("repo", "c1") == {
+    assert history.remember("repo", HERE, "c1", [odd, plain, failed("x")]) == ()
+    assert history.baseline("repo", HERE, "c1") == {
         'nixosConfigurations."a.b"': odd,
         "nixosConfigurations.a.b": plain,
         codec.attribute_path(host("x").attribute): failed("x"),
     }
-    assert history.baseline("repo", "c2") == {}
-    assert history.baseline("other", "c1") == {}
+    assert history.baseline("repo", HERE, "c2") == {}
+    assert history.baseline("other", HERE, "c1") == {}
 
 
 def test_a_later_memory_replaces_only_its_own_host(history: History, path: Path) -> None:
-    history.remember("repo", "c1", [failed("x"), built("y")])
-    history.remember("repo", "c1", [built("x")])
-    assert set(history.baseline("repo", "c1").values()) == {built("x"), built("y")}
+    history.remember("repo", HERE, "c1", [failed("x"), built("y")])
+    history.remember("repo", HERE, "c1", [built("x")])
+    assert set(history.baseline("repo", HERE, "c1").values()) == {built("x"), built("y")}
     raw = sqlite3.connect(path)
     assert raw.execute("SELECT count(*) FROM failures").fetchone() == (0,)
     raw.close()
@@ -400,29 +421,29 @@ def test_a_later_memory_replaces_only_its_own_host(history: History, path: Path)
 
 @pytest.mark.parametrize("kind", FailureKind)
 def test_only_the_hosts_own_failures_are_remembered(history: History, kind: FailureKind) -> None:
-    own = {"evaluation", "assertion", "build", "dependency", "hash-mismatch", "lock-file"}
-    history.remember("repo", "c1", [built("x")])
-    refused = history.remember("repo", "c1", [failed("x", kind), built("y")])
-    known = history.baseline("repo", "c1")[codec.attribute_path(host("x").attribute)]
+    own = {"evaluation", "assertion", "build", "hash-mismatch", "lock-file", "gone"}
+    history.remember("repo", HERE, "c1", [built("x")])
+    refused = history.remember("repo", HERE, "c1", [failed("x", kind), built("y")])
+    known = history.baseline("repo", HERE, "c1")[codec.attribute_path(host("x").attribute)]
     if kind in own:
         assert (refused, known) == ((), failed("x", kind))
     else:
         assert (refused, known) == ((failed("x", kind),), built("x"))
-    assert len(history.baseline("repo", "c1")) == 2
+    assert len(history.baseline("repo", HERE, "c1")) == 2
 
 
 def test_a_failure_without_a_reason_is_refused(history: History) -> None:
     nameless = HostBuild(host("x"), HostStatus.FAILED)
-    assert history.remember("repo", "c1", [nameless]) == (nameless,)
+    assert history.remember("repo", HERE, "c1", [nameless]) == (nameless,)
 
 
 def test_baselines_are_forgotten_but_the_kept(history: History, path: Path) -> None:
     for commit in ("c1", "c2", "c3"):
-        history.remember("repo", commit, [failed("x")])
-    history.remember("other", "c1", [built("x")])
+        history.remember("repo", HERE, commit, [failed("x")])
+    history.remember("other", HERE, "c1", [built("x")])
     history.forget_baselines("repo", {"c2", "never seen"})
-    assert [commit for commit in ("c1", "c2", "c3") if history.baseline("repo", commit)] == ["c2"]
-    assert history.baseline("other", "c1")
+    assert [commit for commit in ("c1", "c2", "c3") if history.baseline("repo", HERE, commit)] == ["c2"]
+    assert history.baseline("other", HERE, "c1")
     raw = sqlite3.connect(path)
     assert raw.execute("SELECT count(*) FROM failures").fetchone() == (1,)
     raw.close()

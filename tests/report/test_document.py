@@ -27,13 +27,19 @@ from tests.report.examples import (
     built,
 )
 
-RUN = replace(MORNING, changes=(NIXPKGS, FOLLOWED), hosts=(built("mail", HostStatus.FAILED, HELLO_FAILED),))
+RUN = replace(
+    MORNING,
+    changes=(NIXPKGS, FOLLOWED),
+    hosts=(built("mail", HostStatus.FAILED, HELLO_FAILED),),
+    flake="/etc/nixos?ref=main",
+)
 
 
 def test_a_run() -> None:
     assert json.loads(dump(run_document(RUN))) == {
         "run": RUN_ID,
         "repository": "/etc/nixos",
+        "flake": "/etc/nixos?ref=main",
         "outcome": "partly published",
         "branch": "main",
         "base": "b" * 40,

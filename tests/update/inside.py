@@ -63,7 +63,7 @@ class World:
         """How the ledger says an input stands."""
         app = self.app()
         with app.history() as past:
-            return past.ledger(app.place().identity).states()[name]
+            return past.ledger(app.place().flake).states()[name]
 
     def update(self, *names: str, retry_failed: bool = False, settings: Mapping[str, str] | None = None) -> Run:
         """One run, a minute after whatever was before."""

@@ -326,9 +326,9 @@ def test_a_dirty_lock_is_not_touched(one_nix: nixes.Nix, tmp_path: Path, staged:
 
     run = worked(world.update_while(edit), "stale", 1)
     assert snapshot(world) == before[0] and world.head() == base
-    assert run["commit"] is None and run["parked"] == "lockbot/update"
+    assert run["commit"] is None and run["parked"] == "lockbot/update-main"
     assert "flake.lock" in run["error"] and "stash" in run["hint"] and "merge" in run["hint"]
-    assert world.head("lockbot/update~1") == base
+    assert world.head("lockbot/update-main~1") == base
     # the advice, followed to the letter
     for line in run["hint"].splitlines()[1:]:
         subprocess.run(shlex.split(line), check=True, env=world.fleet._environment, capture_output=True)
@@ -376,9 +376,9 @@ def test_a_rebase_meanwhile_is_left_alone(one_nix: nixes.Nix, tmp_path: Path) ->
         "stale",
         1,
     )
-    assert run["parked"] == "lockbot/update" and "rebase" in run["error"]
+    assert run["parked"] == "lockbot/update-main" and "rebase" in run["error"]
     world.git("rebase", "--abort")
-    assert world.head() == base == world.head("lockbot/update~1")
+    assert world.head() == base == world.head("lockbot/update-main~1")
     world.check_repository()
 
 
@@ -394,7 +394,7 @@ def test_a_deleted_branch_stays_deleted(one_nix: nixes.Nix, tmp_path: Path) -> N
     world.settings["repository"] = 'branch = "main"'
     run = worked(world.update_while(delete), "stale", 1)
     assert world.git("branch", "--list", "main") == "" and world.head("HEAD") == base
-    assert run["parked"] == "lockbot/update" and "deleted" in run["error"]
+    assert run["parked"] == "lockbot/update-main" and "deleted" in run["error"]
     world.check_repository()
     result = world.update()
     assert result.code == 2 and "no branch" in (result.stderr + str(result.document))

@@ -162,7 +162,7 @@ def test_a_revision_that_cannot_be_had_stops_nobody_else(
     world = World(one_nix, tmp_path, cancel, [HostSpec("web", ["a"])], "ab")
     app = world.app()
     with app.history() as past:
-        past.ledger(app.place().identity).hold(UserHold("a", "a typing error", world.now, at="0" * 40))
+        past.ledger(app.place().flake).hold(UserHold("a", "a typing error", world.now, at="0" * 40))
     run = world.update()
     assert run.outcome is Outcome.PARTLY_PUBLISHED
     assert world.moved() == {"a": "1", "b": "2"}
@@ -178,4 +178,4 @@ def test_an_input_that_is_gone_leaves_the_ledger(one_nix: nixes.Nix, tmp_path: P
     assert world.update().outcome is Outcome.PUBLISHED
     app = world.app()
     with app.history() as past:
-        assert past.ledger(app.place().identity).states().keys() == {"a"}
+        assert past.ledger(app.place().flake).states().keys() == {"a"}

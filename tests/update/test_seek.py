@@ -143,7 +143,7 @@ def test_a_commit_for_each_input(one_nix: nixes.Nix, tmp_path: Path, cancel: Can
     assert {change.input for change in run.changes} == {"a", "c"}
     assert (run.base, run.commit) == (base, world.fleet.head("main"))
     assert [item.input for item in run.held] == ["b"]
-    assert world.app().history().latest(run.repository) == run
+    assert world.app().history().latest(run.flake) == run
 
 
 def test_a_flaky_build_is_named_and_nobody_is_blamed(
