@@ -38,8 +38,8 @@ def run_cycle(tools: Tools, rules: Rules, wish: Wish, run: Run) -> Run:
 def heal(tools: Tools, source: Source, repository: str, flake: str, *, keep_results: int) -> None:
     """Close the records of runs that were killed: what they had published stands, the rest never happened.
 
-    So it is done for the repository's other flakes, too, unless what one was about to publish is not to be seen: that
-    is left to its own next run, which may know another remote.
+    So it is done for the repository's other flakes, too, unless what one was about to publish is not to be seen:
+    that is left to its own next run, which may know another remote.
     """
     left: set[str] = set()
     for run in tools.history.unfinished(repository):

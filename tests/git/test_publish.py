@@ -10,7 +10,7 @@ import pytest
 
 from lockbot.errors import CommandError, UsageError
 from lockbot.git.failure import RemoteError
-from lockbot.git.publish import BaseMoved, Moved, Parked, publish, settle
+from lockbot.git.publish import BaseMoved, Moved, Parked, parking, publish, settle
 from lockbot.git.source import LocalSource, RemoteSource
 from lockbot.git.sync import sync
 from tests.git.world import LOCK, World, script
@@ -206,6 +206,55 @@ def test_parking_overwrites_only_what_lockbot_made(world: World) -> None:
     assert all("lockbot/update-main-r1" in line for line in third.advice if "merge" in line)
     assert world.tip(world.user, "lockbot/update-main") == mine
     assert world.tip(world.user, "lockbot/update-main-r1") == made
+
+
+FLAKES = [
+    ("main", ""),
+    ("main", "hosts"),
+    ("main", "hosts/one"),
+    ("main", "hosts,one"),
+    ("main", "..x/~y/z.lock"),
+    ("main", "ü @{1}"),
+    ("main+hosts", ""),
+    ("main%2Bhosts", ""),
+    ("feature/x", ""),
+    ("feature/x", "y"),
+    ("feature", "x/y"),
+]
+
+
+def test_every_flake_has_a_branch_to_park_on(world: World) -> None:
+    names = [parking(branch, directory) for branch, directory in FLAKES]
+    assert names[:3] == ["lockbot/update-main", "lockbot/update-main+hosts", "lockbot/update-main+hosts,one"]
+    assert len(set(names)) == len(FLAKES)
+    for name in names:
+        world.git(world.user, "check-ref-format", "--branch", name)
+
+
+def test_two_flakes_do_not_overwrite_each_others(world: World) -> None:
+    world.write("mine")
+    made: dict[str, str] = {}
+    for directory in ("", "hosts"):
+        clone, base, commit = world.proposed(world.source())
+        commit = world.candidate(clone, world.source(), base, f"of {directory}")
+        result = publish(clone, world.source(), base, commit, run="r1", flake_dir=directory)
+        assert isinstance(result, Parked)
+        made[result.branch] = commit
+    assert made.keys() == {"lockbot/update-main", "lockbot/update-main+hosts"}
+    assert {name: world.tip(world.user, name) for name in made} == made
+
+
+def test_the_advice_is_safe_to_paste_whatever_the_branch_is_called(world: World) -> None:
+    name = "it's;touch${IFS}oops"
+    world.git(world.user, "checkout", "--quiet", "-b", name)
+    world.write("mine")
+    clone, base, made = world.proposed(world.source())
+    result = publish(clone, world.source(), base, made, run="r1")
+    assert isinstance(result, Parked)
+    for line in result.advice:
+        subprocess.run(["sh", "-c", line], cwd=world.root, env=world.environ, check=True, capture_output=True)
+    assert world.tip(world.user, f"refs/heads/{name}") == made
+    assert not (world.root / "oops").exists()
 
 
 def test_parking_spares_a_branch_that_is_checked_out(world: World) -> None:

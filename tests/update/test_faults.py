@@ -157,6 +157,24 @@ def test_a_killed_run_is_looked_for_on_its_own_branch(one_nix: nixes.Nix, tmp_pa
     assert world.show(run)["outcome"] == "published"
 
 
+def test_a_killed_run_of_another_branch_is_left_to_it_where_its_commit_is_not_seen(
+    one_nix: nixes.Nix, tmp_path: Path
+) -> None:
+    world = World.create(one_nix, tmp_path)
+    world.upstreams["a"].commit("newer")
+    base = world.head()
+    killed_after_the_move(world)
+    run = world.runs()[-1]["id"]
+    world.git("reset", "--quiet", "--hard", base)  # it may be on a remote that the other's configuration lacks
+    world.git("checkout", "--quiet", "-b", "other")
+    worked(world.update())
+    assert world.show(run)["outcome"] is None
+    world.git("checkout", "--quiet", "main")
+    worked(world.update())
+    assert world.show(run)["outcome"] == "interrupted"
+    assert world.head() == world.runs()[-1]["published"]
+
+
 # -- one at a time -------------------------------------------------------------------------------------------
 
 
