@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 
 from lockbot import logs, state
@@ -97,6 +98,8 @@ def _failed_to_start(app: App, history: History, run: Run, error: LockbotError) 
 def _tidy(app: App, tools: Tools, run: Run) -> None:
     """What grows is pruned. The run is over and recorded: a problem here does not change what became of it."""
     keep_days = app.settings.state.keep_days
+    with contextlib.suppress(OSError):
+        (tools.directory / "answers.json").unlink(missing_ok=True)  # an older lockbot's, of the whole repository
     try:
         tools.history.prune(keep_days, app.clock())
         tools.history.ledger(run.flake).prune(keep_days)
