@@ -22,7 +22,7 @@ from lockbot.errors import Cancelled, CommandError, DeadlineExceeded, LockbotErr
 KEPT_BYTES = 8 * 1024 * 1024
 """How much of each stream is kept: the first and the last half of it."""
 LINE_BYTES = 64 * 1024
-"""Longer lines are cut before they reach a line callback."""
+"""Longer lines are cut before they reach a line callback, unless it asks for longer ones."""
 GRACE = (2.0, 2.0)
 """Seconds after SIGINT, then after SIGTERM, before SIGKILL. A pure Nix evaluation ignores the first two."""
 
@@ -130,6 +130,7 @@ class _Stream:
     """One output of a child: kept within bounds, handed on line by line."""
 
     on_line: Callable[[str], None] | None
+    line_bytes: int = LINE_BYTES
     head: bytearray = field(default_factory=bytearray)
     tail: bytearray = field(default_factory=bytearray)
     dropped: int = 0
@@ -142,11 +143,15 @@ class _Stream:
         if len(self.tail) > KEPT_BYTES:  # not at every byte too many: a cut moves what stays
             self._cut()
         if self.on_line is not None:
-            self.partial += data
-            *lines, rest = self.partial.split(b"\n")
-            self.partial = bytearray(rest[:LINE_BYTES])
+            *lines, rest = data.split(b"\n")
             for line in lines:
-                self.on_line(bytes(line[:LINE_BYTES]).decode(errors="replace"))
+                self._extend(line)
+                self.on_line(self.partial.decode(errors="replace"))
+                self.partial.clear()
+            self._extend(rest)
+
+    def _extend(self, data: bytes) -> None:
+        self.partial += data[: max(self.line_bytes - len(self.partial), 0)]
 
     def _cut(self) -> None:
         surplus = max(len(self.tail) - KEPT_BYTES // 2, 0)
@@ -173,6 +178,7 @@ def run(
     on_stdout: Callable[[str], None] | None = None,
     on_stderr: Callable[[str], None] | None = None,
     on_start: Callable[[int], None] | None = None,
+    line_bytes: int = LINE_BYTES,
 ) -> Finished:
     """Run a program to its end; its exit code is the caller's to judge.
 
@@ -203,6 +209,7 @@ def run(
         on_stdout=on_stdout,
         on_stderr=on_stderr,
         on_start=on_start,
+        line_bytes=line_bytes,
     )
 
 
@@ -216,10 +223,11 @@ def supervise(
     on_stdout: Callable[[str], None] | None = None,
     on_stderr: Callable[[str], None] | None = None,
     on_start: Callable[[int], None] | None = None,
+    line_bytes: int = LINE_BYTES,
 ) -> Finished:
     """See a started child (the leader of its own session) to its end; the rest is as in `run`."""
     begun = time.monotonic()
-    streams = {"stdout": _Stream(on_stdout), "stderr": _Stream(on_stderr)}
+    streams = {"stdout": _Stream(on_stdout, line_bytes), "stderr": _Stream(on_stderr, line_bytes)}
     try:
         if on_start is not None:
             on_start(process.pid)

@@ -10,14 +10,19 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from lockbot import process
 from lockbot.errors import LockbotError, SurroundingsError
+from lockbot.model import FailureKind
+from lockbot.nix import failure
 from lockbot.process import CancelToken, Deadline, Finished
+
+if TYPE_CHECKING:  # it asks Nix by way of this module
+    from lockbot.nix.derivation import Derivation
 
 OLDEST = "2.19"
 
@@ -69,6 +74,12 @@ SETTINGS = {
     "download-attempts": "3",
 }
 
+EVENT_BYTES = 16 * 2**20
+"""The longest event of an evaluator that is read: the error of an endless recursion is one of 2 MiB."""
+DAEMON_TRIES = 4
+DAEMON_DELAY = 0.5
+"""Seconds before a question to the store is asked again, doubled each time: a daemon restarts in a few."""
+
 SSH_OPTIONS = "-oBatchMode=yes -oConnectTimeout=15"
 
 
@@ -110,6 +121,8 @@ class Nix:
     cancel: CancelToken
     banner: str
     """What `nix --version` prints: `nix (Nix) 2.34.8`, `nix (Lix, like Nix) 2.93.0`."""
+    derivations: dict[str, Derivation] = field(default_factory=dict, repr=False, compare=False)
+    """What was read of derivations: a path's never changes."""
 
     @property
     def version(self) -> str:
@@ -128,6 +141,7 @@ class Nix:
         extra: Mapping[str, str] | None = None,
         on_stderr: Callable[[str], None] | None = None,
         on_start: Callable[[int], None] | None = None,
+        line_bytes: int = process.LINE_BYTES,
     ) -> Finished:
         return process.run(
             [str(program), *arguments],
@@ -137,6 +151,7 @@ class Nix:
             cwd=cwd,
             on_stderr=on_stderr,
             on_start=on_start,
+            line_bytes=line_bytes,
         )
 
     # -- asking -------------------------------------------------------------------------------------------
@@ -151,16 +166,18 @@ class Nix:
         on_stderr: Callable[[str], None] | None = None,
         on_start: Callable[[int], None] | None = None,
     ) -> Finished:
-        """`nix eval --json --expr`, purely: what it reads must be locked.
+        """`nix eval --json --expr`, purely: what it reads must be locked. Who listens hears events, as JSON lines.
 
         The whole trace: cut short it would not say that a message is the flake's own (`throw`).
         """
+        events = ("--log-format", "internal-json") if on_stderr is not None else ()
         flags = [word for name, value in (options or {}).items() for word in ("--option", name, value)]
         return self.call(
             self.nix,
             "eval",
             "--json",
             "--show-trace",
+            *events,
             *flags,
             "--expr",
             expression,
@@ -168,6 +185,7 @@ class Nix:
             extra=extra,
             on_stderr=on_stderr,
             on_start=on_start,
+            line_bytes=EVENT_BYTES,
         )
 
     def settings(self) -> dict[str, Any]:
@@ -241,7 +259,18 @@ class Nix:
         )
 
     def _store(self, *arguments: str) -> Finished:
-        return self.call(self.nix_store, *arguments, deadlines=[Deadline(600, f"nix-store {arguments[0]}")])
+        """Ask the store something. A daemon that is away for a moment is waited for, else SurroundingsError."""
+        for number in range(DAEMON_TRIES):
+            finished = self.call(
+                self.nix_store, *arguments, deadlines=[Deadline(600, f"nix-store {arguments[0]}")]
+            )
+            if finished.code == 0 or failure.classify(finished.stderr) is not FailureKind.DAEMON:
+                return finished
+            self.cancel.sleep(DAEMON_DELAY * 2**number)
+        raise SurroundingsError(
+            f"Nix's store cannot be reached: {failure.explain(finished.stderr)}",
+            "is nix-daemon running, and may this user connect?",
+        )
 
     def invalid(self, paths: Sequence[str]) -> frozenset[str]:
         """Which of these outputs the store does not have."""
@@ -276,6 +305,22 @@ class Nix:
             words = (finished.stderr + "\n" + finished.stdout).split()
             found.update(word for word in words if word.startswith("/") and word.endswith(".drv"))
         return frozenset(found)
+
+    def show_derivation(self, drv: str) -> str:
+        """The derivation as JSON; empty where Nix can't tell."""
+        finished = self.call(
+            self.nix, "derivation", "show", drv, deadlines=[Deadline(60, "nix derivation show")]
+        )
+        return finished.stdout if finished.code == 0 else ""
+
+    def present(self, target: str) -> str | None:
+        """The path of what `/…drv!out` names, where the store has it: the only way to learn that of an output
+        whose path is not known before it is built. Nothing is built or fetched."""
+        plan = self._store("--realise", "--dry-run", target)
+        if plan.code != 0 or any(word.startswith("/") for word in plan.stderr.split()):
+            return None
+        finished = self._store("--realise", target)
+        return finished.stdout.split()[0] if finished.code == 0 and finished.stdout else None
 
     def log(self, drv: str) -> str | None:
         """The derivation's last build log, if the store kept one."""

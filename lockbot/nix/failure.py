@@ -37,6 +37,26 @@ _QUOTED = re.compile(r" +\d*\|(?: |$)|trace: |evaluation warning: |warning: |err
 _ERROR = re.compile(r" *error:(.*)")
 _THROWN = re.compile(r"… while calling the '(?:throw|abort)' builtin")
 
+# What the settings of this machine, or lockbot's, forbid; each at the start of an error's line.
+REFUSED = r"^ *error: (?:" + (
+    r"access to (absolute )?path '.*' is forbidden in (pure evaluation|restricted) mode"
+    r"|access to canonical path '.*' is forbidden in"
+    r"|access to URI '.*' is forbidden in (pure evaluation|restricted) mode"
+    r"|experimental (Nix|Lix) feature '[^']*' is disabled"
+    r"|cannot build '[^'\n]*' during evaluation because the option 'allow-import-from-derivation' is disabled"
+    r"|in pure evaluation mode, '[^']*' (requires|will not fetch|doesn't fetch)"
+    r"|in pure eval(uation)? mode,|cannot look up '<.*>' in pure evaluation mode"
+    r"|'[^']*' is not allowed in pure evaluation mode"
+    r"|cannot (call 'getFlake' on|fetch|evaluate) (an )?unlocked|cannot (call|use) .*in pure (evaluation|eval) mode"
+    r"|file '[^']*' was not found in the Nix search path"
+    r"|'[^']*' is an indirect flake reference, but registry lookups are not allowed"
+    r"|cannot find flake '[^']*' in the flake registries"
+    r"|the group '[^']*' specified in 'build-users-group' does not exist"
+    r"|the build users group '[^']*' has no members"
+    r"|the option 'allow-import-from-derivation' is disabled"
+    r")"
+)
+
 _ASSERTION = re.compile(r"Failed assertions:|assertion '.*' failed")
 _CONDITION = "while evaluating the condition of the assertion"
 
@@ -48,13 +68,16 @@ _TABLE: tuple[tuple[FailureKind, re.Pattern[str]], ...] = tuple(
         (
             FailureKind.DAEMON,
             r"cannot connect to socket at|Nix daemon disconnected unexpectedly|^error: unexpected end-of-file"
-            r"|cannot open connection to remote store 'daemon'",
+            # Nobody of ours interrupts a command that ends by itself: a daemon that is stopped says so.
+            r"|cannot open connection to remote store 'daemon'|^error: interrupted by the user"
+            r"|^error: (reading|read of|writing|write of)\b.*: (Broken pipe|Connection reset by peer)$",
         ),
         (
             FailureKind.BUILDER_HOST,
             r"^cannot build on 'ssh|^Failed to find a machine for remote build|failed to start SSH connection"
             r"|[Uu]nable to start any build|local builds are disabled",
         ),
+        (FailureKind.REFUSED, REFUSED),
         (
             FailureKind.MEMORY,
             r"^ *error: out of memory|std::bad_alloc|Cannot allocate memory|GC Warning: Out of Memory",
@@ -70,7 +93,7 @@ _TABLE: tuple[tuple[FailureKind, re.Pattern[str]], ...] = tuple(
             r"|mismatch in field 'narHash'",
         ),
         (FailureKind.TIMEOUT, r"timed out after \d+ seconds"),
-        (FailureKind.KILLED, r"failed due to signal \d+|^error: interrupted by the user"),
+        (FailureKind.KILLED, r"failed due to signal \d+|failed with exit code (137|143)\b"),
         (
             FailureKind.BUILD,
             r"builder for '[^'\n]+' failed (with exit code|to produce output)"
@@ -133,16 +156,19 @@ _CANNOT_BUILD = re.compile(r"Cannot build '([^'\n]+)'\.\n *Reason: (.+)")
 _REASON_KINDS = (
     (FailureKind.DEPENDENCY, r"^\d+ dependenc\w+ failed"),
     (FailureKind.PLATFORM, r"^platform mismatch|^missing system features"),
-    (FailureKind.KILLED, r"due to signal"),
+    (FailureKind.KILLED, r"due to signal|exit code (137|143)\b"),  # 128 and SIGKILL or SIGTERM: a shell's child
     (FailureKind.TIMEOUT, r"timed out"),
     (FailureKind.BUILDER_HOST, r"local builds are disabled"),
+    (FailureKind.BUILD, r"^builder failed (with exit code \d+|to produce output)"),
 )
 _HASHES = re.compile(r"(?:specified|wanted): *(\S+)\n *got: *(\S+)")
 # What names a derivation as itself failed.
 _CULPRITS: tuple[tuple[FailureKind, re.Pattern[str]], ...] = (
     (FailureKind.HASH_MISMATCH, re.compile(r"hash mismatch in fixed-output derivation '([^'\n]+)'")),
     (FailureKind.KILLED, re.compile(r"builder for '([^'\n]+)' failed due to signal")),
-    (FailureKind.BUILD, re.compile(r"builder for '([^'\n]+)' failed")),
+    (FailureKind.KILLED, re.compile(r"builder for '([^'\n]+)' failed with exit code (?:137|143)\b")),
+    (FailureKind.BUILD, re.compile(r"builder for '([^'\n]+)' failed (?:with exit code \d+|to produce output)")),
+    (FailureKind.UNKNOWN, re.compile(r"builder for '([^'\n]+)' failed")),
     (FailureKind.TIMEOUT, re.compile(r"building of '([^'^!]+)[^'\n]*'.* timed out after")),
     (FailureKind.PLATFORM, re.compile(r"with features .* is required to build '([^'\n]+)'")),
     (FailureKind.BUILD, re.compile(r"derivation '([^'\n]+)' may not be deterministic")),
@@ -223,6 +249,12 @@ def dependency_failures(stderr: str) -> frozenset[str]:
     """The derivations that were not tried, because one that they need has failed."""
     said = "\n".join(_own_lines(stderr))
     return frozenset(match[1] or match[2] for match in _DEPENDENCY.finditer(said))
+
+
+def fetch_kind(text: str) -> FailureKind:
+    """Why a fetch failed, by what Nix and git say; UNKNOWN where neither gives a reason that is known."""
+    said = "\n".join(_own_lines(text))
+    return next((kind for kind, pattern in _FETCH_TABLE if pattern.search(said)), FailureKind.UNKNOWN)
 
 
 def stale_fetch_lines(stderr: str) -> tuple[str, ...]:
@@ -307,7 +339,7 @@ def _culprit(block: str) -> Failure | None:
     """The derivation that one error names as failed by itself."""
     if match := _CANNOT_BUILD.search(block):
         drv, reason = match[1], match[2].strip().rstrip(".")
-        kind = next((kind for kind, pattern in _REASON_KINDS if re.search(pattern, reason)), FailureKind.BUILD)
+        kind = next((kind for kind, pattern in _REASON_KINDS if re.search(pattern, reason)), FailureKind.UNKNOWN)
         if kind is FailureKind.DEPENDENCY:
             return None
         message = f"Cannot build '{drv}': {reason}"

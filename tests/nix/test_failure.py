@@ -237,7 +237,7 @@ def test_lix_and_determinate() -> None:
         ("", Kind.UNKNOWN),
         ("warning: you did not specify '--add-root'", Kind.UNKNOWN),
         ("error (ignored): error: interrupted by the user", Kind.UNKNOWN),
-        ("error: interrupted by the user", Kind.KILLED),
+        ("error: interrupted by the user", Kind.DAEMON),
         ("error: unexpected end-of-file", Kind.DAEMON),
         ("error: path '/nix/store/1-a.drv' is not valid", Kind.COLLECTED),
         ("error: cannot update unlocked flake input 'a' in pure mode", Kind.LOCK_FILE),

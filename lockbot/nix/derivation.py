@@ -1,0 +1,107 @@
+"""What a derivation is, by its structure: the evidence that no builder's words can forge.
+
+Reads what `nix derivation show` prints (both forms), and the `.drv` file itself where that command refuses: it
+does so for content-addressed derivations without their experimental feature. It must not know why one failed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any
+
+from lockbot.nix.command import Nix
+
+HEADER_BYTES = 64 * 1024
+"""How much of a `.drv` file is read: its outputs come first."""
+
+_OUTPUTS = re.compile(r"Derive\(\[(.*?)\],\[")
+_OUTPUT = re.compile(r'\("([^"]*)","([^"]*)","([^"]*)","([^"]*)"\)')
+_SYSTEM = re.compile(r'\],\[[^\]]*\],"([^"]*)","')
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """`outputs`: each one's path, None where it is known only after the build."""
+
+    outputs: Mapping[str, str | None]
+    system: str
+    is_fixed_output: bool = False
+    """Its content is known beforehand, so it may use the network; how it gets there is nobody's promise."""
+    is_impure: bool = False
+    urls: tuple[str, ...] = ()
+    """What it fetches, where it says so."""
+
+    @property
+    def fetches(self) -> bool:
+        """Whether it may reach outside: then its failure says nothing about what wants it."""
+        return self.is_fixed_output or self.is_impure
+
+
+def show(nix: Nix, drv: str) -> Derivation | None:
+    """None where nothing can tell what it is (a derivation that was collected, say)."""
+    found = nix.derivations.get(drv)
+    if found is None:
+        found = parse(nix.show_derivation(drv), drv) or _read(Path(drv))
+        if found is not None:
+            nix.derivations[drv] = found
+    return found
+
+
+def parse(text: str, drv: str) -> Derivation | None:
+    """One derivation of the JSON: `{"/…drv": …}` (2.26), `{"derivations": {"…drv": …}}` (2.34)."""
+    try:
+        said = json.loads(text)
+        said = said.get("derivations", said)
+        one = said.get(drv) or said[PurePath(drv).name]
+        outputs: dict[str, dict[str, Any]] = one["outputs"]
+        return Derivation(
+            {name: _absolute(output.get("path"), drv) for name, output in outputs.items()},
+            one["system"],
+            any(output.get("hash") for output in outputs.values()),
+            any(output.get("impure") for output in outputs.values()),
+            _urls(_attributes(one)),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _absolute(path: str | None, drv: str) -> str | None:
+    return str(PurePath(drv).parent / path) if path else None
+
+
+def _attributes(one: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The environment; structured attributes are in it as text (2.26) or beside it (2.34)."""
+    environment: dict[str, Any] = one.get("env") or {}
+    structured = one.get("structuredAttrs") or json.loads(environment.get("__json") or "{}")
+    return {**environment, **structured}
+
+
+def _urls(attributes: Mapping[str, Any]) -> tuple[str, ...]:
+    found: list[str] = []
+    for name in ("urls", "url"):
+        value = attributes.get(name) or ()
+        found += value.split() if isinstance(value, str) else [str(one) for one in value]
+    return tuple(dict.fromkeys(found))
+
+
+def _read(file: Path) -> Derivation | None:
+    """By the file's first bytes: `Derive([("out","/…","r:sha256","HASH"),…],[inputs],[sources],"SYSTEM",…`."""
+    try:
+        with file.open("rb") as opened:
+            text = opened.read(HEADER_BYTES).decode(errors="replace")
+    except OSError:
+        return None
+    if (head := _OUTPUTS.match(text)) is None:
+        return None
+    outputs = _OUTPUT.findall(head[1])
+    system = _SYSTEM.search(text, head.end())
+    return Derivation(
+        {name: path or None for name, path, _, _ in outputs},
+        system[1] if system else "",
+        any(content not in ("", "impure") for *_, content in outputs),
+        any(content == "impure" for *_, content in outputs),
+    )
