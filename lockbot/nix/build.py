@@ -1,49 +1,44 @@
-"""Realising derivations while others are still being evaluated, and finding out why one was not built.
+"""Realising derivations while others are still being evaluated.
 
 One realising process at a time, fed with everything wanted meanwhile: two that want the same derivation would
-wait for each other's locks. Nix's own messages and the builders' logs arrive as separate events, so a log that
-talks of a broken network is not taken for one. It must not know hosts or inputs.
+wait for each other's locks. What passes by itself is waited for, what failed once is tried once more, and no
+trouble raises: it is a failure of the derivations that it kept from being built. It must not know hosts or inputs,
+nor (see blame) why a derivation failed.
 """
 
 from __future__ import annotations
 
-import json
-import re
 import threading
-from collections import defaultdict, deque
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Collection, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
 from types import TracebackType
 
-from lockbot.errors import LockbotError, SurroundingsError
-from lockbot.model import DerivationStarted, DerivationStopped, Failure, FailureKind, Progress, Retrying
-from lockbot.nix import failure
+from lockbot.model import Failure, FailureKind, Progress, Retrying
+from lockbot.nix import blame, derivation
 from lockbot.nix.command import Nix
 from lockbot.process import CancelToken
 
-TAIL_LINES = 20
-LOG_BYTES = 16 * 1024 * 1024
-"""How much of a build log is read at most, from its end."""
-
-_BUILD, _LOG_LINE = 105, 101  # Nix's activity and result types
-_TIMED_OUT, _HASH_MISMATCH = 1, 2  # bits of nix-store's exit code above 100
-
-_NETWORK_IN_FETCHER = re.compile(
-    r"[Cc]ould ?n[o']t resolve host|Temporary failure in name resolution|curl: \((5|6|7|28|35|52|56)\)"
-    r"|Connection (refused|reset|timed out)|Network is unreachable|Could not connect to server"
-)
-_FIXED_OUTPUT = re.compile(r'Derive\(\[\("out","[^"]*","[^"]+",')
+_CONFIRMED = frozenset({FailureKind.BUILD, FailureKind.HASH_MISMATCH})
+"""The failures that a second try of the same derivation confirms, or shows to be flaky."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """One derivation to have: `drv`, its output path, `realise` (`/…drv!out`) and the system it is for."""
+    """One derivation to have: `drv`, its output path, `realise` (`/…drv!out`) and the system it is for.
+
+    `out` is empty where it is known only after the build: something it needs is content-addressed.
+    """
 
     drv: str
     out: str
     realise: str
     system: str
+
+    @classmethod
+    def of(cls, nix: Nix, drv: str) -> Target:
+        """All outputs of a bare derivation: one that an evaluation wanted to read from, say."""
+        known = derivation.show(nix, drv)
+        return cls(drv, "", drv, known.system if known is not None else "")
 
 
 @dataclass(frozen=True)
@@ -59,43 +54,6 @@ class Limits:
     """Build a derivation that failed once more before it counts as broken: one that then works is flaky."""
 
 
-@dataclass
-class _Watched:
-    """What one realising process said."""
-
-    progress: Progress
-    messages: list[str] = field(default_factory=list)
-    started: dict[str, int] = field(default_factory=dict)
-    """Derivation → activity, of every build that began."""
-    logs: dict[int, deque[str]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=200)))
-    running: dict[int, str] = field(default_factory=dict)
-    code: int = 0
-
-    def line(self, line: str) -> None:
-        if not line.startswith("@nix "):
-            self.messages.append(line)
-            return
-        try:
-            event = json.loads(line[5:])
-        except ValueError:  # cut by the limit on a line's length: only a log line can be that long
-            return
-        match event:
-            case {"action": "msg", "level": int(level), "msg": str(text)} if level <= 1:
-                self.messages.append(failure.strip_ansi(text))
-            case {"action": "start", "type": 105, "id": int(number), "fields": [str(drv), *rest]}:
-                self.started[drv] = number
-                self.running[number] = drv
-                self.progress(DerivationStarted(drv, str(rest[0]) if rest else ""))
-            case {"action": "result", "type": 101, "id": int(number), "fields": [str(text), *_]}:
-                self.logs[number].append(text)
-            case {"action": "stop", "id": int(number)} if number in self.running:
-                self.progress(DerivationStopped(self.running.pop(number)))
-
-    @property
-    def text(self) -> str:
-        return "\n".join(self.messages)
-
-
 class Builder:
     """Builds what is wanted, from the first wish on; `results` waits for all of it.
 
@@ -103,20 +61,35 @@ class Builder:
     """
 
     def __init__(
-        self, nix: Nix, limits: Limits, progress: Progress, broken: Mapping[str, Failure] | None = None
+        self,
+        nix: Nix,
+        limits: Limits,
+        progress: Progress,
+        broken: Mapping[str, Failure] | None = None,
+        *,
+        failed_before: Collection[str] = (),
+        given_up: MutableMapping[str, Failure] | None = None,
     ) -> None:
-        """`broken`: derivations known to fail. What needs one of them is not built, and fails as it did."""
+        """`broken`: derivations known to fail. What needs one of them is not built, and fails as it did.
+
+        `failed_before`: what failed in another run, too, and needs no second try. `given_up` is added to:
+        derivations that were waited for in vain; the builders of one run share it, and wait once.
+        """
         self._cancel = CancelToken(parent=nix.cancel)
         self._nix = nix.with_cancel(self._cancel)
         self._limits = limits
         self._progress = progress
         self._changed = threading.Condition()
         self._broken = dict(broken or {})
+        self._failed_before = frozenset(failed_before)
+        self._given_up = given_up if given_up is not None else {}
+        self._outputs: dict[str, str] = {}
         self._flaky: set[str] = set()
         self._wanted: dict[str, Target] = {}
         self._results: dict[str, Failure | None] = {}
         self._closed = False
         self._busy = False
+        self._over = False
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="builder", daemon=True)
 
@@ -146,7 +119,8 @@ class Builder:
     def results(self) -> dict[str, Failure | None]:
         """By derivation: None when its output is there, else why it is not. Waits; may be asked again later.
 
-        Raises SurroundingsError, Cancelled or DeadlineExceeded; then nothing is known of the rest.
+        Raises Cancelled or DeadlineExceeded, and SurroundingsError where the store itself stays away; then
+        nothing is known of the rest.
         """
         with self._changed:
             while self._error is None and (self._wanted or self._busy):
@@ -154,6 +128,23 @@ class Builder:
             if self._error is not None:
                 raise self._error
             return dict(self._results)
+
+    def why(self, target: Target) -> Failure | None:
+        """Why this one can't be built, None when it is there. Waits for it alone; raises as `results` does."""
+        self.want(target)
+        with self._changed:
+            while self._error is None and target.drv not in self._results and not self._over:
+                self._changed.wait()
+            if self._error is not None:
+                raise self._error
+            return self._results.get(
+                target.drv, Failure(FailureKind.UNKNOWN, "the run ended before it was built", target.drv)
+            )
+
+    def output(self, drv: str) -> str | None:
+        """The output of a target that is there; what was not known before it was built, too."""
+        with self._changed:
+            return self._outputs.get(drv)
 
     def known(self, drv: str) -> Failure | None:
         """Why this one was not built, if it was wanted and was not."""
@@ -184,6 +175,8 @@ class Builder:
         with self._changed:
             while not self._wanted:
                 if self._closed:
+                    self._over = True
+                    self._changed.notify_all()
                     return None
                 self._changed.wait()
             targets = list(self._wanted.values())
@@ -195,7 +188,7 @@ class Builder:
 
     def _build(self, targets: Sequence[Target]) -> dict[str, Failure | None]:
         results: dict[str, Failure | None] = {}
-        left = self._without_broken(self._without_valid(targets, results), results)
+        left = self._without_hopeless(self._without_valid(targets, results), results)
         tries = 0
         tried: set[str] = set()
         while left:
@@ -204,7 +197,7 @@ class Builder:
             for group in _by_system(left):
                 watched = self._realise(group)
                 still = self._without_valid(group, results)
-                problems |= self._explain(still, watched)
+                problems |= blame.explain(self._nix, [target.drv for target in still], watched)
             again = self._second_chances(problems, tried)
             retry = {drv: problem for drv, problem in problems.items() if _worth_retrying(problem, tries)}
             results |= {drv: problem for drv, problem in problems.items() if drv not in retry | again}
@@ -220,6 +213,8 @@ class Builder:
                 results |= {target.drv: self._alone(target) for target in left}
                 left = []
         self._note_flaky(results, tried)
+        certain = [problem for problem in results.values() if problem is not None and problem.kind in _CONFIRMED]
+        self._broken |= {problem.culprit: problem for problem in certain if problem.culprit}
         return results
 
     def _second_chances(self, problems: Mapping[str, Failure], tried: set[str]) -> dict[str, Failure]:
@@ -229,7 +224,7 @@ class Builder:
         again = {
             drv: problem
             for drv, problem in problems.items()
-            if problem.kind is FailureKind.BUILD and problem.culprit is not None and problem.culprit not in tried
+            if self._unconfirmed(problem) and problem.culprit not in tried
         }
         for culprit in sorted({problem.culprit or "" for problem in again.values()}):
             self._progress(
@@ -238,33 +233,49 @@ class Builder:
             tried.add(culprit)
         return again
 
+    def _unconfirmed(self, problem: Failure) -> bool:
+        """Whether a second try would tell more: not of what failed in another run, too."""
+        culprit = problem.culprit
+        return problem.kind in _CONFIRMED and culprit is not None and culprit not in self._failed_before
+
     def _note_flaky(self, results: Mapping[str, Failure | None], tried: set[str]) -> None:
         """What got a second chance and is no culprit now was built after all."""
         guilty = {failure.culprit for failure in results.values() if failure is not None}
         with self._changed:
             self._flaky |= tried - guilty
 
-    def _without_broken(self, targets: Sequence[Target], results: dict[str, Failure | None]) -> list[Target]:
-        """Note which would have to build a derivation that is known to fail; returns the others."""
-        if not self._broken:
+    def _without_hopeless(self, targets: Sequence[Target], results: dict[str, Failure | None]) -> list[Target]:
+        """Note which would have to build what is known to fail, or was waited for in vain; returns the others."""
+        hopeless = {**self._given_up, **self._broken}
+        if not hopeless:
             return list(targets)
         left = []
         for target in targets:
-            culprits = sorted(self._broken.keys() & self._nix.missing(target.drv))
-            if culprits:
-                results[target.drv] = self._broken[culprits[0]]
+            problem = blame.known_to_fail(hopeless, self._nix.missing(target.drv))
+            if problem is not None:
+                results[target.drv] = problem
             else:
                 left.append(target)
         return left
 
     def _without_valid(self, targets: Sequence[Target], results: dict[str, Failure | None]) -> list[Target]:
         """Note which are there now; returns the others."""
-        invalid = self._nix.invalid([target.out for target in targets]) if targets else frozenset()
-        results |= {target.drv: None for target in targets if target.out not in invalid}
-        return [target for target in targets if target.out in invalid]
+        outs = [target.out for target in targets if target.out]
+        invalid = self._nix.invalid(outs) if outs else frozenset()
+        there = {target.drv: self._there(target, invalid) for target in targets}
+        with self._changed:
+            self._outputs |= {drv: out for drv, out in there.items() if out is not None}
+        results |= {drv: None for drv, out in there.items() if out is not None}
+        return [target for target in targets if there[target.drv] is None]
 
-    def _realise(self, targets: Sequence[Target]) -> _Watched:
-        watched = _Watched(self._progress)
+    def _there(self, target: Target, invalid: frozenset[str]) -> str | None:
+        """The target's output, where the store has it."""
+        if target.out:
+            return target.out if target.out not in invalid else None
+        return self._nix.present(target.realise)
+
+    def _realise(self, targets: Sequence[Target]) -> blame.Watched:
+        watched = blame.Watched(self._progress)
         try:
             finished = self._nix.realise(
                 [target.realise for target in targets],
@@ -274,8 +285,7 @@ class Builder:
                 on_stderr=watched.line,
             )
         finally:
-            for drv in watched.running.values():
-                self._progress(DerivationStopped(drv))
+            watched.end()
         watched.code = finished.code
         return watched
 
@@ -285,88 +295,27 @@ class Builder:
         self._nix.cancel.sleep(delay)
 
     def _give_up(self, problems: Mapping[str, Failure], results: dict[str, Failure | None]) -> None:
+        """Waited for in vain: from now on nobody waits for it."""
+        results |= problems
         for drv, problem in problems.items():
             if problem.kind.surroundings:
-                raise SurroundingsError(
-                    f"cannot build {drv}: {problem.message}",
-                    "nothing was changed and no input is blamed; the next run tries again",
-                )
-            results[drv] = problem
+                self._given_up[problem.culprit or drv] = problem
 
-    def _alone(self, target: Target) -> Failure | None:
+    def _alone(self, target: Target, *, again: bool = True) -> Failure | None:
         watched = self._realise([target])
         if not self._without_valid([target], {}):
             return None
-        problem = self._explain([target], watched).get(target.drv)
-        if problem is None:
-            words = failure.explain(watched.text) or f"nix-store ended with code {watched.code}"
-            problem = Failure(failure.classify(watched.text), words, culprit=target.drv, log=watched.text)
-        if problem.kind.surroundings:
-            self._give_up({target.drv: problem}, {})
-        return problem
-
-    # -- why ----------------------------------------------------------------------------------------------
-
-    def _explain(self, targets: Sequence[Target], watched: _Watched) -> dict[str, Failure]:
-        """For each target that is not there: the failure at its root, as far as this process told it."""
-        if not targets:
-            return {}
-        named = failure.derivation_failures(watched.text)
-        found: dict[str, Failure] = {}
-        for target in targets:
-            try:
-                closure = self._nix.requisites(target.drv)
-            except LockbotError as error:
-                self._nix.cancel.check()
-                found[target.drv] = Failure(FailureKind.COLLECTED, error.message, culprit=target.drv)
-                continue
-            roots = sorted(closure & named.keys(), key=lambda drv: (drv == target.drv, drv))
-            problem = (
-                replace(named[roots[0]], culprit=roots[0]) if roots else self._unnamed(target, closure, watched)
-            )
-            if problem is not None:
-                found[target.drv] = self._with_log(problem, watched)
-        if not found and (kind := failure.classify(watched.text)).surroundings:
-            words = failure.explain(watched.text)
-            return {target.drv: Failure(kind, words) for target in targets}
-        return found
-
-    def _unnamed(self, target: Target, closure: frozenset[str], watched: _Watched) -> Failure | None:
-        """Nix named no derivation (2.34 does so at a timeout): the exit code, and what had begun, tell."""
-        bits = watched.code - 100 if 100 < watched.code < 108 else 0
-        began = closure & watched.started.keys()
-        kind = (
-            FailureKind.TIMEOUT
-            if bits & _TIMED_OUT
-            else FailureKind.HASH_MISMATCH
-            if bits & _HASH_MISMATCH
-            else None
-        )
-        if kind is None or not began:
-            return None
-        missing = self._nix.missing(target.drv)
-        roots = sorted(drv for drv in began & missing if not (self._nix.references(drv) & missing - {drv}))
-        if not roots:
-            return None
-        return Failure(kind, failure.said(watched.text, kind), culprit=roots[0])
-
-    def _with_log(self, problem: Failure, watched: _Watched) -> Failure:
-        """Add the culprit's log, and say network where a fetcher could not reach its source."""
-        culprit = problem.culprit or ""
-        log = self._nix.log(culprit)
-        if log is None:
-            log = "\n".join(watched.logs.get(watched.started.get(culprit, -1), ()))
-        lines = failure.strip_ansi(log[-LOG_BYTES:]).rstrip().splitlines()
-        problem = replace(problem, tail=tuple(lines[-TAIL_LINES:]), log="\n".join(lines))
-        if problem.kind is FailureKind.BUILD and _NETWORK_IN_FETCHER.search(problem.log) and _is_fetcher(culprit):
-            words = next(line for line in lines if _NETWORK_IN_FETCHER.search(line)).strip()
-            return replace(problem, kind=FailureKind.NETWORK, message=words)
+        problem = blame.explain(self._nix, [target.drv], watched).get(target.drv)
+        problem = problem or blame.unexplained(self._nix, target.drv, watched)
+        if again and self._limits.second_chance and self._unconfirmed(problem):
+            return self._alone(target, again=False)
         return problem
 
 
 def _worth_retrying(problem: Failure, tries: int) -> bool:
     """A killed builder (out of memory, say) gets one more chance; a crash of its own comes back."""
-    return problem.kind.surroundings or (problem.kind is FailureKind.KILLED and tries == 0)
+    passing = problem.kind.surroundings and problem.kind is not FailureKind.AUTH
+    return passing or (problem.kind is FailureKind.KILLED and tries == 0)
 
 
 def _by_system(targets: Sequence[Target]) -> list[list[Target]]:
@@ -375,12 +324,3 @@ def _by_system(targets: Sequence[Target]) -> list[list[Target]]:
     for target in targets:
         groups.setdefault(target.system, []).append(target)
     return list(groups.values())
-
-
-def _is_fetcher(drv: str) -> bool:
-    """A fixed-output derivation is the only kind that may use the network."""
-    try:
-        with Path(drv).open(encoding="utf-8", errors="replace") as file:
-            return _FIXED_OUTPUT.match(file.read(4096)) is not None
-    except OSError:  # a store that is not mounted here: then it stays a failed build
-        return False

@@ -308,9 +308,7 @@ class Nix:
 
     def show_derivation(self, drv: str) -> str:
         """The derivation as JSON; empty where Nix can't tell."""
-        finished = self.call(
-            self.nix, "derivation", "show", drv, deadlines=[Deadline(60, "nix derivation show")]
-        )
+        finished = self.call(self.nix, "derivation", "show", drv, deadlines=[Deadline(60, "nix derivation show")])
         return finished.stdout if finished.code == 0 else ""
 
     def present(self, target: str) -> str | None:

@@ -3,35 +3,42 @@
 Several evaluators run at a time, each over its share of the hosts in one process: what hosts have in common is
 read once, and a host's values are garbage as soon as its derivation is printed (by `builtins.trace`, so that
 building can start at the first line). A host that fails ends its process; what was printed stands, the error
-is that host's, and the rest go on in another process. It must not know what a failure means for the update.
+is that host's, and the rest go on in another process. No trouble raises for all: it is the failure of the hosts
+that it met. It must not know what a failure means for the update.
 """
 
 from __future__ import annotations
 
 import json
-import secrets
+import re
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lockbot import process
 from lockbot.errors import DeadlineExceeded, LockbotError, SurroundingsError
 from lockbot.model import Failure, FailureKind, Host, HostKind, Progress, Retrying
 from lockbot.nix import failure
 from lockbot.nix.command import Nix, nix_string
+from lockbot.nix.evaluator import Evaluation, Job, Reader
 from lockbot.process import Deadline
+
+__all__ = ["Evaluation", "Explain", "Job", "Limits", "evaluate", "host_names"]
 
 LARGEST_SHARE = 100
 """Hosts in one process, at most: the expression is an argument, and those are limited to 128 KiB."""
-ERROR_LINES = 2000
-"""How much of an error is kept: its last lines hold the reason."""
+REBUILDS = 2
+"""How often a host is evaluated anew because what it wants to read from could be built after all."""
 SAMPLE_SECONDS = 0.05
 FULL = 0.9
 """The part of the memory budget at which an evaluator is ended: it grows on until the next look."""
 LEAST = 256 * 2**20
 """Bytes that an evaluator is expected to need, until it is seen to need more."""
+
+_DURATION = re.compile(r"after \d+ ms")  # curl's: it differs from try to try
 
 _SUFFIX = {
     HostKind.NIXOS: ("config", "system", "build", "toplevel"),
@@ -40,25 +47,8 @@ _SUFFIX = {
 }
 
 
-@dataclass(frozen=True)
-class Job:
-    """One host to evaluate at one commit; `flake` is that commit's locked reference."""
-
-    host: Host
-    flake: str
-    at: str = "candidate"
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """A derivation, or the reason why there is none. `target` is what to realise: `/…drv!out`."""
-
-    job: Job
-    drv: str = ""
-    out: str = ""
-    system: str = ""
-    target: str = ""
-    failure: Failure | None = None
+Explain = Callable[[str], Failure | None]
+"""Why a derivation that an evaluation wanted to read from is not built; None: it is, now."""
 
 
 @dataclass(frozen=True)
@@ -117,15 +107,16 @@ def evaluate(
     on_start: Callable[[Job], None],
     on_done: Callable[[Evaluation], None],
     progress: Progress,
+    explain: Explain | None = None,
 ) -> None:
     """Evaluate everything; `on_done` is called once for each job, from several threads, as soon as it is known.
 
-    Raises SurroundingsError when the network or the daemon stays away, Cancelled and DeadlineExceeded when the
-    run is over.
+    `explain` is asked, from an evaluator's thread, of a derivation that failed to build within an evaluation; the
+    host fails as that does. Raises Cancelled and DeadlineExceeded when the run is over, and what `explain` raises.
     """
     if not jobs:
         return
-    pool = _Pool(nix, limits, on_start, on_done, progress)
+    pool = _Pool(nix, limits, on_start, on_done, progress, explain)
     pool.add(jobs)
     pool.run()
 
@@ -139,12 +130,21 @@ class _Share:
 
 
 @dataclass
+class _Trouble:
+    """One passing trouble: how often it was waited for, and until when it is now (by the monotonic clock)."""
+
+    waits: int = 0
+    until: float = 0.0
+
+
+@dataclass
 class _Pool:
     nix: Nix
     limits: Limits
     on_start: Callable[[Job], None]
     on_done: Callable[[Evaluation], None]
     progress: Progress
+    explain: Explain | None = None
     queue: deque[_Share] = field(default_factory=deque)
     lock: threading.Condition = field(default_factory=threading.Condition)
     busy: int = 0
@@ -152,6 +152,10 @@ class _Pool:
     error: LockbotError | None = None
     pids: dict[int, bool] = field(default_factory=dict)
     """Evaluators at work, oldest first; True once one was shed to keep within the memory budget."""
+    troubles: dict[tuple[FailureKind, str], _Trouble] = field(default_factory=dict)
+    """By kind and words: all hosts that meet the same one wait for it together."""
+    built: dict[Job, int] = field(default_factory=dict)
+    """How often a job was evaluated anew because what it wanted to read from could be built after all."""
 
     def add(self, jobs: Sequence[Job]) -> None:
         shares = min(len(jobs), max(self.limits.workers, -(-len(jobs) // LARGEST_SHARE)))
@@ -221,7 +225,7 @@ class _Pool:
 
     def _evaluate(self, share: _Share) -> list[_Share]:
         """Run one process over a share; returns what is still to do."""
-        reader = _Reader(share.jobs, self.on_start, self.on_done, self.limits.timeout)
+        reader = Reader(self.nix, share.jobs, self.on_start, self.on_done, self.limits.timeout)
         pid = 0
 
         def started(number: int) -> None:
@@ -255,27 +259,55 @@ class _Pool:
         if shed:
             return self._shed(rest, hopeless=alone and self.allowed == 1 and reader.done == 0)
         problem = reader.problem(code, late)
+        if problem.culprit is not None and self.explain is not None:
+            return self._explained(rest, problem.culprit, self.explain)
         if problem.kind.surroundings or problem.kind is FailureKind.KILLED:
             tries = 0 if reader.done else share.tries
             return self._retry(rest, tries, problem)
+        return self._failed(rest, problem)
+
+    def _failed(self, rest: list[Job], problem: Failure) -> list[_Share]:
         self.on_done(Evaluation(rest[0], failure=problem))
         return [_Share(rest[1:])] if rest[1:] else []
 
+    def _explained(self, rest: list[Job], drv: str, explain: Explain) -> list[_Share]:
+        """It fails as what it wanted to read from does; where that can be built now, it is evaluated again."""
+        found = explain(drv)
+        if found is not None:
+            words = failure.shortened(f"wants to read what {drv} builds: {found.message}")
+            return self._failed(rest, replace(found, message=words))
+        times = self.built.get(rest[0], 0)
+        if times >= REBUILDS:
+            words = f"wants to read what {drv} builds: it fails to build during the evaluation, and not by itself"
+            return self._failed(rest, Failure(FailureKind.UNKNOWN, words, culprit=drv))
+        with self.lock:
+            self.built[rest[0]] = times + 1
+        return [_Share(rest, tries=1)]
+
     def _retry(self, rest: list[Job], tries: int, problem: Failure) -> list[_Share]:
         """Try a job again after a while, when its failure was the surroundings'."""
-        enough = self.limits.retries if problem.kind.surroundings else min(1, self.limits.retries)
-        if tries >= enough:
-            if problem.kind.surroundings:
-                raise SurroundingsError(
-                    f"cannot evaluate {rest[0].host.name}: {problem.message}",
-                    "nothing was changed and no input is blamed; the next run tries again",
-                )
-            self.on_done(Evaluation(rest[0], failure=problem))
-            return [_Share(rest[1:])] if rest[1:] else []
-        delay = self.limits.delay * 2**tries
-        self.progress(Retrying(f"evaluating {rest[0].host.name}", problem.message, delay))
-        self.nix.cancel.sleep(delay)
+        if problem.kind is FailureKind.KILLED:
+            wait = self.limits.delay if tries < min(1, self.limits.retries) else None
+        else:
+            wait = self._wait(problem) if tries < self.limits.retries else None
+        if wait is None:
+            return self._failed(rest, problem)
+        self.progress(Retrying(f"evaluating {rest[0].host.name}", problem.message, wait))
+        self.nix.cancel.sleep(wait)
         return [_Share(rest, tries + 1)]
+
+    def _wait(self, problem: Failure) -> float | None:
+        """Seconds until this trouble is looked at again; None when it was waited for often enough, by any host."""
+        key = (problem.kind, _DURATION.sub("", problem.message))
+        now = time.monotonic()
+        with self.lock:
+            trouble = self.troubles.setdefault(key, _Trouble())
+            if now >= trouble.until:
+                if trouble.waits >= self.limits.retries:
+                    return None
+                trouble.until = now + self.limits.delay * 2**trouble.waits
+                trouble.waits += 1
+            return trouble.until - now
 
     def _shed(self, rest: list[Job], *, hopeless: bool) -> list[_Share]:
         """This process was ended to save memory: go on with fewer, or give up on a host too large by itself.
@@ -286,8 +318,7 @@ class _Pool:
             return [_Share(rest, tries=1)]
         budget = f"{self.limits.memory / 2**20:.0f} MiB"
         message = f"needs more memory to evaluate than the budget of {budget} ([eval] memory)"
-        self.on_done(Evaluation(rest[0], failure=Failure(FailureKind.MEMORY, message)))
-        return [_Share(rest[1:])] if rest[1:] else []
+        return self._failed(rest, Failure(FailureKind.MEMORY, message))
 
     def _affordable(self, each: int) -> int:
         return max(1, min(self.limits.workers, self.limits.memory // each))
@@ -303,73 +334,3 @@ class _Pool:
                 self.pids[youngest] = True
                 self.allowed = max(1, len(working) - 1)
                 process.kill(youngest)
-
-
-class _Reader:
-    """Follows one evaluator: which job it is at, what it printed, and the error it ended with."""
-
-    def __init__(
-        self,
-        jobs: Sequence[Job],
-        on_start: Callable[[Job], None],
-        on_done: Callable[[Evaluation], None],
-        timeout: float,
-    ) -> None:
-        self.jobs = jobs
-        self.done = 0
-        self.deadline = Deadline(timeout, "evaluation")
-        self._on_start = on_start
-        self._on_done = on_done
-        # The flake can print, too: it can't guess this. In two parts: a trace may quote the expression.
-        self._mark_parts = ("lockbot-", f"{secrets.token_hex(16)} ")
-        self._mark = "".join(self._mark_parts)
-        self._error: deque[str] = deque(maxlen=ERROR_LINES)
-
-    @property
-    def expression(self) -> str:
-        jobs = [{"flake": job.flake, "path": job.host.attribute} for job in self.jobs]
-        return f"""
-let
-  jobs = builtins.fromJSON {nix_string(json.dumps(jobs))};
-  say = what: builtins.trace ({" + ".join(map(nix_string, self._mark_parts))} + builtins.toJSON what);
-  one = job:
-    let value = builtins.foldl' (set: name: set.${{name}}) (builtins.getFlake job.flake) job.path;
-    in say {{ start = true; }} (
-      if value.type or "" != "derivation"
-      then throw "this attribute is not a derivation: it can't be built"
-      else if dirOf value.outPath != builtins.storeDir
-      then throw "what this builds has no path in the store before it is built: it can't be judged"
-      else say {{
-        drv = value.drvPath; out = value.outPath;
-        system = value.system or ""; output = value.outputName or "out";
-      }} true);
-in builtins.foldl' (done: job: builtins.seq (one job) (done + 1)) 0 jobs
-"""
-
-    def line(self, line: str) -> None:
-        at = line.find(self._mark)
-        if at < 0:
-            self._error.append(line)
-            return
-        said = json.loads(line[at + len(self._mark) :])
-        job = self.jobs[self.done]
-        if "start" in said:
-            self._error.clear()
-            self._on_start(job)
-            return
-        self.done += 1
-        self.deadline.restart()
-        self._on_done(
-            Evaluation(job, said["drv"], said["out"], said["system"], target=f"{said['drv']}!{said['output']}")
-        )
-
-    def problem(self, code: int, late: DeadlineExceeded | None) -> Failure:
-        """Why the current job has no derivation."""
-        head = ["error:"] if len(self._error) == ERROR_LINES else []  # its own was dropped: the rest belongs to it
-        text = failure.strip_ansi("\n".join([*head, *self._error]))
-        if late is not None:
-            return Failure(FailureKind.TIMEOUT, late.message, log=text)
-        if code < 0 or code in (137, 139):
-            return Failure(FailureKind.KILLED, f"the evaluator was killed (signal {-code % 128})", log=text)
-        tail = tuple(text.strip().splitlines()[-12:])
-        return Failure(failure.classify(text), failure.explain(text), tail=tail, log=text)

@@ -47,7 +47,7 @@ REFUSED = r"^ *error: (?:" + (
     r"|in pure evaluation mode, '[^']*' (requires|will not fetch|doesn't fetch)"
     r"|in pure eval(uation)? mode,|cannot look up '<.*>' in pure evaluation mode"
     r"|'[^']*' is not allowed in pure evaluation mode"
-    r"|cannot (call 'getFlake' on|fetch|evaluate) (an )?unlocked|cannot (call|use) .*in pure (evaluation|eval) mode"
+    r"|cannot (call 'getFlake' on|fetch|evaluate) (an )?unlocked|cannot (call|use) .*in pure eval(uation)? mode"
     r"|file '[^']*' was not found in the Nix search path"
     r"|'[^']*' is an indirect flake reference, but registry lookups are not allowed"
     r"|cannot find flake '[^']*' in the flake registries"
@@ -211,14 +211,14 @@ def explain(text: str) -> str:
         message = reason or next((line.strip() for line in reversed(lines) if line.strip()), "no error message")
     elif reason:
         message = f"{message} ({reason})"
-    return _shortened(message)
+    return shortened(message)
 
 
 def said(text: str, kind: FailureKind) -> str:
     """What Nix said of a failure of this kind, where it reports several; the kind's own name where it did not."""
     pattern = next((pattern for known, pattern in _TABLE if known is kind), None)
     lines = (line for line in _own_lines(text) if pattern is not None and pattern.search(line))
-    return _shortened(next(lines, str(kind)).strip().removeprefix("error:"))
+    return shortened(next(lines, str(kind)).strip().removeprefix("error:"))
 
 
 def derivation_failures(stderr: str) -> Mapping[str, Failure]:
@@ -236,7 +236,7 @@ def derivation_failures(stderr: str) -> Mapping[str, Failure]:
             continue
         drv = failure.culprit or ""
         if dead_builder and failure.kind in (FailureKind.PLATFORM, FailureKind.BUILDER_HOST):
-            failure = replace(failure, kind=FailureKind.BUILDER_HOST, message=_shortened(dead_builder))
+            failure = replace(failure, kind=FailureKind.BUILDER_HOST, message=shortened(dead_builder))
         tail = tuple(match[1] for line in block if (match := _LOG_LINE.match(line)))
         # 2.34 names a failed derivation again for each that needed it.
         earlier = found.get(drv)
@@ -358,10 +358,10 @@ def _culprit(block: str) -> Failure | None:
 def _built(kind: FailureKind, message: str, drv: str, block: str) -> Failure:
     if "lack of free disk space" in block:
         kind, message = FailureKind.DISK_FULL, f"{message}, perhaps by lack of free disk space"
-    return Failure(kind, _shortened(message), culprit=drv)
+    return Failure(kind, shortened(message), culprit=drv)
 
 
-def _shortened(message: str) -> str:
+def shortened(message: str) -> str:
     """One line: whatever Python takes for the end of a line becomes a space."""
     message = " ".join(message.split())
     return message if len(message) <= MESSAGE_LENGTH else message[: MESSAGE_LENGTH - 1] + "…"

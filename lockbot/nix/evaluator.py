@@ -1,0 +1,175 @@
+"""One evaluator: the expression that it works through, and what it says while it does.
+
+What the hosts' own code prints and throws comes the same way as Nix's own words, so the marks of progress can't
+be guessed, and errors are read by their structure (see evaluation_error). It must not know processes or retries.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lockbot.errors import DeadlineExceeded
+from lockbot.model import Failure, FailureKind, Host, silent
+from lockbot.nix import blame, evaluation_error, failure
+from lockbot.nix.command import Nix, nix_string
+from lockbot.nix.evaluation_error import NixError
+from lockbot.process import LINE_BYTES, Deadline
+
+ERROR_LINES = 2000
+"""How much of an error is kept: its last lines hold the reason."""
+ERRORS = 50
+"""How many errors of one host's evaluation are looked at: more than one where a derivation failed to build."""
+TAIL_LINES = 12
+NOT_A_DERIVATION = "this attribute is not a derivation: it can't be built"
+NO_PATH = "what this builds has no path in the store: it can't be judged"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One host to evaluate at one commit; `flake` is that commit's locked reference."""
+
+    host: Host
+    flake: str
+    at: str = "candidate"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A derivation, or the reason why there is none. `target` is what to realise: `/…drv!out`."""
+
+    job: Job
+    drv: str = ""
+    out: str = ""
+    system: str = ""
+    target: str = ""
+    failure: Failure | None = None
+
+
+class Reader:
+    """Follows one evaluator: which job it is at, what it printed, and the error it ended with."""
+
+    def __init__(
+        self,
+        nix: Nix,
+        jobs: Sequence[Job],
+        on_start: Callable[[Job], None],
+        on_done: Callable[[Evaluation], None],
+        timeout: float,
+    ) -> None:
+        self._nix = nix
+        self.jobs = jobs
+        self.done = 0
+        self.deadline = Deadline(timeout, "evaluation")
+        self._on_start = on_start
+        self._on_done = on_done
+        # The flake can print, too: it can't guess this. In two parts: a trace may quote the expression.
+        self._mark_parts = ("lockbot-", f"{secrets.token_hex(16)} ")
+        self._mark = "".join(self._mark_parts)
+        self._said: deque[str] = deque(maxlen=ERROR_LINES)
+        self._begin()
+
+    def _begin(self) -> None:
+        """Forget what was said before: it belongs to another job."""
+        self._said.clear()
+        self._bare: deque[str] = deque(maxlen=ERROR_LINES)
+        self._errors: deque[NixError] = deque(maxlen=ERRORS)
+        self._watched = blame.Watched(silent)
+
+    @property
+    def expression(self) -> str:
+        jobs = [{"flake": job.flake, "path": job.host.attribute} for job in self.jobs]
+        return f"""
+let
+  jobs = builtins.fromJSON {nix_string(json.dumps(jobs))};
+  say = what: builtins.trace ({" + ".join(map(nix_string, self._mark_parts))} + builtins.toJSON what);
+  one = job:
+    let value = builtins.foldl' (set: name: set.${{name}}) (builtins.getFlake job.flake) job.path;
+    in say {{ start = true; }} (
+      if value.type or "" != "derivation"
+      then throw {nix_string(NOT_A_DERIVATION)}
+      else let
+        known = dirOf value.outPath == builtins.storeDir;
+        # What is content-addressed, or needs what is, has a placeholder until it is built.
+        later = builtins.match "/[0-9a-z]{{52}}" value.outPath != null;
+      in if !known && !later
+      then say {{ refused = true; }} true
+      else say {{
+        drv = value.drvPath; out = if known then value.outPath else "";
+        system = value.system or ""; output = value.outputName or "out";
+      }} true);
+in builtins.foldl' (done: job: builtins.seq (one job) (done + 1)) 0 jobs
+"""
+
+    def line(self, line: str) -> None:
+        event = blame.event(line)
+        text = line if event is None else str(event.get("msg", ""))
+        at = text.find(self._mark)
+        if at >= 0:
+            self._progressed(json.loads(text[at + len(self._mark) :]))
+        elif event is None:
+            self._bare.append(line)
+            self._said.append(line)
+        else:
+            self._heard(event, text)
+
+    def _progressed(self, said: dict[str, Any]) -> None:
+        job = self.jobs[self.done]
+        if "start" in said:
+            self._begin()
+            self._on_start(job)
+            return
+        self.done += 1
+        self.deadline.restart()
+        if "refused" in said:
+            self._on_done(Evaluation(job, failure=Failure(FailureKind.REFUSED, NO_PATH)))
+            return
+        self._on_done(
+            Evaluation(job, said["drv"], said["out"], said["system"], target=f"{said['drv']}!{said['output']}")
+        )
+
+    def _heard(self, event: blame.Event, text: str) -> None:
+        if text:
+            self._said.extend(part[:LINE_BYTES] for part in text.split("\n"))
+        error = NixError.of(event)
+        if error is not None:
+            self._errors.append(error)
+        # Not what the flake traces: a loop may do so for ever.
+        if event.get("action") != "msg" or error is not None or "' failed: " in text:
+            self._watched.take(event)
+
+    def problem(self, code: int, late: DeadlineExceeded | None) -> Failure:
+        """Why the current job has no derivation; its `culprit` is a derivation that it wanted to read from."""
+        head = ["error:"] if len(self._said) == ERROR_LINES else []  # its own was dropped: the rest belongs to it
+        text = failure.strip_ansi("\n".join([*head, *self._said]))
+        if late is not None:
+            return Failure(FailureKind.TIMEOUT, late.message, log=text)
+        if code < 0 or code in (137, 139):
+            return Failure(FailureKind.KILLED, f"the evaluator was killed (signal {-code % 128})", log=text)
+        tail = tuple(text.strip().splitlines()[-TAIL_LINES:])
+        if not self._errors:  # a crash, or another Nix, that has no such events: the text is all there is
+            return Failure(failure.classify(text), failure.explain(text), tail=tail, log=text)
+        error = self._errors[-1]
+        if not error.thrown and (unbuilt := self._unbuilt()) is not None:
+            return replace(unbuilt, tail=unbuilt.tail or tail, log=text)
+        kind = evaluation_error.kind(error, self._bare)
+        return Failure(kind, failure.explain(text), tail=tail, log=text)
+
+    def _unbuilt(self) -> Failure | None:
+        """The failure of a derivation that was to be built within the evaluation, where that is what failed."""
+        last = f"error: {_indented(self._errors[-1].words)}"
+        if not (failure.derivation_failures(last) or failure.dependency_failures(last)):
+            return None
+        named = failure.derivation_failures("\n".join(f"error: {_indented(e.words)}" for e in self._errors))
+        for problem in named.values():
+            return blame.weigh(self._nix, problem, self._watched)
+        return None
+
+
+def _indented(words: str) -> str:
+    """As Nix shows an error: its further lines belong to it."""
+    return words.replace("\n", "\n       ")
