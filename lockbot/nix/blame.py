@@ -31,7 +31,8 @@ _DISK = re.compile(r"No space left on device|Disk quota exceeded|disk quota exce
 _MEMORY = re.compile(
     r"Cannot allocate memory|cannot allocate memory|ENOMEM|Killed signal terminated program"
     r"|virtual memory exhausted|[Oo]ut of memory|memory exhausted|std::bad_alloc"
-    r"|memory allocation of \d+ bytes failed|signal: 9, SIGKILL|\bKilled\b|\bError (?:137|143)\b"
+    r"|memory allocation of \d+ bytes failed|signal: 9, SIGKILL|\d+ Killed\b|^Killed$|\bError (?:137|143)\b",
+    re.MULTILINE,
 )
 _NO_NETWORK = re.compile(
     r"[Cc]ould ?n[o']t resolve|[Tt]emporary failure in name resolution|[Nn]ame or service not known|no such host"
@@ -145,7 +146,10 @@ def explain(nix: Nix, drvs: Sequence[str], watched: Watched) -> dict[str, Failur
 
 
 def unexplained(nix: Nix, drv: str, watched: Watched) -> Failure:
-    """Built alone, it named nobody: Nix's own words are all there is, and few of them are evidence."""
+    """Built alone, nothing that it needs was named: what was is what that became, once the content-addressed
+    was there (a derivation of its own). Else Nix's own words are all there is, and few of them are evidence."""
+    for culprit, problem in failure.derivation_failures(watched.text).items():
+        return weigh(nix, replace(problem, culprit=culprit), watched)
     words = failure.explain(watched.text) if watched.messages else f"nix-store ended with code {watched.code}"
     kind = failure.classify(watched.text)
     if kind is FailureKind.BUILD and _FORBIDDEN.search(watched.text):

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from lockbot import process
 from lockbot.errors import SurroundingsError
-from lockbot.model import DerivationStarted, DerivationStopped, Event, Failure, Retrying
+from lockbot.model import Answer, DerivationStarted, DerivationStopped, Event, Failure, Retrying
 from lockbot.nix import command
 from lockbot.nix.build import Builder, Limits, Target
 from lockbot.process import CancelToken
@@ -61,9 +69,10 @@ class Bench:
         self._raw = nix
         self.nix = command.find(nix.environment, cancel, tmp / "data", {})
 
-    def target(self, name: str) -> Target:
+    def target(self, name: str, extra: str = "") -> Target:
         file = self._tmp / "all.nix"
-        file.write_text(DERIVATIONS.replace("SALT", str(self._tmp)).replace("STATE", str(self._tmp)))
+        text = DERIVATIONS.rstrip().removesuffix("}") + extra + "}"
+        file.write_text(text.replace("SALT", str(self._tmp)).replace("STATE", str(self._tmp)))
         words = self._raw.run(
             "nix-instantiate",
             "--eval",
@@ -78,8 +87,8 @@ class Bench:
         drv, out, system = words.strip().strip("[]").replace('"', "").split(",")
         return Target(drv, out, f"{drv}!out", system)
 
-    def build(self, *names: str, limits: Limits = LIMITS) -> Mapping[str, Failure | None]:
-        targets = {name: self.target(name) for name in names}
+    def build(self, *names: str, limits: Limits = LIMITS, extra: str = "") -> Mapping[str, Failure | None]:
+        targets = {name: self.target(name, extra) for name in names}
         with Builder(self.nix, limits, self.events.append) as builder:
             for target in targets.values():
                 builder.want(target)
@@ -106,8 +115,8 @@ def test_everything_at_once_keeps_apart(bench: Bench) -> None:
         "wrong": "hash-mismatch",
         "shares-a": "build",
         "shares-b": "build",
-        "gone": "build",
-        "talks": "build",
+        "gone": "network",
+        "talks": "disk-full",
     }
     failures = {name: failure for name, failure in results.items() if failure is not None}
     assert (failures["shares-a"].culprit or "").endswith("-broken.drv")
@@ -116,10 +125,189 @@ def test_everything_at_once_keeps_apart(bench: Bench) -> None:
     assert (failures["needs-foreign"].culprit or "").endswith("-foreign.drv")
 
 
-def test_a_fetcher_without_a_network_is_the_surroundings(bench: Bench) -> None:
-    with pytest.raises(SurroundingsError, match="Could not resolve host"):
-        bench.build("needs-fetch", "fine")
+def test_a_fetcher_without_a_network_is_waited_for_and_nobody_fault(bench: Bench) -> None:
+    results = bench.build("needs-fetch", "fine")
+    assert kinds(results) == {"needs-fetch": "network", "fine": None}
+    failure = results["needs-fetch"]
+    assert failure is not None and "Could not resolve host" in failure.message
     assert sum(isinstance(event, Retrying) for event in bench.events) == LIMITS.retries
+
+
+FETCHERS = {
+    "curl-503": "curl: (22) The requested URL returned error: 503",
+    "curl-tls": "curl: (60) SSL certificate problem: unable to get local issuer certificate",
+    "wget": "wget: unable to resolve host address 'example.invalid'",
+    "go": "go: example.invalid/x@v1: dial tcp: lookup example.invalid: no such host",
+    "npm": "npm error code ECONNREFUSED",
+    "cargo": "error: failed to get `x` as a dependency of package `y`",
+    "pip": "ERROR: No matching distribution found for x",
+    "git": "fatal: unable to access https://example.invalid/: Could not resolve host: example.invalid",
+    "curl-404": "curl: (22) The requested URL returned error: 404",
+    "says-nothing": "",
+    "forged": "error: hash mismatch in fixed-output derivation /x.drv",
+    "ended": "exit code 3",
+}
+
+
+def test_no_fetcher_that_fails_is_evidence(bench: Bench) -> None:
+    """Whatever it says: what it is decides."""
+    extra = "".join(
+        f'{name} = plain "{name}" {json.dumps(f"echo {chr(39)}{words}{chr(39)}; exit 3")}'
+        f' (fixed // {{ url = "https://x/{name}"; }});'
+        for name, words in FETCHERS.items()
+    )
+    results = bench.build(*FETCHERS, extra=extra)
+    assert set(kinds(results).values()) <= {"network", "source"}
+    for name, failure in results.items():
+        assert failure is not None and f"https://x/{name}" in failure.message
+        assert failure.answer is Answer.UNJUDGED
+    assert sum(isinstance(event, Retrying) for event in bench.events) == LIMITS.retries  # once for all of them
+
+
+ENDED = {
+    "shell-kill": ("exit 137", "killed"),
+    "shell-term": ("exit 143", "killed"),
+    "disk": ("echo 'write error: No space left on device'; exit 1", "disk-full"),
+    "quota": ("echo 'Disk quota exceeded'; exit 1", "disk-full"),
+    "compiler": ("echo 'c++: fatal error: Killed signal terminated program cc1plus'; exit 1", "out-of-memory"),
+    "rust": ("echo 'memory allocation of 4096 bytes failed'; exit 101", "out-of-memory"),
+    "make": ("echo 'make: *** [all] Error 137'; exit 2", "out-of-memory"),
+    "ordinary": ("echo 'error: cannot connect to socket at /x'; exit 1", "build"),
+    "forged-kill": ("echo 'builder failed due to signal 9 (Killed.)'; exit 3", "build"),
+    "no-output": ("exit 0", "build"),
+}
+
+
+def test_how_a_builder_ended_and_what_ran_out(bench: Bench) -> None:
+    extra = "".join(f'{name} = plain "{name}" {json.dumps(script)} {{ }};' for name, (script, _) in ENDED.items())
+    assert kinds(bench.build(*ENDED, extra=extra)) == {name: kind for name, (_, kind) in ENDED.items()}
+
+
+def test_a_forbidden_reference_is_the_derivation_own(bench: Bench) -> None:
+    extra = """refers = plain "refers" "echo $dep >$out" { dep = fine; allowedReferences = [ ]; };
+        above = plain "above" "echo $dep >$out" { dep = refers; };"""
+    failure = bench.build("above", extra=extra)["above"]
+    assert failure is not None and failure.kind.value == "build"
+    assert (failure.culprit or "").endswith("-refers.drv")
+
+
+def test_a_hash_mismatch_is_tried_twice(bench: Bench) -> None:
+    assert kinds(bench.build("wrong", limits=replace(LIMITS, second_chance=True))) == {"wrong": "hash-mismatch"}
+    assert [event.drv for event in bench.events if isinstance(event, DerivationStarted)] == [
+        bench.target("wrong").drv
+    ] * 2
+
+
+def test_what_failed_in_another_run_needs_no_second_try(bench: Bench) -> None:
+    target = bench.target("broken")
+    limits = replace(LIMITS, second_chance=True)
+    with Builder(bench.nix, limits, bench.events.append, failed_before=[target.drv]) as builder:
+        failure = builder.why(target)
+    assert failure is not None and failure.kind.own
+    assert sum(isinstance(event, DerivationStarted) for event in bench.events) == 1
+
+
+def test_what_was_waited_for_in_vain_is_not_waited_for_again(bench: Bench) -> None:
+    given_up: dict[str, Failure] = {}
+    wanted = {name: bench.target(name) for name in ("needs-fetch", "fetch")}
+    for target in wanted.values():
+        with Builder(bench.nix, LIMITS, bench.events.append, given_up=given_up) as builder:
+            failure = builder.why(target)
+        assert failure is not None and failure.culprit == wanted["fetch"].drv
+    assert set(given_up) == {wanted["fetch"].drv}
+    assert sum(isinstance(event, Retrying) for event in bench.events) == LIMITS.retries
+
+
+def test_users_to_build_as_that_are_not_there(bench: Bench) -> None:
+    results = bench.build("fine", limits=replace(LIMITS, options={"build-users-group": "nosuchgroup"}))
+    assert kinds(results) == {"fine": "refused"}
+
+
+FAR = """#!/bin/sh
+export NIX_STATE_DIR=PLACE/state NIX_LOG_DIR=PLACE/log NIX_REMOTE=
+exec unshare -mr /bin/sh -c 'mount --bind PLACE/store STORE; exec nix-daemon "$@"' x "$@"
+"""
+
+
+@pytest.fixture
+def far(bench: Bench, tmp_path: Path) -> Limits:
+    """Everything is built by another daemon, with a store of its own, which ssh-ng://localhost starts."""
+    place = tmp_path / "far"
+    for name in ("store", "state"):
+        (place / name).mkdir(parents=True)
+    program = tmp_path / "far.sh"
+    program.write_text(FAR.replace("PLACE", str(place)).replace("STORE", bench.nix.environ["NIX_STORE_DIR"]))
+    program.chmod(0o755)
+    if subprocess.run(["unshare", "-mr", "true"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("NOT TESTED: no namespaces here, so there is no second store")
+    builders = f"ssh-ng://localhost?remote-program={program} x86_64-linux - 4 1 - - -"
+    return replace(LIMITS, options={"builders": builders, "max-jobs": "0"})
+
+
+REMOTE = {
+    "far-fine": ("echo ok >$out", None),
+    "far-broken": ("echo one; exit 3", "build"),
+    "far-kill": ("exit 137", "killed"),
+    "far-signal": ("kill -9 $$", "killed"),
+    "far-disk": ("echo 'No space left on device'; exit 1", "disk-full"),
+    "far-lost": ("kill -9 $PPID; read x", "builder-host"),
+}
+
+
+def test_a_remote_builder_tells_its_failures_and_may_be_lost(bench: Bench, far: Limits) -> None:
+    for name, (script, kind) in REMOTE.items():
+        extra = f'{name} = plain "{name}" {json.dumps(script)} {{ }};'
+        assert kinds(bench.build(name, limits=far, extra=extra)) == {name: kind}
+    assert kinds(bench.build("wrong", limits=far)) == {"wrong": "hash-mismatch"}
+
+
+def test_a_daemon_that_restarts_in_the_middle_is_waited_for(bench: Bench, tmp_path: Path) -> None:
+    socket = tmp_path / "socket"
+    daemon = bench.nix.nix.parent / "nix-daemon"
+    environment = {**bench.nix.environ, "NIX_DAEMON_SOCKET_PATH": str(socket)}
+    running: list[subprocess.Popen[bytes]] = []
+
+    def start() -> None:
+        socket.unlink(missing_ok=True)
+        argv = [str(daemon), "--daemon"]
+        running.append(subprocess.Popen(argv, env={**environment, "NIX_REMOTE": "local"}, start_new_session=True))
+
+    def stop() -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(running[-1].pid, signal.SIGKILL)
+        running[-1].wait()
+
+    def restarted() -> None:
+        while not (tmp_path / "building").exists():
+            time.sleep(0.01)
+        for pid, _ in process.descendants(running[-1].pid):
+            process.kill(pid)
+        stop()
+        time.sleep(1)
+        start()
+
+    once = f": >{tmp_path}/building; read x <{tmp_path}/never"
+    slow = f"if [ ! -e {tmp_path}/building ]; then {once}; fi; echo ok >$out"
+    os.mkfifo(tmp_path / "never")
+    bench.nix = replace(bench.nix, environ={**environment, "NIX_REMOTE": "daemon"})
+    target = bench.target("slow", f'slow = plain "slow" {json.dumps(slow)} {{ }};')
+    start()
+    meddler = threading.Thread(target=restarted)
+    meddler.start()
+    try:
+        with Builder(bench.nix, replace(LIMITS, delay=2), bench.events.append) as builder:
+            assert builder.why(target) is None
+    finally:
+        meddler.join()
+        stop()
+    assert any(isinstance(event, Retrying) for event in bench.events)
+
+
+def test_a_daemon_that_stays_away_is_named(bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "DAEMON_DELAY", 0.01)
+    gone = {**bench.nix.environ, "NIX_REMOTE": "daemon", "NIX_DAEMON_SOCKET_PATH": str(tmp_path / "none")}
+    with pytest.raises(SurroundingsError, match="store cannot be reached"):
+        replace(bench.nix, environ=gone).invalid([bench.target("fine").out])
 
 
 def test_a_killed_build_gets_another_chance(bench: Bench) -> None:
@@ -127,10 +315,9 @@ def test_a_killed_build_gets_another_chance(bench: Bench) -> None:
     assert kinds(bench.build("crashes")) == {"crashes": "killed"}
 
 
-def test_a_dead_builder_host_is_the_surroundings(bench: Bench) -> None:
+def test_a_dead_builder_host_is_nobody_fault(bench: Bench) -> None:
     options = {"builders": "ssh-ng://nobody@127.0.0.1?remote-program=/nonexistent x86_64-linux", "max-jobs": "0"}
-    with pytest.raises(SurroundingsError):
-        bench.build("fine", limits=replace(LIMITS, options=options))
+    assert kinds(bench.build("fine", limits=replace(LIMITS, options=options))) == {"fine": "builder-host"}
 
 
 def test_a_long_log_is_kept_whole_and_told_short(bench: Bench) -> None:

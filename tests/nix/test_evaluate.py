@@ -1,0 +1,313 @@
+"""Evaluating real flakes: whose fault an error is, by its structure, whatever words are in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from lockbot.errors import DeadlineExceeded
+from lockbot.model import Failure, FailureKind, Host, HostKind, Retrying
+from lockbot.nix import command, evaluate
+from lockbot.nix.build import Builder, Target
+from lockbot.nix.build import Limits as BuildLimits
+from lockbot.nix.evaluate import Evaluation, Job, Limits
+from lockbot.process import CancelToken, Deadline
+from tests import nixes
+
+LIMITS = Limits(workers=2, memory=2**31, timeout=60, retries=1, delay=0.05)
+BUILDING = BuildLimits(timeout=30, silence=30, retries=1, delay=0.05, second_chance=True)
+
+PRELUDE = """
+  plain = name: script: more: derivation ({
+    inherit name; system = "x86_64-linux"; builder = "/bin/sh"; args = [ "-c" script ]; salt = "SALT";
+  } // more);
+  fine = plain "fine" "echo ok >$out" { };
+  fixed = { outputHashMode = "flat"; outputHashAlgo = "sha256";
+    outputHash = "0000000000000000000000000000000000000000000000000000"; };
+  reads = drv: plain "reads" "echo ok >$out" { text = builtins.readFile drv; };
+"""
+
+
+class World:
+    """A flake of hosts, each one an expression."""
+
+    def __init__(self, raw: nixes.Nix, tmp: Path, cancel: CancelToken, settings: Mapping[str, str]) -> None:
+        self.raw = raw
+        self.tmp = tmp
+        self.events: list[object] = []
+        self.nix = command.find(raw.environment, cancel, tmp / "data", settings)
+
+    def flake(self, hosts: Mapping[str, str], files: Mapping[str, str] | None = None) -> str:
+        place = self.tmp / "flake"
+        place.mkdir(exist_ok=True)
+        text = "\n".join(f'"{name}" = {expression};' for name, expression in hosts.items())
+        prelude = PRELUDE.replace("SALT", str(self.tmp))
+        flake = f"{{ outputs = {{ self }}: let {prelude} in {{ hosts = {{\n{text}\n}}; }}; }}"
+        for name, content in {"flake.nix": flake, **(files or {})}.items():
+            (place / name).write_text(content)
+        self.raw.run("git", "init", "-q", cwd=place)
+        self.raw.run("git", "add", "-A", cwd=place)
+        self.raw.run("git", "commit", "-qm", "hosts", "--allow-empty", cwd=place)
+        commit = self.raw.run("git", "rev-parse", "HEAD", cwd=place).stdout.strip()
+        return command.local_flake(place, commit)
+
+    def evaluate(
+        self,
+        hosts: Mapping[str, str],
+        limits: Limits = LIMITS,
+        *,
+        files: Mapping[str, str] | None = None,
+        explain: evaluate.Explain | None = None,
+    ) -> dict[str, Evaluation]:
+        flake = self.flake(hosts, files)
+        jobs = [Job(Host(name, ("hosts", name), HostKind.ATTRIBUTE), flake) for name in hosts]
+        done: dict[str, Evaluation] = {}
+        evaluate.evaluate(
+            self.nix,
+            jobs,
+            limits,
+            on_start=lambda _: None,
+            on_done=lambda evaluation: done.__setitem__(evaluation.job.host.name, evaluation),
+            progress=self.events.append,
+            explain=explain,
+        )
+        return done
+
+    def kinds(self, hosts: Mapping[str, str], limits: Limits = LIMITS) -> dict[str, str]:
+        done = self.evaluate(hosts, limits)
+        return {name: one.failure.kind.value if one.failure else "" for name, one in done.items()}
+
+    def retries(self) -> int:
+        return sum(isinstance(event, Retrying) for event in self.events)
+
+
+Make = Callable[..., World]
+
+
+@pytest.fixture
+def make(nix: nixes.Nix, tmp_path: Path, cancel: CancelToken) -> Make:
+    return lambda **settings: World(nix, tmp_path, cancel, settings)
+
+
+OWN = {
+    "throws": ('throw "no"', "evaluation"),
+    "throws-of-disks": ('throw "No space left on device"', "evaluation"),
+    "throws-of-purity": (
+        "throw \"access to absolute path '/etc' is forbidden in pure evaluation mode (use '--impure')\"",
+        "evaluation",
+    ),
+    "throws-an-event": (
+        r'throw "x\n@nix {\"action\":\"msg\",\"level\":0,\"raw_msg\":\"out of memory\"}"',
+        "evaluation",
+    ),
+    "throws-by-map": ('builtins.head (map throw [ "cannot connect to socket at x" ])', "evaluation"),
+    "aborts-in-context": (
+        'builtins.addErrorContext "cannot connect to socket at x: No space left on device" (abort "gone")',
+        "evaluation",
+    ),
+    "adds-in-context": (
+        "builtins.addErrorContext \"error: interrupted by the user\" (1 + \"a\")",
+        "evaluation",
+    ),
+    "asserts": ("assert false; fine", "assertion"),
+    "asserts-equal": ("assert { a = 1; } == { a = 2; }; fine", "assertion"),
+    "asserts-after-words": ('assert builtins.trace "error: No space left on device" false; fine', "assertion"),
+    "asserts-as-nixos": (r'throw "\nFailed assertions:\n- no root file system"', "assertion"),
+    "misses": ('self."No space left on device"', "evaluation"),
+    "misses-what-sounds-impure": ("self.currentSystem", "evaluation"),
+    "recurses": ("let x = x; in x", "evaluation"),
+    "recurses-deeply": ("let f = x: f (x + 1) + 1; in f 1", "evaluation"),
+    "misreads": (r'builtins.fromJSON "No space left on device"', "evaluation"),
+    "mismatches": ('builtins.match "(" "x"', "evaluation"),
+    "reads-nothing": ("builtins.readFile ./missing", "evaluation"),
+    "imports-nothing": ("import ./missing.nix", "evaluation"),
+    "copies-nothing": ('plain "x" "${./missing}" { }', "evaluation"),
+    "lists-nothing": ("builtins.readDir ./missing", "evaluation"),
+    "imports-nonsense": ("import ./nonsense.nix", "evaluation"),
+    "is-no-derivation": ("{ }", "evaluation"),
+    "has-no-builder": ('derivation { name = "x"; system = "x"; }', "evaluation"),
+}  # fmt: skip
+REFUSED = {
+    "reads-outside": "plain (builtins.readFile /etc/hostname) \"\" { }",
+    "copies-outside": 'plain "x" "${/etc/hostname}" { }',
+    "knows-the-system": "plain builtins.currentSystem \"\" { }",
+    "knows-the-time": "plain (toString builtins.currentTime) \"\" { }",
+    "searches": "import <nixpkgs>",
+    "names-a-store-path": "builtins.storePath \"/x\"",
+    "fetches-unlocked": 'builtins.fetchGit { url = "https://example.invalid/x"; }',
+    "fetches-without-a-hash": 'builtins.fetchTarball "https://example.invalid/x"',
+    "pipes": "1 |> toString",
+    "content-addressed": 'plain "x" "" { __contentAddressed = true; outputHashMode = "recursive"; }',
+    "runs": 'builtins.exec [ "x" ]',
+    "elsewhere": '{ type = "derivation"; drvPath = "/x.drv"; outPath = "/elsewhere/x"; }',
+}  # fmt: skip
+
+
+def test_the_flake_own_errors_whatever_they_say(make: Make) -> None:
+    files = {"nonsense.nix": "{ a ="}
+    world = make()
+    hosts = {name: text for name, (text, _) in OWN.items()}
+    done = world.evaluate(hosts, files=files)
+    found = {name: one.failure.kind.value if one.failure else "" for name, one in done.items()}
+    assert found == {name: kind for name, (_, kind) in OWN.items()}
+    assert world.retries() == 0
+
+
+def test_what_this_machine_refuses_is_nobody_fault(make: Make) -> None:
+    found = make().kinds(REFUSED)
+    assert found == dict.fromkeys(REFUSED, "refused")
+
+
+def test_what_is_read_tells_of_itself(make: Make) -> None:
+    """The message and the log are those that a person would see."""
+    done = make().evaluate({"a": 'builtins.trace "on the way" (throw "this is broken")'})
+    failure = done["a"].failure
+    assert failure is not None
+    assert failure.message == "this is broken"
+    assert "trace: on the way" in failure.log
+    assert "… while calling the 'throw' builtin" in failure.log
+    assert failure.tail[-1].strip() == "error: this is broken"
+
+
+def test_an_input_of_another_hash(make: Make) -> None:
+    world = make()
+    other = world.tmp / "other"
+    other.mkdir()
+    (other / "file").write_text("text")
+    for words in (("init", "-q"), ("add", "-A"), ("commit", "-qm", "other")):
+        world.raw.run("git", *words, cwd=other)
+    rev = world.raw.run("git", "rev-parse", "HEAD", cwd=other).stdout.strip()
+    locked = f'type = "git"; url = "file://{other}"; rev = "{rev}"; narHash = "sha256-{"A" * 43}=";'
+    assert world.kinds({"a": f'reads "${{builtins.fetchTree {{ {locked} }}}}/file"'}) == {"a": "hash-mismatch"}
+
+
+def test_restricted_evaluation_refuses(make: Make) -> None:
+    world = make(**{"restrict-eval": "true", "allowed-uris": "git+file:"})
+    fetch = 'import (builtins.fetchTarball { url = "https://example.invalid/x"; sha256 = "HASH"; })'
+    found = world.kinds({"a": fetch.replace("HASH", "0" * 52), "b": "fine"})
+    assert found == {"a": "refused", "b": ""}
+
+
+def test_import_from_derivation_that_is_not_allowed(make: Make) -> None:
+    found = make().kinds({"a": "reads fine", "b": "fine"}, replace(LIMITS, import_from_derivation=False))
+    assert found == {"a": "refused", "b": ""}
+
+
+def test_a_dead_network_is_each_host_own_trouble_and_waited_for_once(make: Make) -> None:
+    fetch = 'reads (builtins.fetchurl { url = "http://127.0.0.1:9/x"; sha256 = "%s"; })' % ("0" * 52)
+    world = make()
+    limits = replace(LIMITS, workers=1, retries=2)
+    found = world.kinds({**{f"h{number}": fetch for number in range(5)}, "z": "fine"}, limits)
+    assert found == {**{f"h{number}": "network" for number in range(5)}, "z": ""}
+    assert world.retries() == 2
+
+
+@pytest.mark.parametrize(
+    ("drv", "kind"),
+    [
+        ('plain "gen" "exit 3" { }', "build"),
+        ('plain "gen" "echo $dep" { dep = plain "below" "exit 3" { }; }', "build"),
+        ('plain "gen" "echo dead; exit 3" fixed', "source"),
+        ('plain "gen" "echo >$out" fixed', "hash-mismatch"),
+        ('plain "gen" "exit 137" { }', "killed"),
+        ('plain "gen" "echo >$out" { system = "aarch64-linux"; }', "platform"),
+        ('plain "gen" "echo cannot write: No space left on device; exit 1" { }', "disk-full"),
+    ],
+)
+@pytest.mark.parametrize("asked", [True, False], ids=["asked", "alone"])
+def test_import_from_derivation_fails_as_what_it_imports(make: Make, drv: str, kind: str, asked: bool) -> None:
+    world = make()
+    with Builder(world.nix, BUILDING, world.events.append) as builder:
+        explain = (lambda path: builder.why(Target.of(world.nix, path))) if asked else None
+        done = world.evaluate({"a": f"reads ({drv})", "b": "fine"}, explain=explain)
+    failure = done["a"].failure
+    assert failure is not None and failure.kind == kind
+    assert (failure.culprit or "").endswith(("-gen.drv", "-below.drv"))
+    assert done["b"].failure is None
+    if asked:
+        assert failure.message.startswith("wants to read what ")
+
+
+def test_what_builds_at_a_second_try_is_evaluated_again(make: Make) -> None:
+    world = make()
+    once = f"if [ ! -e {world.tmp}/once ]; then : >{world.tmp}/once; exit 1; fi; echo ok >$out"
+    with Builder(world.nix, BUILDING, world.events.append) as builder:
+        done = world.evaluate(
+            {"a": f'reads (plain "gen" "{once}" {{ }})'},
+            explain=lambda path: builder.why(Target.of(world.nix, path)),
+        )
+    assert done["a"].failure is None and done["a"].drv
+
+
+def test_what_never_builds_within_an_evaluation_is_not_judged(make: Make) -> None:
+    asked: list[str] = []
+
+    def explain(drv: str) -> Failure | None:
+        asked.append(drv)
+        return None
+
+    done = make().evaluate({"a": 'reads (plain "gen" "exit 1" { })'}, explain=explain)
+    assert done["a"].failure is not None and done["a"].failure.kind is FailureKind.UNKNOWN
+    assert len(asked) == evaluate.REBUILDS + 1
+
+
+def test_what_needs_the_content_addressed_is_judged_by_its_build(make: Make) -> None:
+    """Its output is known only after the build."""
+    world = make(**{"extra-experimental-features": "nix-command flakes ca-derivations"})
+    addressed = '(plain "part" "echo part >$out" { __contentAddressed = true; outputHashMode = "recursive"; })'
+    done = world.evaluate(
+        {
+            "good": f'plain "top" "echo ${{{addressed}}} >$out" {{ }}',
+            "bad": f'plain "top" "echo ${{{addressed}}}; exit 3" {{ }}',
+        }
+    )
+    assert {name: one.failure for name, one in done.items()} == {"good": None, "bad": None}
+    targets = {name: Target(one.drv, one.out, one.target, one.system) for name, one in done.items()}
+    assert {target.out for target in targets.values()} == {""}
+    with Builder(world.nix, BUILDING, world.events.append) as builder:
+        for target in targets.values():
+            builder.want(target)
+        results = builder.results()
+        assert results[targets["good"].drv] is None
+        out = builder.output(targets["good"].drv)
+    assert out is not None and Path(out).read_text().startswith(str(world.raw.store))
+    failure = results[targets["bad"].drv]
+    assert failure is not None and failure.kind is FailureKind.BUILD
+
+
+def test_a_loud_evaluation_stays_within_bounds(make: Make) -> None:
+    loop = 'builtins.foldl\' (done: i: builtins.trace "warning ${toString i}" done)'
+    loud = f"{loop} fine (builtins.genList (x: x) 20000)"
+    double = "let double = n: s: if n == 0 then s else double (n - 1) (s + s); in"
+    huge = f'{double} builtins.trace (double 24 "xx") fine'
+    done = make().evaluate({"loud": loud, "huge": huge, "both": f'builtins.seq (({loud}).name) (throw "no")'})
+    assert done["loud"].drv and done["huge"].drv
+    failure = done["both"].failure
+    assert failure is not None and failure.kind is FailureKind.EVALUATION
+    assert "trace: warning 19999" in failure.log
+    assert len(failure.log.splitlines()) <= 2001
+
+
+def test_a_daemon_that_is_gone_is_each_host_own_trouble(make: Make, tmp_path: Path) -> None:
+    world = make()
+    gone = replace(
+        world.nix,
+        environ={**world.nix.environ, "NIX_REMOTE": "daemon", "NIX_DAEMON_SOCKET_PATH": str(tmp_path / "none")},
+    )
+    world.nix = gone
+    assert world.kinds({"a": "fine", "b": "fine"}) == {"a": "daemon", "b": "daemon"}
+
+
+def test_names_that_take_too_long(make: Make) -> None:
+    world = make()
+    world.flake({})
+    loop = "builtins.genericClosure { startSet = [ { key = 0; } ]; operator = x: [ { key = x.key + 1; } ]; }"
+    endless = f"{{ outputs = {{ self }}: {{ nixosConfigurations = {loop}; }}; }}"
+    (world.tmp / "flake" / "flake.nix").write_text(endless)
+    world.raw.run("git", "commit", "-qam", "endless", cwd=world.tmp / "flake")
+    commit = world.raw.run("git", "rev-parse", "HEAD", cwd=world.tmp / "flake").stdout.strip()
+    with pytest.raises(DeadlineExceeded):
+        evaluate.host_names(world.nix, command.local_flake(world.tmp / "flake", commit), Deadline(0.5, "asking"))
