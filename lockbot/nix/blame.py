@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from lockbot.errors import LockbotError
+from lockbot.errors import CommandError
 from lockbot.model import DerivationStarted, DerivationStopped, Failure, FailureKind, Progress
 from lockbot.nix import derivation, failure
 from lockbot.nix.command import Nix
@@ -129,9 +129,9 @@ def explain(nix: Nix, drvs: Sequence[str], watched: Watched) -> dict[str, Failur
     for drv in drvs:
         try:
             closure = nix.requisites(drv)
-        except LockbotError as error:
+        except CommandError as error:
             nix.cancel.check()
-            kind = failure.classify(getattr(error, "output", ""))
+            kind = failure.classify(error.output)
             kind = kind if kind.surroundings else FailureKind.COLLECTED
             found[drv] = Failure(kind, error.message, culprit=drv)
             continue
@@ -178,8 +178,12 @@ def _unnamed(nix: Nix, drv: str, closure: frozenset[str], watched: Watched) -> F
     )
     if kind is None or not began:
         return None
-    missing = nix.missing(drv)
-    roots = sorted(one for one in began & missing if not (nix.references(one) & missing - {one}))
+    try:
+        missing = nix.missing(drv)
+        roots = sorted(one for one in began & missing if not (nix.references(one) & missing - {one}))
+    except CommandError:
+        nix.cancel.check()
+        return None
     if not roots:
         return None
     return Failure(kind, failure.said(watched.text, kind), culprit=roots[0])

@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 
+from lockbot.errors import CommandError
 from lockbot.model import Failure, FailureKind, Progress, Retrying
 from lockbot.nix import blame, derivation
 from lockbot.nix.command import Nix
@@ -199,7 +200,11 @@ class Builder:
                 still = self._without_valid(group, results)
                 problems |= blame.explain(self._nix, [target.drv for target in still], watched)
             again = self._second_chances(problems, tried)
-            retry = {drv: problem for drv, problem in problems.items() if _worth_retrying(problem, tries)}
+            retry = {
+                drv: problem
+                for drv, problem in problems.items()
+                if _worth_retrying(problem, tries) and not self._waited_for(problem)
+            }
             results |= {drv: problem for drv, problem in problems.items() if drv not in retry | again}
             left = [target for target in left if target.drv not in results]
             if retry:
@@ -251,12 +256,20 @@ class Builder:
             return list(targets)
         left = []
         for target in targets:
-            problem = blame.known_to_fail(hopeless, self._nix.missing(target.drv))
+            problem = hopeless.get(target.drv) or blame.known_to_fail(hopeless, self._missing(target.drv))
             if problem is not None:
                 results[target.drv] = problem
             else:
                 left.append(target)
         return left
+
+    def _missing(self, drv: str) -> frozenset[str]:
+        """What would have to be built for this; nothing is known of that where no substituter answers."""
+        try:
+            return self._nix.missing(drv)
+        except CommandError:
+            self._nix.cancel.check()
+            return frozenset()
 
     def _without_valid(self, targets: Sequence[Target], results: dict[str, Failure | None]) -> list[Target]:
         """Note which are there now; returns the others."""
@@ -300,6 +313,11 @@ class Builder:
         for drv, problem in problems.items():
             if problem.kind.surroundings:
                 self._given_up[problem.culprit or drv] = problem
+
+    def _waited_for(self, problem: Failure) -> bool:
+        """The same trouble, met by another derivation."""
+        spent = {(known.kind, known.message) for known in self._given_up.values()}
+        return (problem.kind, problem.message) in spent
 
     def _alone(self, target: Target, *, again: bool = True) -> Failure | None:
         watched = self._realise([target])

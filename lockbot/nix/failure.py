@@ -70,7 +70,10 @@ _TABLE: tuple[tuple[FailureKind, re.Pattern[str]], ...] = tuple(
             r"cannot connect to socket at|Nix daemon disconnected unexpectedly|^error: unexpected end-of-file"
             # Nobody of ours interrupts a command that ends by itself: a daemon that is stopped says so.
             r"|cannot open connection to remote store 'daemon'|^error: interrupted by the user"
-            r"|^error: (reading|read of|writing|write of)\b.*: (Broken pipe|Connection reset by peer)$",
+            r"|^error: (reading|read of|writing|write of)\b.*: (Broken pipe|Connection reset by peer)$"
+            # Two that open a new store at a time trip over each other; a busy or broken one is no flake's fault.
+            r"|^error: (executing|querying|opening|preparing) SQLite|^error: SQLite database '"
+            r"|^error: creating symlink '.*/gcroots/[^']*': File exists",
         ),
         (
             FailureKind.BUILDER_HOST,

@@ -332,3 +332,26 @@ def test_long_texts_take_no_long_time(piece: str) -> None:
     failure.classify(text)
     failure.stale_fetch_lines(text)
     assert time.process_time() - begun < 5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "error: access to absolute path '/etc' is forbidden in pure evaluation mode (use '--impure' to override)",
+        "error: access to path '/etc' is forbidden in restricted mode",
+        "error:\n       … while calling the 'fetchTree' builtin\n\n"
+        "       error: access to URI 'https://example.org' is forbidden in restricted mode",
+        "error: experimental Nix feature 'pipe-operators' is disabled; add '--extra-experimental-features x'",
+        "error: cannot build '/nix/store/x.drv^out' during evaluation because the option "
+        "'allow-import-from-derivation' is disabled",
+        "error: in pure evaluation mode, 'fetchGit' will not fetch unlocked input 'git+https://example.org'",
+        "error: in pure evaluation mode, 'fetchurl' requires a 'sha256' argument",
+        "error: cannot look up '<nixpkgs>' in pure evaluation mode (use '--impure' to override)",
+        "error: 'builtins.storePath' is not allowed in pure evaluation mode",
+        "error: the group 'nixbld' specified in 'build-users-group' does not exist",
+    ],
+)
+def test_what_the_settings_of_a_machine_refuse(text: str) -> None:
+    assert failure.classify(text) is Kind.REFUSED
+    traced = "\n".join(f"trace: {line}" for line in text.split("\n"))
+    assert failure.classify(f"{traced}\nerror: attribute 'b' missing") is Kind.EVALUATION
