@@ -138,8 +138,8 @@ in builtins.foldl' (done: job: builtins.seq (one job) (done + 1)) 0 jobs
         error = NixError.of(event)
         if error is not None:
             self._errors.append(error)
-        # Not what the flake traces: a loop may do so for ever.
-        if event.get("action") != "msg" or error is not None or "' failed: " in text:
+        # Not what the flake traces or warns of: a loop may do so for ever.
+        if event.get("action") != "msg" or (event.get("level") == 0 and not text.startswith("trace: ")):
             self._watched.take(event)
 
     def problem(self, code: int, late: DeadlineExceeded | None) -> Failure:
@@ -164,7 +164,10 @@ in builtins.foldl' (done: job: builtins.seq (one job) (done + 1)) 0 jobs
         last = f"error: {_indented(self._errors[-1].words)}"
         if not (failure.derivation_failures(last) or failure.dependency_failures(last)):
             return None
-        named = failure.derivation_failures("\n".join(f"error: {_indented(e.words)}" for e in self._errors))
+        # Of what is shown around the errors, which a flake can add to, only the build hook's complaint counts.
+        dead = [text for text in self._watched.messages if text.startswith("cannot build on '")]
+        words = [f"error: {_indented(error.words)}" for error in self._errors]
+        named = failure.derivation_failures("\n".join([*dead, *words]))
         for problem in named.values():
             return blame.weigh(self._nix, problem, self._watched)
         return None

@@ -231,6 +231,17 @@ def test_import_from_derivation_fails_as_what_it_imports(make: Make, drv: str, k
         assert failure.message.startswith("wants to read what ")
 
 
+@pytest.mark.parametrize("asked", [True, False], ids=["asked", "alone"])
+def test_import_from_derivation_with_a_dead_builder_host(make: Make, asked: bool) -> None:
+    builders = "ssh-ng://nobody@127.0.0.1?remote-program=/nonexistent aarch64-linux"
+    world = make(builders=builders)
+    with Builder(world.nix, BUILDING, world.events.append) as builder:
+        explain = (lambda path: builder.why(Target.of(world.nix, path))) if asked else None
+        foreign = 'reads (plain "gen" "echo >$out" { system = "aarch64-linux"; })'
+        failure = world.evaluate({"a": foreign}, explain=explain)["a"].failure
+    assert failure is not None and failure.kind is FailureKind.BUILDER_HOST
+
+
 def test_what_builds_at_a_second_try_is_evaluated_again(make: Make) -> None:
     world = make()
     once = f"if [ ! -e {world.tmp}/once ]; then : >{world.tmp}/once; exit 1; fi; echo ok >$out"
