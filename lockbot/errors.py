@@ -27,6 +27,12 @@ class SurroundingsError(LockbotError):
     """Network, disk, daemon or builder: nobody's input is to blame, and trying again may help."""
 
 
+class UnjudgedError(LockbotError):
+    """Nothing can be found out about an update, nor about what was there before."""
+
+    exit_code = 1
+
+
 class BusyError(LockbotError):
     """Another run holds the repository."""
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from lockbot import logs, state
 from lockbot.app import App, Options, Place, total_memory, usable_cores
 from lockbot.config import Person, Settings, Sign
+from lockbot.daemon.plan import next_run
 from lockbot.errors import Cancelled, LockbotError, UsageError
 from lockbot.git.worktree import Identity, Signing, SigningFormat
 from lockbot.history.store import History
@@ -16,13 +17,14 @@ from lockbot.nix import build, evaluate
 from lockbot.nix import context as nix_context
 from lockbot.nix.command import Nix
 from lockbot.state import RunLock, check_disk, new_run_id
-from lockbot.update import answers, judge, propose
+from lockbot.update import answers, judging, propose
 from lockbot.update.cycle import heal, run_cycle
 from lockbot.update.hosts import Selection
 from lockbot.update.propose import Wish
 from lockbot.update.regenerate import Commands
 from lockbot.update.rules import Rules, Tools
 from lockbot.update.search import Strategy
+from lockbot.update.support import UNJUDGED
 from lockbot.update.upstream_checks import Ask, nobody
 
 
@@ -61,9 +63,23 @@ def _cycle(app: App, place: Place, history: History, wish: Wish, options: Option
         rules = _rules(app, place, options, tools.nix)
     except LockbotError as error:
         return _failed_to_start(app, history, run, error)
-    run = run_cycle(tools, rules, wish, run)
+    run = _with_next_try(app, tools, run_cycle(tools, rules, wish, run))
     _tidy(app, tools, run)
     return run
+
+
+def _with_next_try(app: App, tools: Tools, run: Run) -> Run:
+    """Say when what could not be judged is tried again, where a schedule tells."""
+    open_ = any(item.reason == UNJUDGED for item in run.held)
+    due = next_run(app.settings, app.clock()) if open_ or run.outcome in _TRIED_AGAIN else None
+    if due is None:
+        return run
+    run = replace(run, notes=(*run.notes, f"what could not be judged is tried again at {due:%Y-%m-%d %H:%M} UTC"))
+    tools.history.save(run)
+    return run
+
+
+_TRIED_AGAIN = frozenset({Outcome.UNJUDGED, Outcome.FAILED})
 
 
 def _tools(app: App, place: Place, history: History) -> Tools:
@@ -123,7 +139,7 @@ def _rules(app: App, place: Place, options: Options, nix: Nix) -> Rules:
         selection=selection(settings),
         gate=settings.build.gate,
         fetching=propose.Limits(settings.run.fetch_timeout, settings.build.retries, settings.build.retry_delay),
-        judging=judge.Limits(evaluating(settings), _building(settings)),
+        judging=judging.Limits(evaluating(settings), _building(settings)),
         author=author,
         committer=_identity(settings.commit.committer) if settings.commit.committer else author,
         signing=_signing(settings),
@@ -162,7 +178,7 @@ def context(settings: Settings, nix: Nix) -> str:
 
 def selection(settings: Settings) -> Selection:
     hosts = settings.hosts
-    return Selection(hosts.include, hosts.exclude, hosts.evaluate_only, hosts.attributes)
+    return Selection(hosts.include, hosts.exclude, hosts.evaluate_only, hosts.attributes, hosts.unbuildable)
 
 
 def evaluating(settings: Settings) -> evaluate.Limits:
@@ -173,6 +189,11 @@ def evaluating(settings: Settings) -> evaluate.Limits:
         import_from_derivation=settings.eval.import_from_derivation,
         retries=settings.build.retries,
         delay=settings.build.retry_delay,
+        building={
+            **(building := _building(settings)).options,
+            "timeout": str(building.timeout),
+            "max-silent-time": str(building.silence),
+        },
     )
 
 

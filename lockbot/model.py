@@ -67,6 +67,8 @@ class Host:
     attribute: tuple[str, ...]
     kind: HostKind = HostKind.NIXOS
     evaluate_only: bool = False
+    unbuildable: bool = False
+    """Nothing here can build it, as the configuration says: it is evaluated, and never counts as judged good."""
 
 
 class Answer(StrEnum):
@@ -215,13 +217,6 @@ class Verdict:
 
     candidate: Candidate
     builds: tuple[HostBuild, ...]
-
-    def blocking(self, gate: Gate) -> tuple[HostBuild, ...]:
-        """The hosts that keep this candidate from being published."""
-        bad = {HostStatus.FAILED}
-        if gate is Gate.ALL_GREEN:
-            bad.add(HostStatus.BROKEN_BEFORE)
-        return tuple(build for build in self.builds if build.status in bad)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import re
 from datetime import UTC, datetime
 
 from lockbot.app import App
+from lockbot.committed import committed_lock, input_names
 from lockbot.daemon import memory
 from lockbot.errors import SurroundingsError, UsageError
 from lockbot.history.ledger import Ledger
@@ -18,7 +19,7 @@ from lockbot.nix.lockfile import LockFile
 from lockbot.report import words
 from lockbot.report.escape import name as shown
 from lockbot.report.lines import Line, line
-from lockbot.status import answer, committed_lock, input_names, policy_key
+from lockbot.status import answer, policy_key
 from lockbot.update.policy import Reason
 from lockbot.update.propose import LOCK_NAME
 from lockbot.update.rulebook import Answer, InputRules, near_name

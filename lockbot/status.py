@@ -6,28 +6,26 @@ Waits for no run and asks no upstream: it reads what was recorded, and the lock 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-from lockbot import state as places
-from lockbot.app import App, Place
+from lockbot.app import App
+from lockbot.committed import committed_lock, input_names
 from lockbot.daemon import memory
 from lockbot.daemon.memory import Pause, Service
-from lockbot.git.sync import last_seen
 from lockbot.history.ledger import Ledger
 from lockbot.history.summaries import RunSummary
+from lockbot.history.unjudged import NIGHTS, Unjudged
 from lockbot.history.values import Acceptance, InputState, SeenTip, StateWord, UserHold
 from lockbot.model import BadRevision, Locked
-from lockbot.nix.lockfile import EMPTY, LockFile
 from lockbot.report import words
-from lockbot.report.document import Document
+from lockbot.report.document import Document, culprit
 from lockbot.report.escape import name as shown
 from lockbot.report.escape import plain
 from lockbot.report.lines import Line, Style, line
 from lockbot.report.table import table
 from lockbot.update.policy import Reason
-from lockbot.update.propose import LOCK_NAME
 from lockbot.update.rulebook import Answer, InputRules
 
 
@@ -83,6 +81,8 @@ class Status:
     pause: Pause | None = None
     last: RunSummary | None = None
     """The newest run of this flake."""
+    unjudged: tuple[Unjudged, ...] = ()
+    """Hosts and inputs that the newest runs could not judge."""
 
 
 def look(app: App) -> Status:
@@ -93,6 +93,7 @@ def look(app: App) -> Status:
     now = app.clock()
     with app.history(place) as past:
         last = past.runs(place.flake, limit=1)
+        unjudged = past.unjudged(place.flake)
         ledger = past.ledger(place.flake)
         states, holds, accepted = ledger.states(), ledger.holds(), ledger.accepted()
         names = [name for name, root in lock.root_inputs.items() if root.updatable]
@@ -115,11 +116,12 @@ def look(app: App) -> Status:
     return Status(
         now,
         rows,
-        tuple(alarms(rows, now, state)),
+        (*alarms(rows, now, state), *unjudged_alarms(unjudged)),
         notes,
         memory.read_service(state),
         memory.paused(state),
         last[0] if last else None,
+        unjudged,
     )
 
 
@@ -149,6 +151,13 @@ def alarms(rows: Sequence[Row], now: datetime, directory: Path) -> Iterator[str]
             yield f"{shown(row.input)}: {why}"
 
 
+def unjudged_alarms(found: Sequence[Unjudged]) -> Iterator[str]:
+    """What went unjudged for so many nights that somebody should look."""
+    for one in found:
+        if one.nights >= NIGHTS:
+            yield f"{shown(one.name)}: could not be judged for {one.nights} nights running: {one.why}"
+
+
 def _neglected(row: Row, state: InputState, now: datetime) -> str | None:
     asked = state.last_success
     if (now - (asked or state.noticed)).total_seconds() <= row.rules.stale_after:
@@ -166,28 +175,6 @@ def _stuck(row: Row, state: InputState, now: datetime) -> str | None:
     if seconds <= max(rules.stale_after, rules.minimum_age, rules.wait_for_cache):
         return None
     return f"kept back for {words.age(seconds)}" + (f": {state.detail}" if state.detail else "")
-
-
-def committed_lock(app: App, place: Place) -> LockFile:
-    """The lock as it was committed last, from the user's repository or, for a URL, as it was fetched last."""
-    repository = place.repository
-    if repository is not None:
-        git, ref = app.git(repository.path), f"refs/heads/{repository.branch}"
-    else:
-        git = app.git(place.directory / places.CLONE)
-        seen = last_seen(git, place.source.branch) if git.directory.is_dir() else None
-        if seen is None:
-            return EMPTY
-        ref = seen
-    path = str(Path(app.flake_dir(place)) / LOCK_NAME)
-    if git.run("cat-file", "-e", f"{ref}:{path}", check=False).code != 0:
-        return EMPTY
-    return LockFile.parse(git.run("cat-file", "blob", f"{ref}:{path}").stdout, path)
-
-
-def input_names(lock: LockFile) -> list[str]:
-    """Every input that can be meant: the root's, and nested ones with a node of their own."""
-    return [*lock.root_inputs, *lock.paths()]
 
 
 _KEYS = {
@@ -336,6 +323,7 @@ def document(status: Status) -> Document:
         "daemon": _service_document(status.service),
         "paused": {"since": _iso(status.pause.since), "why": status.pause.why} if status.pause else None,
         "last_run": status.last.id if status.last is not None else None,
+        "unjudged": [{**asdict(host), "since": _iso(host.since)} for host in status.unjudged],
         "inputs": [_row_document(row, status.now) for row in status.rows],
     }
 
@@ -371,6 +359,7 @@ def _row_document(row: Row, now: datetime) -> Document:
         "unreachable_since": _iso(state.unreachable_since if state else None),
         "last_good": state.last_good if state else None,
         "first_bad": _bad_document(bad) if bad else None,
+        "culprit": culprit(bad) if row.word is StateWord.HELD and row.hold is None else None,
         "next_try": _iso(state.next_try if state and state.next_try and state.next_try > now else None),
     }
 

@@ -127,7 +127,7 @@ let
       serviceConfig = {
         Type = "oneshot";
         ExecStart = "${lib.getExe cfg.package} --config /etc/lockbot/${fileOf name} update --wait";
-        TimeoutStartSec = "24h";
+        TimeoutStartSec = "36h";
       };
     };
   };

@@ -66,7 +66,7 @@ def test_no_file_at_all() -> None:
     assert (got.eval.workers, got.eval.memory, got.eval.timeout) == (None, None, 1800)
     assert got.build.gate is Gate.NO_REGRESSION
     assert (got.build.timeout, got.build.silence, got.build.retries, got.build.retry_delay) == (21600, 3600, 3, 5)
-    assert (got.run.deadline, got.run.publish_tries, got.run.fetch_timeout) == (43200, 3, 600)
+    assert (got.run.deadline, got.run.publish_tries, got.run.fetch_timeout) == (86400, 3, 600)
     assert got.commit.author == Person("lockbot", "lockbot@localhost")
     assert (got.commit.committer, got.commit.sign, got.group) == (None, Sign.NO, ())
 

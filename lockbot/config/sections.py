@@ -138,6 +138,7 @@ class Hosts(Section):
         'Other attributes that must build, such as `packages.x86_64-linux.tool` or `checks.x86_64-linux."a.b"`.',
     )
     evaluate_only: Names = _key((), "Patterns of those that only have to evaluate, and are not built.")
+    unbuildable: Names = _key((), "Patterns of those that nothing here can build: evaluated, never judged good.")
 
     @model_validator(mode="after")
     def _not_nothing(self) -> Hosts:
@@ -212,7 +213,7 @@ class Build(Section):
 class RunLimits(Section):
     """Limits of one whole run."""
 
-    deadline: Timeout = _key(duration("12h"), "The longest that a whole run may take.")
+    deadline: Timeout = _key(duration("24h"), "The longest that a whole run may take.")
     publish_tries: Count = _key(
         3, "How often to start over on the new base when the branch moved meanwhile.", ge=1, le=100
     )

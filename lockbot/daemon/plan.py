@@ -6,8 +6,8 @@ import os
 import socket
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import tzinfo
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -98,6 +98,16 @@ def _labels(found: Mapping[Path, Settings]) -> dict[Path, str]:
 def _name(path: Path, settings: Settings) -> str:
     place = settings.repository.url or str(settings.repository.path or path.parent)
     return place.rstrip("/").removesuffix("/.git").removesuffix(".git").rpartition("/")[2] or path.stem
+
+
+def next_run(settings: Settings, now: datetime) -> datetime | None:
+    """When the schedule's next run of everything is due, `random_delay` left out; None: nothing tells."""
+    if settings.schedule.when is None:
+        return None
+    try:
+        return replace(_timetable(settings, settings.schedule.when, ""), delay=0.0).next(now).astimezone(UTC)
+    except UsageError:
+        return None
 
 
 def _tasks(path: Path, settings: Settings, label: str) -> Iterator[Task]:

@@ -121,6 +121,41 @@ def _without_filters(config: Sequence[Pair]) -> Iterator[Pair]:
         yield (f"{name}.required", "false")
 
 
+@dataclass(frozen=True)
+class Incomplete:
+    """What a flake that is evaluated from a worktree lacks: in a sentence, and the paths that it is about."""
+
+    why: str
+    paths: tuple[str, ...]
+
+
+def incomplete(clone: Clone, tree: Worktree) -> Incomplete | None:
+    """What a flake that is evaluated from here lacks of what the user's work tree has; None: nothing is known to.
+
+    Nix reads the committed content: git-crypt's and LFS's files as they are stored, and no submodule that could
+    not be checked out.
+    """
+    git = clone.git.at(tree.path)
+    listed = git.run("ls-tree", "-r", "-z", "--full-tree", tree.commit).stdout
+    entries = [entry.partition("\t") for entry in listed.split("\0") if entry]
+    submodules = tuple(path for entry, _, path in entries if entry.startswith(_SUBMODULE))
+    if submodules and not tree.submodules:
+        return Incomplete("its submodules are not checked out here", submodules)
+    names = "\0".join(path for _, _, path in entries)
+    said = git.run("check-attr", "-z", "--stdin", "filter", stdin=names.encode(errors="surrogateescape")).stdout
+    fields = said.split("\0")
+    values = zip(fields[0::3], fields[2::3], strict=False)
+    filtered = {path: value for path, value in values if value not in _NO_FILTER}
+    if not filtered:
+        return None
+    path, value = next(iter(filtered.items()))
+    return Incomplete(f"git's filter {value} is not applied here ({path}, for one)", tuple(filtered))
+
+
+_SUBMODULE = "160000 "
+_NO_FILTER = frozenset({"unspecified", "unset", "set", ""})
+
+
 def commit(
     clone: Clone,
     tree: Worktree,

@@ -25,6 +25,7 @@ from lockbot.history.connection import Opened, is_damage, open_database, refusal
 from lockbot.history.ledger import Ledger
 from lockbot.history.summaries import RunSummary, summaries_query, summary
 from lockbot.history.totals import Totals, read_totals
+from lockbot.history.unjudged import Unjudged, read_unjudged
 from lockbot.model import HostBuild, HostStatus, Note, Phase, Progress, Run, silent
 
 KEPT_RUNS = 20
@@ -148,6 +149,10 @@ class History:
         key = (codec.storable(flake), codec.storable(repository), codec.optional(branch))
         if self._read(lambda connection: adopt.pending(connection, *key)):
             self._write(lambda connection: adopt.adopt(connection, *key))
+
+    def unjudged(self, flake: str) -> tuple[Unjudged, ...]:
+        """The hosts and inputs that the newest runs could not judge, and since when."""
+        return self._read(lambda connection: read_unjudged(connection, codec.storable(flake)))
 
     def prune(self, keep_days: float, now: datetime) -> int:
         """Remove the runs that were started longer ago, and their logs. Returns how many went.
@@ -329,7 +334,7 @@ def _rememberable(build: HostBuild) -> bool:
     match build.status:
         case HostStatus.FAILED | HostStatus.BROKEN_BEFORE:
             return build.failure is not None
-        case HostStatus.UNJUDGED | HostStatus.NOT_BUILDABLE_HERE:
+        case HostStatus.UNJUDGED:
             return False
         case _:
             return True

@@ -13,7 +13,7 @@ from datetime import datetime
 from lockbot.history import codec
 from lockbot.model import Outcome, Run
 
-IN_VAIN = frozenset({Outcome.FAILED, Outcome.STALE, Outcome.INTERRUPTED})
+IN_VAIN = frozenset({Outcome.FAILED, Outcome.STALE, Outcome.INTERRUPTED, Outcome.UNJUDGED})
 """Runs that did not get to the end of their work, whatever the inputs are like."""
 
 

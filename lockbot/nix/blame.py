@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import PurePath
 from typing import Any
 
 from lockbot.errors import CommandError
@@ -31,7 +32,9 @@ _DISK = re.compile(r"No space left on device|Disk quota exceeded|disk quota exce
 _MEMORY = re.compile(
     r"Cannot allocate memory|cannot allocate memory|ENOMEM|Killed signal terminated program"
     r"|virtual memory exhausted|[Oo]ut of memory|memory exhausted|std::bad_alloc"
-    r"|memory allocation of \d+ bytes failed|signal: 9, SIGKILL|\d+ Killed\b|^Killed$|\bError (?:137|143)\b",
+    r"|memory allocation of \d+ bytes failed|signal: 9(?:, | \()SIGKILL|\d+ Killed\b|^Killed$"
+    r"|\bError (?:137|143)\b|MemoryError(?::|$)"
+    r"|java\.lang\.OutOfMemoryError|insufficient memory for the Java Runtime",
     re.MULTILINE,
 )
 _NO_NETWORK = re.compile(
@@ -124,8 +127,16 @@ def explain(nix: Nix, drvs: Sequence[str], watched: Watched) -> dict[str, Failur
     """For each derivation that is not built: the failure at its root, as far as this process told it."""
     if not drvs:
         return {}
-    named = failure.derivation_failures(watched.text)
+    named = _named(watched)
+    weighed: dict[str, Failure] = {}
     found: dict[str, Failure] = {}
+
+    def weigh_once(problem: Failure) -> Failure:
+        culprit = problem.culprit or ""
+        if culprit not in weighed:
+            weighed[culprit] = weigh(nix, problem, watched)
+        return weighed[culprit]
+
     for drv in drvs:
         try:
             closure = nix.requisites(drv)
@@ -135,10 +146,11 @@ def explain(nix: Nix, drvs: Sequence[str], watched: Watched) -> dict[str, Failur
             kind = kind if kind.surroundings else FailureKind.COLLECTED
             found[drv] = Failure(kind, error.message, culprit=drv)
             continue
-        roots = sorted(closure & named.keys(), key=lambda root: (root == drv, root))
-        problem = replace(named[roots[0]], culprit=roots[0]) if roots else _unnamed(nix, drv, closure, watched)
-        if problem is not None:
-            found[drv] = weigh(nix, problem, watched)
+        roots = [named[root] for root in closure & named.keys()] or _unnamed(nix, drv, closure, watched)
+        # What is below it comes first: then it was not tried itself.
+        below = [problem for problem in roots if problem.culprit != drv]
+        if (problem := _plainest(map(weigh_once, _in_order(below or roots)))) is not None:
+            found[drv] = problem
     if not found and (kind := failure.classify(watched.text)).surroundings:
         words = failure.explain(watched.text)
         return {drv: Failure(kind, words) for drv in drvs}
@@ -148,8 +160,9 @@ def explain(nix: Nix, drvs: Sequence[str], watched: Watched) -> dict[str, Failur
 def unexplained(nix: Nix, drv: str, watched: Watched) -> Failure:
     """Built alone, nothing that it needs was named: what was is what that became, once the content-addressed
     was there (a derivation of its own). Else Nix's own words are all there is, and few of them are evidence."""
-    for culprit, problem in failure.derivation_failures(watched.text).items():
-        return weigh(nix, replace(problem, culprit=culprit), watched)
+    named = _in_order(_named(watched).values())
+    if (problem := _plainest(weigh(nix, one, watched) for one in named)) is not None:
+        return problem
     words = failure.explain(watched.text) if watched.messages else f"nix-store ended with code {watched.code}"
     kind = failure.classify(watched.text)
     if kind is FailureKind.BUILD and _FORBIDDEN.search(watched.text):
@@ -169,7 +182,7 @@ def _owner(nix: Nix, drv: str, watched: Watched) -> str:
     return drv
 
 
-def _unnamed(nix: Nix, drv: str, closure: frozenset[str], watched: Watched) -> Failure | None:
+def _unnamed(nix: Nix, drv: str, closure: frozenset[str], watched: Watched) -> list[Failure]:
     """Nix named no derivation (2.34 does so at a timeout): the exit code, and what had begun, tell."""
     bits = watched.code - 100 if 100 < watched.code < 108 else 0
     began = closure & watched.started.keys()
@@ -177,16 +190,44 @@ def _unnamed(nix: Nix, drv: str, closure: frozenset[str], watched: Watched) -> F
         FailureKind.TIMEOUT if bits & _TIMED_OUT else FailureKind.HASH_MISMATCH if bits & _HASH_MISMATCH else None
     )
     if kind is None or not began:
-        return None
+        return []
     try:
         missing = nix.missing(drv)
-        roots = sorted(one for one in began & missing if not (nix.references(one) & missing - {one}))
+        roots = [one for one in began & missing if not (nix.references(one) & missing - {one})]
     except CommandError:
         nix.cancel.check()
-        return None
-    if not roots:
-        return None
-    return Failure(kind, failure.said(watched.text, kind), culprit=roots[0])
+        return []
+    words = failure.said(watched.text, kind)
+    return [Failure(kind, words, culprit=root) for root in roots]
+
+
+# -- which of several --------------------------------------------------------------------------------------
+
+
+def _named(watched: Watched) -> dict[str, Failure]:
+    """The failures that Nix named, by derivation."""
+    named = failure.derivation_failures(watched.text)
+    return {drv: replace(problem, culprit=drv) for drv, problem in named.items()}
+
+
+def _in_order(problems: Iterable[Failure]) -> list[Failure]:
+    """By the derivations' names: their hashes are others at each commit, and the answer must not be."""
+
+    def name(problem: Failure) -> tuple[str, str]:
+        culprit = problem.culprit or ""
+        return PurePath(culprit).name.partition("-")[2], culprit
+
+    return sorted(problems, key=name)
+
+
+def _plainest(weighed: Iterable[Failure]) -> Failure | None:
+    """The first that is evidence, else the first: whatever else failed, that one would fail anywhere."""
+    first: Failure | None = None
+    for problem in weighed:
+        if problem.kind.own:
+            return problem
+        first = first or problem
+    return first
 
 
 # -- what a failure that Nix named is evidence of ------------------------------------------------------------
@@ -260,6 +301,5 @@ def _because(problem: Failure, log: str, words: re.Pattern[str]) -> str:
 
 
 def known_to_fail(broken: Mapping[str, Failure], needed: frozenset[str]) -> Failure | None:
-    """The failure of the first of these that is known to fail."""
-    culprits = sorted(broken.keys() & needed)
-    return broken[culprits[0]] if culprits else None
+    """The failure of one of these that is known to fail: the one that `explain` would name."""
+    return _plainest(_in_order(broken[drv] for drv in broken.keys() & needed))

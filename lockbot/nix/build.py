@@ -9,7 +9,7 @@ nor (see blame) why a derivation failed.
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 
@@ -19,6 +19,8 @@ from lockbot.nix import blame, derivation
 from lockbot.nix.command import Nix
 from lockbot.process import CancelToken
 
+_NOT_TOLD = frozenset({FailureKind.COLLECTED, FailureKind.DEPENDENCY})
+"""Failures that tell nothing of a derivation that would be the same a moment later."""
 _CONFIRMED = frozenset({FailureKind.BUILD, FailureKind.HASH_MISMATCH})
 """The failures that a second try of the same derivation confirms, or shows to be flaky."""
 
@@ -68,13 +70,13 @@ class Builder:
         progress: Progress,
         broken: Mapping[str, Failure] | None = None,
         *,
-        failed_before: Collection[str] = (),
-        given_up: MutableMapping[str, Failure] | None = None,
+        seen: MutableMapping[str, Failure] | None = None,
     ) -> None:
-        """`broken`: derivations known to fail. What needs one of them is not built, and fails as it did.
+        """`broken`: derivations that failed in another run. What needs one of them is not built, and fails as it
+        did; where one is built all the same and fails, no second try is needed.
 
-        `failed_before`: what failed in another run, too, and needs no second try. `given_up` is added to:
-        derivations that were waited for in vain; the builders of one run share it, and wait once.
+        `seen` is added to: what this run has seen of derivations that failed for good, or could not be judged
+        however often they were tried. The builders of one run share it: each is looked at once and for all.
         """
         self._cancel = CancelToken(parent=nix.cancel)
         self._nix = nix.with_cancel(self._cancel)
@@ -82,8 +84,8 @@ class Builder:
         self._progress = progress
         self._changed = threading.Condition()
         self._broken = dict(broken or {})
-        self._failed_before = frozenset(failed_before)
-        self._given_up = given_up if given_up is not None else {}
+        self._seen = seen if seen is not None else {}
+        self._confirm: set[str] = set()
         self._outputs: dict[str, str] = {}
         self._flaky: set[str] = set()
         self._wanted: dict[str, Target] = {}
@@ -108,9 +110,14 @@ class Builder:
             self._changed.notify_all()
         self._thread.join()
 
-    def want(self, target: Target, *, again: bool = False) -> None:
-        """Build this, soon. Wanting it twice builds it once, unless it is wanted `again`."""
+    def want(self, target: Target, *, again: bool = False, confirm: bool = False) -> None:
+        """Build this, soon. Wanting it twice builds it once, unless it is wanted `again`.
+
+        `confirm`: that it is known to fail is no answer; it must be seen to, now.
+        """
         with self._changed:
+            if confirm:
+                self._confirm.add(target.drv)
             if again:
                 self._results.pop(target.drv, None)
             if target.drv not in self._results:
@@ -131,8 +138,9 @@ class Builder:
             return dict(self._results)
 
     def why(self, target: Target) -> Failure | None:
-        """Why this one can't be built, None when it is there. Waits for it alone; raises as `results` does."""
-        self.want(target)
+        """Why this one can't be built, as seen now; None when it is there. Waits for it alone; raises as `results`
+        does."""
+        self.want(target, confirm=True)
         with self._changed:
             while self._error is None and target.drv not in self._results and not self._over:
                 self._changed.wait()
@@ -190,6 +198,7 @@ class Builder:
     def _build(self, targets: Sequence[Target]) -> dict[str, Failure | None]:
         results: dict[str, Failure | None] = {}
         left = self._without_hopeless(self._without_valid(targets, results), results)
+        tried_now = {target.drv for target in left}
         tries = 0
         tried: set[str] = set()
         while left:
@@ -209,7 +218,7 @@ class Builder:
             left = [target for target in left if target.drv not in results]
             if retry:
                 if tries >= self._limits.retries:
-                    self._give_up(retry, results)
+                    results |= retry  # waited for in vain
                     left = [target for target in left if target.drv not in results]
                     continue
                 self._wait(next(iter(retry.values())), tries)
@@ -218,8 +227,9 @@ class Builder:
                 results |= {target.drv: self._alone(target) for target in left}
                 left = []
         self._note_flaky(results, tried)
-        certain = [problem for problem in results.values() if problem is not None and problem.kind in _CONFIRMED]
-        self._broken |= {problem.culprit: problem for problem in certain if problem.culprit}
+        found = {drv: problem for drv, problem in results.items() if problem is not None and drv in tried_now}
+        lasting = {drv: problem for drv, problem in found.items() if problem.kind not in _NOT_TOLD}
+        self._seen.update({problem.culprit or drv: problem for drv, problem in lasting.items()})
         return results
 
     def _second_chances(self, problems: Mapping[str, Failure], tried: set[str]) -> dict[str, Failure]:
@@ -241,7 +251,7 @@ class Builder:
     def _unconfirmed(self, problem: Failure) -> bool:
         """Whether a second try would tell more: not of what failed in another run, too."""
         culprit = problem.culprit
-        return problem.kind in _CONFIRMED and culprit is not None and culprit not in self._failed_before
+        return problem.kind in _CONFIRMED and culprit is not None and culprit not in self._broken
 
     def _note_flaky(self, results: Mapping[str, Failure | None], tried: set[str]) -> None:
         """What got a second chance and is no culprit now was built after all."""
@@ -251,11 +261,12 @@ class Builder:
 
     def _without_hopeless(self, targets: Sequence[Target], results: dict[str, Failure | None]) -> list[Target]:
         """Note which would have to build what is known to fail, or was waited for in vain; returns the others."""
-        hopeless = {**self._given_up, **self._broken}
-        if not hopeless:
-            return list(targets)
         left = []
         for target in targets:
+            hopeless = {**({} if target.drv in self._confirm else self._broken), **self._seen}
+            if not hopeless:
+                left.append(target)
+                continue
             problem = hopeless.get(target.drv) or blame.known_to_fail(hopeless, self._missing(target.drv))
             if problem is not None:
                 results[target.drv] = problem
@@ -307,16 +318,9 @@ class Builder:
         self._progress(Retrying("building", problem.message, delay))
         self._nix.cancel.sleep(delay)
 
-    def _give_up(self, problems: Mapping[str, Failure], results: dict[str, Failure | None]) -> None:
-        """Waited for in vain: from now on nobody waits for it."""
-        results |= problems
-        for drv, problem in problems.items():
-            if problem.kind.surroundings:
-                self._given_up[problem.culprit or drv] = problem
-
     def _waited_for(self, problem: Failure) -> bool:
         """The same trouble, met by another derivation."""
-        spent = {(known.kind, known.message) for known in self._given_up.values()}
+        spent = {(known.kind, known.message) for known in self._seen.values()}
         return (problem.kind, problem.message) in spent
 
     def _alone(self, target: Target, *, again: bool = True) -> Failure | None:

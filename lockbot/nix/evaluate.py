@@ -14,7 +14,7 @@ import re
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
@@ -59,6 +59,8 @@ class Limits:
     memory: int
     timeout: float
     import_from_derivation: bool = True
+    building: Mapping[str, str] = field(default_factory=dict)
+    """Settings for what an evaluation builds on its way: the same as for any other build."""
     retries: int = 3
     delay: float = 5.0
 
@@ -70,7 +72,7 @@ class Limits:
 
     @property
     def options(self) -> dict[str, str]:
-        return {} if self.import_from_derivation else {"allow-import-from-derivation": "false"}
+        return {**self.building, "allow-import-from-derivation": str(self.import_from_derivation).lower()}
 
 
 def host_names(nix: Nix, flake: str, deadline: Deadline) -> tuple[Host, ...]:
@@ -119,6 +121,10 @@ def evaluate(
     pool = _Pool(nix, limits, on_start, on_done, progress, explain)
     pool.add(jobs)
     pool.run()
+
+
+_ONCE_MORE = frozenset({FailureKind.KILLED, FailureKind.HASH_MISMATCH})
+"""What is tried once more: a second download may be whole."""
 
 
 @dataclass
@@ -261,7 +267,7 @@ class _Pool:
         problem = reader.problem(code, late)
         if problem.culprit is not None and self.explain is not None:
             return self._explained(rest, problem.culprit, self.explain)
-        if problem.kind.surroundings or problem.kind is FailureKind.KILLED:
+        if problem.kind.surroundings or problem.kind in _ONCE_MORE:
             tries = 0 if reader.done else share.tries
             return self._retry(rest, tries, problem)
         return self._failed(rest, problem)
@@ -286,7 +292,7 @@ class _Pool:
 
     def _retry(self, rest: list[Job], tries: int, problem: Failure) -> list[_Share]:
         """Try a job again after a while, when its failure was the surroundings'."""
-        if problem.kind is FailureKind.KILLED:
+        if problem.kind in _ONCE_MORE:
             wait = self.limits.delay if tries < min(1, self.limits.retries) else None
         else:
             wait = self._wait(problem) if tries < self.limits.retries else None

@@ -61,11 +61,14 @@ _CONDITION = "while evaluating the condition of the assertion"
 _FAILED_ASSERTIONS = re.compile(r"^\s*Failed assertions:", re.MULTILINE)
 
 # Builtins that are there or not by settings: pure evaluation, experimental features, allow-unsafe-native-code.
-_GATED = (
-    r"(?:currentSystem|currentTime|exec|importNative|fetchClosure|outputOf|fetchTree|fetchMercurial|wasm|parallel)"
+# There are many ways to write one (`with builtins;`, `inherit (builtins)`, another name for `builtins`), so that
+# one of these is missing says enough; the common words could be an attribute of the flake's own.
+_GATED = r"(?:currentSystem|currentTime|exec|importNative|fetchClosure|outputOf|fetchTree|fetchMercurial)"
+_GATED_WORD = r"(?:wasm|parallel)"
+_NOT_THERE = re.compile(
+    rf"attribute '{_GATED}' missing|undefined variable '(?:__)?{_GATED}'|undefined variable '__{_GATED_WORD}'"
 )
-_MISSING_BUILTIN = re.compile(rf"builtins\s*\.\s*({_GATED})\b")
-_MISSING_GLOBAL = re.compile(r"undefined variable '__(?:currentSystem|currentTime|exec|importNative)'")
+_MISSING_WORD = re.compile(rf'builtins\s*\.\s*"?({_GATED_WORD})\b')
 
 # What only the evaluator itself says, whole: these have no position in some versions.
 _CODE = re.compile(
@@ -180,10 +183,10 @@ def kind(error: NixError, bare: Sequence[str] = ()) -> FailureKind:
 def _refused(error: NixError, said: str) -> bool:
     if re.match(failure.REFUSED, said):
         return True
-    missing = error.placed and error.words.endswith("missing") and _MISSING_BUILTIN.match(error.code)
-    if missing and error.words == f"attribute '{missing[1]}' missing":
+    if _NOT_THERE.fullmatch(error.words):
         return True
-    return _MISSING_GLOBAL.fullmatch(error.words) is not None
+    word = _MISSING_WORD.match(error.code) if error.placed else None
+    return word is not None and error.words == f"attribute '{word[1]}' missing"
 
 
 def _of_fetching(error: NixError, said: str, bare: Sequence[str]) -> FailureKind:

@@ -26,7 +26,8 @@ ERRORS = 50
 """How many errors of one host's evaluation are looked at: more than one where a derivation failed to build."""
 TAIL_LINES = 12
 NOT_A_DERIVATION = "this attribute is not a derivation: it can't be built"
-NO_PATH = "what this builds has no path in the store: it can't be judged"
+ABSENT = "the flake has no such attribute"
+NO_PATH = "what this builds has no path in the store: it can't be built"
 
 
 @dataclass(frozen=True)
@@ -88,16 +89,24 @@ let
   jobs = builtins.fromJSON {nix_string(json.dumps(jobs))};
   say = what: builtins.trace ({" + ".join(map(nix_string, self._mark_parts))} + builtins.toJSON what);
   one = job:
-    let value = builtins.foldl' (set: name: set.${{name}}) (builtins.getFlake job.flake) job.path;
+    let
+      step = at: name:
+        if at.there && builtins.isAttrs at.value && builtins.hasAttr name at.value
+        then {{ there = true; value = at.value.${{name}}; }}
+        else {{ there = false; value = null; }};
+      found = builtins.foldl' step {{ there = true; value = builtins.getFlake job.flake; }} job.path;
+      value = found.value;
     in say {{ start = true; }} (
-      if value.type or "" != "derivation"
+      if !found.there
+      then say {{ absent = true; }} true
+      else if value.type or "" != "derivation"
       then throw {nix_string(NOT_A_DERIVATION)}
       else let
         known = dirOf value.outPath == builtins.storeDir;
         # What is content-addressed, or needs what is, has a placeholder until it is built.
         later = builtins.match "/[0-9a-z]{{52}}" value.outPath != null;
       in if !known && !later
-      then say {{ refused = true; }} true
+      then say {{ nowhere = true; }} true
       else say {{
         drv = value.drvPath; out = if known then value.outPath else "";
         system = value.system or ""; output = value.outputName or "out";
@@ -125,8 +134,11 @@ in builtins.foldl' (done: job: builtins.seq (one job) (done + 1)) 0 jobs
             return
         self.done += 1
         self.deadline.restart()
-        if "refused" in said:
-            self._on_done(Evaluation(job, failure=Failure(FailureKind.REFUSED, NO_PATH)))
+        if "absent" in said:
+            self._on_done(Evaluation(job, failure=Failure(FailureKind.GONE, ABSENT)))
+            return
+        if "nowhere" in said:
+            self._on_done(Evaluation(job, failure=Failure(FailureKind.EVALUATION, NO_PATH)))
             return
         self._on_done(
             Evaluation(job, said["drv"], said["out"], said["system"], target=f"{said['drv']}!{said['output']}")

@@ -54,6 +54,7 @@ REFUSED = r"^ *error: (?:" + (
     r"|the group '[^']*' specified in 'build-users-group' does not exist"
     r"|the build users group '[^']*' has no members"
     r"|the option 'allow-import-from-derivation' is disabled"
+    r"|aborting to reveal stack trace of warning, as abort-on-warn is set"
     r")"
 )
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TypeAlias, cast
 
-from lockbot.model import Failure, Held, HostBuild, HostStatus, InputChange, Locked, Run
+from lockbot.model import BadRevision, Failure, Held, HostBuild, HostStatus, InputChange, Judgement, Locked, Run
 
 Document: TypeAlias = dict[str, object]
 
@@ -93,6 +93,10 @@ def _host(build: HostBuild) -> Document:
     return {
         "name": build.host.name,
         "status": build.status,
+        "answer": build.here.answer if build.here else None,
+        "evidence": build.here.evidence if build.here else None,
+        "candidate": _judgement(build.here),
+        "base": _judgement(build.base),
         "failure": build.failure.kind if build.failure else None,
         "culprit": build.failure.culprit if build.failure else None,
         "failure_detail": _failure(build.failure) if build.failure else None,
@@ -102,6 +106,27 @@ def _host(build: HostBuild) -> Document:
         "kind": build.host.kind,
         "attribute": list(build.host.attribute),
         "evaluate_only": build.host.evaluate_only,
+    }
+
+
+def _judgement(judgement: Judgement | None) -> Document | None:
+    """What is known of a host at one commit; None: it was not there, or an older lockbot did not say."""
+    return {"answer": judgement.answer, "evidence": judgement.evidence} if judgement is not None else None
+
+
+def culprit(bad: BadRevision | None) -> Document | None:
+    """The upstream commit that broke hosts; `exact` False: it is this one, or one before it since `after`."""
+    if bad is None:
+        return None
+    return {
+        "revision": bad.revision,
+        "subject": bad.subject or None,
+        "author": bad.author or None,
+        "date": _seconds(bad.date),
+        "link": bad.link,
+        "hosts": list(bad.hosts),
+        "after": bad.after,
+        "exact": bad.exact,
     }
 
 
@@ -115,6 +140,7 @@ def _held(held: Held) -> Document:
         "reason": held.reason,
         "revision": held.revision,
         "detail": held.detail or None,
+        "culprit": culprit(held.culprit),
     }
 
 
@@ -125,10 +151,14 @@ def _revision(locked: Locked | None) -> str | None:
 
 def _date(locked: Locked | None) -> str | None:
     """ISO 8601, UTC; None for a time that no calendar has."""
-    if locked is None or locked.last_modified is None:
+    return _seconds(locked.last_modified) if locked is not None else None
+
+
+def _seconds(since_1970: int | None) -> str | None:
+    if since_1970 is None:
         return None
     try:
-        return _time(datetime.fromtimestamp(locked.last_modified, UTC))
+        return _time(datetime.fromtimestamp(since_1970, UTC))
     except (OverflowError, ValueError, OSError):
         return None
 

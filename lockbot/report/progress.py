@@ -299,4 +299,5 @@ _COUNTED = {
     HostStatus.FAILED: "failed",
     HostStatus.BROKEN_BEFORE: "broken before",
     HostStatus.NOT_BUILDABLE_HERE: "not buildable here",
+    HostStatus.UNJUDGED: "not judged",
 }

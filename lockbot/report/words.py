@@ -6,6 +6,7 @@ Plain English from single values. Escapes nothing: who shows the words does that
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from lockbot.model import FailureKind, HostStatus, Locked
@@ -48,6 +49,14 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def listed(names: Sequence[str]) -> str:
+    """`web`, `web and db`, `a, b, c, d, e and 3 more`; `hosts` for none."""
+    shown = [*names[:5], *([f"{len(names) - 5} more"] if len(names) > 5 else [])]
+    if len(shown) < 2:
+        return "".join(shown) or "hosts"
+    return f"{', '.join(shown[:-1])} and {shown[-1]}"
+
+
 def age(seconds: float) -> str:
     """A length of time in its one most telling unit: `3 days`, `5 months`, `2 hours`."""
     seconds = max(seconds, 0)
@@ -83,7 +92,7 @@ def status(value: HostStatus) -> str:
         case HostStatus.BROKEN_BEFORE:
             return "broken before this update, not caused by it"
         case HostStatus.NOT_BUILDABLE_HERE:
-            return "evaluated only, for nothing here can build it"
+            return "evaluated only, not buildable here"
         case HostStatus.UNJUDGED:
             return "could not be judged"
 

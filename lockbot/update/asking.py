@@ -63,6 +63,11 @@ class Reason(StrEnum):
     STRATEGY = "all or nothing"
     """Nobody looked: something among all that moves together is red."""
 
+    @property
+    def blames(self) -> bool:
+        """Whether the unit, alone or with others, is what breaks hosts."""
+        return self in (Reason.BREAKS, Reason.BREAKS_TOGETHER, Reason.NEEDS)
+
 
 @dataclass(frozen=True)
 class Culprit:

@@ -13,16 +13,18 @@ from lockbot.errors import LockbotError, SurroundingsError
 from lockbot.git.sync import Base
 from lockbot.git.worktree import Worktree
 from lockbot.history.values import Observation
-from lockbot.model import Gate, Held, HostStatus, Looking, Phase
+from lockbot.model import Answer, Gate, Held, HostBuild, HostStatus, Looking, Phase
 from lockbot.nix import lockfile
 from lockbot.nix.lockfile import LockFile
 from lockbot.process import Deadline
-from lockbot.update import answers, asking, findings, policy, propose
+from lockbot.report import words
+from lockbot.update import answers, asking, findings, policy, propose, support
+from lockbot.update import gate as gates
 from lockbot.update.answers import Answers
-from lockbot.update.asking import Found, Step
+from lockbot.update.asking import Found, Picks, Step
 from lockbot.update.findings import Told
 from lockbot.update.histories import Histories
-from lockbot.update.judge import Judged
+from lockbot.update.judging import Judged
 from lockbot.update.locks import Locks
 from lockbot.update.permits import Gatekeeper, Permits
 from lockbot.update.probes import Budget, Probes
@@ -30,7 +32,7 @@ from lockbot.update.propose import LOCK_NAME, Lock, Proposal, Wish
 from lockbot.update.record import Record
 from lockbot.update.rulebook import revisions_of
 from lockbot.update.rules import Rules, Tools
-from lockbot.update.search import Strategy, search
+from lockbot.update.search import Strategy
 from lockbot.update.sights import FETCH_FAILED, Sights, standing
 from lockbot.update.trial import Trial
 
@@ -58,6 +60,19 @@ class Attempted:
     """Where they are while it is not."""
     paths: tuple[str, ...] = ()
     """Every input that the flake has."""
+
+    @property
+    def unjudged(self) -> tuple[str, ...]:
+        """Why it could not be judged (`web: timed out`), where that alone kept it out; empty: something was found
+        to be broken by it, or it may be published."""
+        builds = self.judged.verdict.builds if self.judged is not None and not self.good else ()
+        found_out = any(item.reason.startswith("breaks") for item in self.held) or any(
+            gates.of(build, Gate.NO_REGRESSION) is gates.Vote.BLAMES for build in builds
+        )
+        if found_out:
+            return ()
+        open_ = [build for build in builds if Answer.UNJUDGED in _answers(build)]
+        return tuple(f"{name}: {why}" for name, why in sorted({_why_unjudged(build) for build in open_}))
 
 
 class Attempt:
@@ -199,13 +214,15 @@ class Attempt:
             may_try=lambda name, revision: self._keeper.may_try(permits, name, revision),
             may_bring=lambda changes: self._keeper.may_bring(permits, changes),
         )
+        probes.probe(permits.targets, None)
         if self._rules.gate is Gate.ALL_GREEN and self._is_red_anyway(probes, permits):
             return Attempted(held, probes.last_whole, observations=seen.observations({}, ()))
-        found = search(
+        found, unheard = support.best_supported(
             probes,
             permits.targets,
             groups=self._rules.groups,
             strategy=self._rules.strategy,
+            gate=self._rules.gate,
             watch=self._watch,
         )
         if probes.trouble is not None:
@@ -213,9 +230,12 @@ class Attempt:
             if not found.picks:
                 raise SurroundingsError(probes.trouble, "nothing was changed; the next run tries again")
         told = [
-            findings.tell(finding, old, permits.targets, self._histories, every=self._every)
+            findings.tell(
+                finding, old, permits.targets, self._histories, every=self._every, why_open=probes.why_open
+            )
             for finding in found.findings
         ]
+        told += [Told(one.held(seen.proposal.before)) for one in unheard]
         return self._conclude(found, probes, locks, lock, held, told, seen)
 
     def _conclude(
@@ -241,14 +261,17 @@ class Attempt:
                     hosts=judged.verdict.builds,
                 )
             return Attempted(held, judged, False, observations=seen.observations({}, told))
-        steps = found.steps if self._rules.strategy is Strategy.EACH else (found.picks,)
+        steps: tuple[Picks, ...] = (found.picks,)
+        if self._rules.strategy is Strategy.EACH:  # what only passes together with more goes with that
+            steps = (*(step for step in found.steps[:-1] if self._is_taken(probes.whole(step))), found.picks)
         later = found.picks.keys() - steps[0].keys()
         chosen = locks.make(steps[0])
         self._record.set(changes=chosen.changes)
-        judged = probes.whole(steps[0]) if not told else None
-        if judged is None:
+        judged = probes.whole(steps[0])
+        if judged is None or told or not judged.truthful:
             # What is published says what was held back and why: known only now.
-            judged = self._trial.judge(chosen, [item for item in held if item.input not in later])
+            known = judged.verdict.builds if judged is not None else ()
+            judged = self._trial.judge(chosen, [item for item in held if item.input not in later], expected=known)
         self._record.set(candidate=judged.verdict.candidate.commit, hosts=judged.verdict.builds)
         self._tools.clone.keep(self._record.run.id, judged.verdict.candidate.commit)
         then = tuple(_then(before, after, locks, held) for before, after in pairwise(steps))
@@ -256,13 +279,16 @@ class Attempt:
 
     def _is_red_anyway(self, probes: Probes, permits: Permits) -> bool:
         """Whether a host that was broken before blocks the update: no input is at fault, and no search helps."""
-        probes.probe(permits.targets, None)
         judged = probes.whole(permits.targets)
         builds = judged.verdict.builds if judged is not None else ()
-        return any(build.status is HostStatus.BROKEN_BEFORE for build in builds)
+        broken = {build.host.name for build in builds if build.status is HostStatus.BROKEN_BEFORE}
+        return not broken <= support.repairable(probes, permits.targets, self._rules.groups, self._rules.strategy)
+
+    def _is_taken(self, judged: Judged | None) -> bool:
+        return judged is not None and self._is_good(judged)
 
     def _is_good(self, judged: Judged) -> bool:
-        return not judged.verdict.blocking(self._rules.gate)
+        return gates.publishable(judged.verdict.builds, self._rules.gate)
 
     def _revisions(self, name: str, permits: Permits, old: LockFile) -> Sequence[str]:
         locked = old.locked(name)
@@ -279,6 +305,22 @@ class Attempt:
         if isinstance(step, asking.Looking):
             what = "which revision" if step.revisions else "what"
             self._tools.progress(Looking(f"{what} breaks {step.host}", step.inputs, step.probe, step.about))
+
+
+def _answers(build: HostBuild) -> tuple[Answer, ...]:
+    """A host's answers that count: the base's only where the host is not good now."""
+    if build.here is None or build.status is HostStatus.UNCHANGED or build.here.answer is Answer.GOOD:
+        return ()
+    return (build.here.answer, *([build.base.answer] if build.base is not None else []))
+
+
+def _why_unjudged(build: HostBuild) -> tuple[str, str]:
+    why = words.failure(build.failure.kind) if build.failure is not None else "nothing is known"
+    if build.failure is not None and build.here is not None and build.here.answer is Answer.UNJUDGED:
+        why += f" ({build.failure.message})"
+    elif build.base is not None:
+        why += f", and not known without the update ({build.base.evidence})"
+    return build.host.name, why
 
 
 def _then(before: Mapping[str, str], after: Mapping[str, str], locks: Locks, held: Sequence[Held]) -> Then:

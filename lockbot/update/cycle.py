@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import assert_never
 
-from lockbot.errors import Cancelled, LockbotError, UsageError
+from lockbot.errors import Cancelled, LockbotError, UnjudgedError, UsageError
 from lockbot.git import publish
 from lockbot.git.publish import BaseMoved, Moved, Parked
 from lockbot.git.source import Source
@@ -20,7 +20,7 @@ from lockbot.model import HostBuild, HostStatus, Outcome, Phase, Run
 from lockbot.state import ROOTS
 from lockbot.update import roots
 from lockbot.update.attempt import Attempt, Attempted, Then
-from lockbot.update.judge import Judged
+from lockbot.update.judging import Judged
 from lockbot.update.propose import Wish
 from lockbot.update.record import Record, words
 from lockbot.update.rules import Rules, Tools
@@ -103,6 +103,8 @@ class _Cycle:
         except UsageError as error:
             record.end(Outcome.FAILED, error=error.message, hint=error.hint)
             raise
+        except UnjudgedError as error:
+            record.end(Outcome.UNJUDGED, error=words(error), hint=error.hint)
         except LockbotError as error:
             record.end(Outcome.FAILED, error=words(error), hint=error.hint)
         except BaseException as error:
@@ -155,7 +157,7 @@ class _Cycle:
         judged = attempted.judged
         if judged is None or not attempted.good:
             self._observe(attempted, moved=False)
-            self.record.end(Outcome.UNCHANGED if judged is None else Outcome.REJECTED)
+            self._end_unpublished(attempted)
             return True
         outcome = Outcome.PARTLY_PUBLISHED if attempted.held else Outcome.PUBLISHED
         if self.rules.dry_run:
@@ -164,6 +166,18 @@ class _Cycle:
             return True
         with self.record.phase(Phase.PUBLISH):
             return self._publish(base, attempted, judged, outcome)
+
+    def _end_unpublished(self, attempted: Attempted) -> None:
+        if attempted.judged is None:
+            self.record.end(Outcome.UNCHANGED)
+        elif reasons := attempted.unjudged:
+            self.record.end(
+                Outcome.UNJUDGED,
+                error="the update could not be judged: " + "; ".join(reasons),
+                hint="nothing was published and no input is blamed; the next run tries again",
+            )
+        else:
+            self.record.end(Outcome.REJECTED)
 
     def _observe(self, attempted: Attempted, *, moved: bool) -> None:
         """Into the ledger: how inputs stand now. A lost line there costs an alarm's precision, not the update."""

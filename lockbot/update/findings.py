@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -28,10 +28,12 @@ def tell(
     histories: Histories,
     *,
     every: Collection[str],
+    why_open: Callable[[str], str] = lambda _: "",
 ) -> Told:
     """Put a finding into words; the culprit's subject, author and date are asked of its own history.
 
-    `every`: inputs of which every commit could be tried. Of others, no commit is the culprit for sure.
+    `every`: inputs of which every commit could be tried. Of others, no commit is the culprit for sure. `why_open`
+    tells why a host could not be judged.
     """
     bad: dict[str, BadRevision] = {}
     held: list[Held] = []
@@ -42,8 +44,9 @@ def tell(
             exact = culprit.exact and name in every
             bad[name] = _bad_revision(culprit, locked, histories, exact=exact)
         at = finding.revision or (locked.revision if locked is not None else None)
-        detail = _detail(finding, name, targets[name], bad.get(name))
-        held.append(Held(name, finding.reason.value.replace(" ", "-"), detail, at or None))
+        detail = _detail(finding, name, targets[name], bad.get(name), why_open)
+        reason = finding.reason.value.replace(" ", "-")
+        held.append(Held(name, reason, detail, at or None, bad.get(name) if finding.reason.blames else None))
     return Told(tuple(held), bad)
 
 
@@ -61,9 +64,11 @@ def _bad_revision(culprit: Culprit, locked: Locked, histories: Histories, *, exa
     )
 
 
-def _detail(finding: Finding, input: str, target: str, bad: BadRevision | None) -> str:
+def _detail(
+    finding: Finding, input: str, target: str, bad: BadRevision | None, why_open: Callable[[str], str]
+) -> str:
     """`breaks web and db since 1a2b3c4 "subject" (2026-11-01): moved to 9f8e7d6 instead of 5c4d3e2`."""
-    parts = [_why(finding, input)]
+    parts = [_why(finding, input, why_open)]
     if bad is not None and bad.exact:
         subject = f' "{bad.subject}"' if bad.subject else ""
         date = f" ({datetime.fromtimestamp(bad.date, UTC):%Y-%m-%d})" if bad.date is not None else ""
@@ -75,12 +80,12 @@ def _detail(finding: Finding, input: str, target: str, bad: BadRevision | None) 
     return f"{' '.join(parts)}: {where} {words.short(target)}"
 
 
-def _why(finding: Finding, input: str) -> str:
-    hosts = _listed(finding.hosts)
-    partners = _listed(finding.partners)
+def _why(finding: Finding, input: str, why_open: Callable[[str], str]) -> str:
+    hosts = words.listed(finding.hosts)
+    partners = words.listed(finding.partners)
     match finding.reason:
         case Reason.BREAKS if len(finding.inputs) > 1:
-            others = _listed(tuple(name for name in finding.inputs if name != input))
+            others = words.listed(tuple(name for name in finding.inputs if name != input))
             return f"breaks {hosts}, moving together with {others}"
         case Reason.BREAKS:
             return f"breaks {hosts}"
@@ -89,15 +94,9 @@ def _why(finding: Finding, input: str) -> str:
         case Reason.NEEDS:
             return f"breaks {hosts} without {partners}"
         case Reason.UNJUDGED:
-            return f"{hosts} could not be judged with it"
+            why = "; ".join(sorted({said for host in finding.hosts if (said := why_open(host))}))
+            return f"{hosts} could not be judged with it" + (f" ({why})" if why else "")
         case Reason.BUDGET:
             return "the search ended before it was known"
         case Reason.STRATEGY:
             return f"something that moves together with it breaks {hosts}"
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    shown = list(names[:5]) + ([f"{len(names) - 5} more"] if len(names) > 5 else [])
-    if len(shown) < 2:
-        return "".join(shown) or "hosts"
-    return f"{', '.join(shown[:-1])} and {shown[-1]}"

@@ -19,6 +19,7 @@ class Selection:
     evaluate_only: tuple[str, ...] = ()
     attributes: tuple[tuple[str, ...], ...] = ()
     """Further attributes of the flake that lead to a derivation, each as its path."""
+    unbuildable: tuple[str, ...] = ()
 
 
 def select(found: Sequence[Host], selection: Selection) -> tuple[Host, ...]:
@@ -42,7 +43,14 @@ def select(found: Sequence[Host], selection: Selection) -> tuple[Host, ...]:
             if found
             else "name what to build under `[hosts] attributes`, e.g. 'packages.x86_64-linux.default'",
         )
-    return tuple(replace(host, evaluate_only=_matches(host, selection.evaluate_only)) for host in chosen)
+    return tuple(
+        replace(
+            host,
+            evaluate_only=_matches(host, selection.evaluate_only),
+            unbuildable=_matches(host, selection.unbuildable) and not _matches(host, selection.evaluate_only),
+        )
+        for host in chosen
+    )
 
 
 def _matches(host: Host, patterns: Sequence[str]) -> bool:

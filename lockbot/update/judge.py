@@ -1,8 +1,9 @@
-"""Judging a candidate: what becomes of every host, and whose fault it is.
+"""Judging a candidate: is each host good, bad or unjudged with it, and what was it without?
 
-A host is evaluated at the candidate's commit and, where it is not remembered, at the base's. Equal derivations
-are not built. One that fails is held against the base: only a host that builds without the change is the
-change's fault. It must not know how a candidate came to be, nor what is done with the verdict.
+A host is evaluated at the candidate's commit and, where its derivation there is not remembered, at the base's.
+Equal derivations are not built. Where one is not good, the base is looked at now, too: what was found in another
+run, or under other settings, is no evidence. What the two answers mean is the gate's to say (`update.gate`). It
+must not know how a candidate came to be, nor what is done with the verdict.
 """
 
 from __future__ import annotations
@@ -10,46 +11,38 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import assert_never
 
 from lockbot.model import (
+    Answer,
     Candidate,
     Failure,
     FailureKind,
+    Gate,
     Host,
     HostBuild,
     HostDecided,
     HostEvaluated,
     HostEvaluating,
     HostStatus,
+    Judgement,
     Progress,
     Verdict,
 )
-from lockbot.nix import build, evaluate
+from lockbot.nix import evaluate
 from lockbot.nix.build import Builder, Target
-from lockbot.nix.command import Nix, local_flake
+from lockbot.nix.command import Nix
 from lockbot.nix.evaluate import Evaluation, Job
-
-Baseline = Mapping[tuple[str, ...], HostBuild]
-"""What each host (by its attribute path) was found to be at one commit, as far as it is known."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    evaluation: evaluate.Limits
-    build: build.Limits
-
-
-@dataclass(frozen=True)
-class Judged:
-    """A verdict, and what was learnt of both commits, to be remembered."""
-
-    verdict: Verdict
-    base: Baseline
-    candidate: Baseline
-    flaky: frozenset[str] = frozenset()
-    """Derivations that failed and then were built, unchanged."""
+from lockbot.update.baseline import Base, host_build, is_collected, judgement, only_evaluated, target
+from lockbot.update.judging import (
+    NOT_THERE,
+    UNLISTED,
+    Baseline,
+    Checkout,
+    Judged,
+    Known,
+    Limits,
+    Listing,
+)
 
 
 def judge(
@@ -57,62 +50,78 @@ def judge(
     candidate: Candidate,
     hosts: Sequence[Host],
     *,
-    tree: Path,
-    flake_dir: str,
-    submodules: bool,
-    known: Baseline,
+    checkout: Checkout,
     limits: Limits,
     progress: Progress,
+    gate: Gate = Gate.NO_REGRESSION,
+    known: Known | None = None,
+    before: Listing = UNLISTED,
+    now: Listing = UNLISTED,
     carried: Iterable[HostBuild] = (),
-    broken: Mapping[str, Failure] | None = None,
 ) -> Judged:
     """Evaluate and build every host at the candidate.
 
-    `known` is what is remembered of the base. `carried` are hosts already found unchanged at a commit that
-    differs from this one in its message alone: their derivation names no commit, so they hold for this one.
-    `broken` are derivations that are known to fail: what needs one is not built.
+    `before` and `now` are the flake's own lists of its hosts at the base and here. `carried` are hosts already
+    found unchanged at a commit that differs from this one in its message alone: their derivation names no commit,
+    so they hold for this one. With the gate `all-green` what is unchanged is built, too.
     """
+    known = known or Known()
     skip = {item.host: item for item in carried}
-    with Builder(nix, limits.build, progress, broken) as builder:
-        trial = _Trial(nix, candidate, tree, flake_dir, submodules, known, limits, progress, builder)
+    with Builder(nix, limits.build, progress, known.broken, seen=known.seen) as builder:
+        trial = _Trial(nix, candidate, checkout, limits, progress, gate, known, now, builder)
+        trial.base = Base(nix, checkout, before, known.base, builder, trial.evaluate_base)
         trial.evaluate([host for host in hosts if host not in skip])
         trial.settle()
-    builds = tuple(skip.get(host) or trial.decided[host] for host in hosts)
-    return Judged(Verdict(candidate, builds), trial.learnt_of_base(), _remembered(builds, known), builder.flaky)
+        builds = tuple(skip.get(host) or trial.decided[host] for host in hosts)
+        learnt = trial.base.learnt(trial.here, builder.results())
+        return Judged(Verdict(candidate, builds), learnt, _remembered(builds), builder.flaky)
 
 
 @dataclass
 class _Trial:
     nix: Nix
     candidate: Candidate
-    tree: Path
-    flake_dir: str
-    submodules: bool
-    known: Baseline
+    checkout: Checkout
     limits: Limits
     progress: Progress
+    gate: Gate
+    known: Known
+    listing: Listing
     builder: Builder
+    base: Base = field(init=False)
     here: dict[Host, Evaluation] = field(default_factory=dict)
     """Evaluations at the candidate."""
-    before: dict[Host, Evaluation] = field(default_factory=dict)
-    """Evaluations at the base."""
     decided: dict[Host, HostBuild] = field(default_factory=dict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     # -- evaluating, with building close behind -----------------------------------------------------------
 
     def evaluate(self, hosts: Sequence[Host]) -> None:
-        jobs = []
+        jobs: list[Job] = []
         for host in hosts:
-            jobs.append(self._job(host, "candidate"))
-            if host.attribute not in self.known:
+            job = self._job(host, "candidate")
+            if self.listing.lacks(host):
+                self.here[host] = Evaluation(job, failure=Failure(FailureKind.GONE, _GONE.format(host.name)))
+            elif self.listing.unjudged is not None:
+                self.here[host] = Evaluation(job, failure=self.listing.unjudged)
+            else:
+                jobs.append(job)
+            if self.base.is_open(host):
                 jobs.append(self._job(host, "base"))
+        for host in [host for host in hosts if host in self.here and not self.base.is_open(host)]:
+            self._first_look(host)
         self._run(jobs, self._evaluated)
+
+    def evaluate_base(self, hosts: Iterable[Host]) -> None:
+        def remember(evaluation: Evaluation) -> None:
+            with self.lock:
+                self.base.evaluated[evaluation.job.host] = evaluation
+
+        self._run([self._job(host, "base") for host in hosts], remember)
 
     def _job(self, host: Host, at: str) -> Job:
         commit = self.candidate.commit if at == "candidate" else self.candidate.base
-        flake = local_flake(self.tree, commit, self.flake_dir, submodules=self.submodules)
-        return Job(host, flake, at)
+        return Job(host, self.checkout.at(commit), at)
 
     def _run(self, jobs: Sequence[Job], on_done: Callable[[Evaluation], None]) -> None:
         evaluate.evaluate(
@@ -122,14 +131,15 @@ class _Trial:
             on_start=lambda job: self.progress(HostEvaluating(job.host.name, job.at)),
             on_done=on_done,
             progress=self.progress,
+            explain=lambda drv: self.builder.why(Target.of(self.nix, drv)),
         )
 
     def _evaluated(self, evaluation: Evaluation) -> None:
         host = evaluation.job.host
         self.progress(HostEvaluated(host.name, evaluation.job.at))
         with self.lock:
-            (self.here if evaluation.job.at == "candidate" else self.before)[host] = evaluation
-            ready = host in self.here and (host in self.before or host.attribute in self.known)
+            (self.here if evaluation.job.at == "candidate" else self.base.evaluated)[host] = evaluation
+            ready = host in self.here and not self.base.is_open(host)
         if ready:
             self._first_look(host)
 
@@ -137,26 +147,26 @@ class _Trial:
         """What evaluation alone can tell; the rest is asked of the builder."""
         evaluation = self.here[host]
         if evaluation.failure is not None:
-            if self._base_drv(host) is None or host.evaluate_only:
-                self._against_base(host, evaluation.failure)
-            elif host.attribute not in self.known:
-                self.builder.want(_target(self.before[host]))
-            return
-        if evaluation.drv == self._base_drv(host):
-            known = self.known.get(host.attribute)
-            broken = known.failure if known is not None else None
-            self._decide(host, HostStatus.BROKEN_BEFORE if broken else HostStatus.UNCHANGED, broken)
-        elif host.evaluate_only:
-            self._decide(host, HostStatus.EVALUATED)
-        else:
-            self.builder.want(_target(evaluation))
+            self.base.want(host)
+        elif evaluation.drv == self.base.drv(host):
+            if self.gate is Gate.ALL_GREEN and not only_evaluated(host):
+                self.builder.want(target(evaluation), confirm=True)
+            else:
+                self._decide(host, HostStatus.UNCHANGED)
+        elif not only_evaluated(host):
+            self.builder.want(target(evaluation))
 
-    def _base_drv(self, host: Host) -> str | None:
-        known = self.known.get(host.attribute)
-        return known.drv if known is not None else (self.before[host].drv or None)
-
-    def _decide(self, host: Host, status: HostStatus, failure: Failure | None = None) -> None:
-        made = _host_build(self.here[host], status, failure)
+    def _decide(
+        self,
+        host: Host,
+        status: HostStatus,
+        failure: Failure | None = None,
+        now: Judgement | None = None,
+        before: Judgement | None = None,
+    ) -> None:
+        made = replace(host_build(self.here[host], status, failure), here=now, base=before)
+        if made.out is None and made.drv is not None:
+            made = replace(made, out=self.builder.output(made.drv))
         with self.lock:
             self.decided[host] = made
         self.progress(HostDecided(made))
@@ -166,117 +176,91 @@ class _Trial:
     def settle(self) -> None:
         self._again_where_collected()
         results = self.builder.results()
-        failed: list[Host] = []
-        for host, evaluation in self.here.items():
-            if host in self.decided:
+        open_ = [host for host in self.here if host not in self.decided]
+        failures = {host: self._failure(host, results) for host in open_}
+        self.base.ask([host for host, failure in failures.items() if failure is not None])
+        self._again_where_disproved(failures)
+        results = self.builder.results()
+        there = self.base.outputs_there(self.here)
+        for host in failures:
+            failure = self._failure(host, results)
+            if failure is not None and failure.kind is FailureKind.GONE and self.base.lacks(host):
+                nothing = Judgement(Answer.UNJUDGED, NOT_THERE, evaluated=False)
+                self._decide(host, HostStatus.UNCHANGED, now=nothing)
                 continue
-            failure = evaluation.failure or results[evaluation.drv]
-            if failure is None:
-                self._decide(host, HostStatus.BUILT)
-            elif failure.kind is FailureKind.PLATFORM:
-                self._decide(host, HostStatus.NOT_BUILDABLE_HERE, failure)
-            else:
-                failed.append(host)
-        self._ask_base(failed)
+            before, why = self.base.found(host, results, there)
+            level = before is None or before.evaluated == (self.here[host].failure is None)
+            if failure is not None and (why is None or level):
+                failure = self.base.completed(failure, why)
+            now = judgement(host, failure, evaluated=self.here[host].failure is None)
+            self._decide(host, self._status(host, now, before), failure, now, before)
+        self._fill_in_unchanged(results, there)
+
+    def _failure(self, host: Host, results: Mapping[str, Failure | None]) -> Failure | None:
+        """Why it is not good with the candidate."""
+        evaluation = self.here[host]
+        if evaluation.failure is not None or only_evaluated(host):
+            return evaluation.failure or (_UNBUILDABLE if host.unbuildable else None)
+        return results[evaluation.drv]
 
     def _again_where_collected(self) -> None:
         """A garbage collection took a derivation between evaluation and build: make it anew, once."""
         results = self.builder.results()
-        gone = [
-            host
-            for host, evaluation in self.here.items()
-            if (problem := results.get(evaluation.drv)) is not None and problem.kind is FailureKind.COLLECTED
-        ]
+        gone = [host for host, evaluation in self.here.items() if is_collected(results.get(evaluation.drv))]
 
         def wanted(evaluation: Evaluation) -> None:
             with self.lock:
                 self.here[evaluation.job.host] = evaluation
             if evaluation.failure is None:
-                self.builder.want(_target(evaluation), again=True)
+                self.builder.want(target(evaluation), again=True)
 
         self._run([self._job(host, "candidate") for host in gone], wanted)
 
-    def _ask_base(self, hosts: Sequence[Host]) -> None:
-        """Build the base of every failed host, unless it is known how that went."""
-        unknown = [host for host in hosts if not self._base_settled(host)]
-        missing = [
-            host for host in unknown if host not in self.before
-        ]  # remembered, but its derivation may be gone
+    def _again_where_disproved(self, failures: Mapping[Host, Failure | None]) -> None:
+        """What failed by memory alone is tried after all, where building the base has made what was to fail."""
+        known = [
+            host
+            for host, failure in failures.items()
+            if failure is not None and failure.culprit in self.known.broken and self.here[host].failure is None
+        ]
+        if known:
+            self.builder.results()  # the base is built first
+        for host in known:
+            self.builder.want(target(self.here[host]), again=True)
 
-        def remember(evaluation: Evaluation) -> None:
-            with self.lock:
-                self.before[evaluation.job.host] = evaluation
+    def _status(self, host: Host, now: Judgement, before: Judgement | None) -> HostStatus:
+        match now.answer:
+            case Answer.GOOD if self.here[host].drv == self.base.drv(host):
+                return HostStatus.UNCHANGED
+            case Answer.GOOD:
+                return HostStatus.EVALUATED if host.evaluate_only else HostStatus.BUILT
+            case Answer.BAD:
+                broken = before is not None and before.answer is Answer.BAD
+                return HostStatus.BROKEN_BEFORE if broken else HostStatus.FAILED
+            case Answer.UNJUDGED:
+                platform = now.evidence == FailureKind.PLATFORM and now.evaluated
+                never = platform and (before is None or before.answer is Answer.UNJUDGED)
+                return HostStatus.NOT_BUILDABLE_HERE if never else HostStatus.UNJUDGED
 
-        self._run([self._job(host, "base") for host in missing], remember)
-        for host in unknown:
-            if self.before[host].failure is None:
-                self.builder.want(_target(self.before[host]))
-        results = self.builder.results()
-        for host in hosts:
-            problem = self.here[host].failure or results[self.here[host].drv]
-            assert problem is not None, "only failed hosts are asked about"
-            self._against_base(host, problem)
-
-    def _base_settled(self, host: Host) -> bool:
-        """Is it known, without building, whether the base of this host works?"""
-        known = self.known.get(host.attribute)
-        if known is not None:
-            return known.status in (HostStatus.BUILT, HostStatus.FAILED)
-        return self.before[host].failure is not None
-
-    def _against_base(self, host: Host, failure: Failure) -> None:
-        """The host fails here; only where its base works is that the change's doing."""
-        known, before = self.known.get(host.attribute), self.before.get(host)
-        broken = known is not None and known.failure is not None
-        if before is not None:
-            at_base = before.failure or self.builder.known(before.drv)
-            broken = broken or (at_base is not None and at_base.kind is not FailureKind.PLATFORM)
-        self._decide(host, HostStatus.BROKEN_BEFORE if broken else HostStatus.FAILED, failure)
-
-    def learnt_of_base(self) -> Baseline:
-        """What this trial found out about the base: to be remembered."""
-        results = self.builder.results()
-        learnt: dict[tuple[str, ...], HostBuild] = {}
-        for host, evaluation in self.before.items():
-            failure = evaluation.failure or results.get(evaluation.drv)
-            if failure is not None and failure.kind is FailureKind.PLATFORM:
-                status, failure = HostStatus.NOT_BUILDABLE_HERE, None
-            elif failure is not None:
-                status = HostStatus.FAILED
-            else:
-                status = HostStatus.BUILT if evaluation.drv in results else HostStatus.EVALUATED
-            learnt[host.attribute] = _host_build(evaluation, status, failure)
-        return learnt
+    def _fill_in_unchanged(self, results: Mapping[str, Failure | None], there: frozenset[str]) -> None:
+        """What is the same before and now is what the base is: nothing was built, so that may be little."""
+        for host, made in self.decided.items():
+            if made.here is None:
+                same, _ = self.base.found(host, results, there)
+                self.decided[host] = replace(made, here=same, base=same)
 
 
-def _host_build(evaluation: Evaluation, status: HostStatus, failure: Failure | None) -> HostBuild:
-    return HostBuild(
-        evaluation.job.host,
-        status,
-        evaluation.drv or None,
-        evaluation.out or None,
-        evaluation.system or None,
-        failure,
-    )
+_GONE = "the flake has no host {!r} any more"
+_UNBUILDABLE = Failure(FailureKind.PLATFORM, "nothing here can build it ([hosts] unbuildable)")
 
 
-def _target(evaluation: Evaluation) -> Target:
-    return Target(evaluation.drv, evaluation.out, evaluation.target, evaluation.system)
-
-
-def _remembered(builds: Sequence[HostBuild], base: Baseline) -> Baseline:
+def _remembered(builds: Sequence[HostBuild]) -> Baseline:
     """What the candidate's verdict says about it as the base of a later run."""
-    return {made.host.attribute: replace(made, status=_as_base(made, base)) for made in builds}
-
-
-def _as_base(made: HostBuild, base: Baseline) -> HostStatus:
-    match made.status:
-        case HostStatus.FAILED | HostStatus.BROKEN_BEFORE:
-            return HostStatus.FAILED
-        case HostStatus.UNCHANGED:
-            known = base.get(made.host.attribute)
-            return known.status if known is not None else HostStatus.EVALUATED
-        case HostStatus.BUILT | HostStatus.EVALUATED | HostStatus.NOT_BUILDABLE_HERE | HostStatus.UNJUDGED:
-            return made.status
-        case _:
-            assert_never(made.status)
+    as_base = {
+        HostStatus.BROKEN_BEFORE: HostStatus.FAILED,
+        HostStatus.UNCHANGED: HostStatus.EVALUATED,
+    }
+    return {
+        made.host.attribute: replace(made, status=as_base.get(made.status, made.status), base=None)
+        for made in builds
+    }

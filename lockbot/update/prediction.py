@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from lockbot.history.store import History
 from lockbot.model import Host, HostBuild, HostStatus, InputChange
-from lockbot.update.judge import Baseline
+from lockbot.update.judging import Baseline
 
 _RUNS = 20
 """How far back is looked for a run that moved the same inputs."""

@@ -11,23 +11,24 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from lockbot.errors import LockbotError, SurroundingsError
-from lockbot.model import FailureKind, Gate, Held, Host, HostBuild, HostStatus, InputChange
+from lockbot.model import Answer as HostAnswer
+from lockbot.model import Gate, Held, Host, HostBuild, HostStatus, InputChange
 from lockbot.process import CancelToken, Deadline
+from lockbot.report import words
+from lockbot.update import gate as gates
 from lockbot.update.answers import Answers
 from lockbot.update.asking import Answer, BudgetSpent, Picks
-from lockbot.update.judge import Judged
+from lockbot.update.judging import Judged
 from lockbot.update.locks import Locks
 from lockbot.update.propose import Lock
 from lockbot.update.trial import Trial
 
 _Result = TypeVar("_Result")
-_UNKNOWN = frozenset({FailureKind.KILLED, FailureKind.MEMORY, FailureKind.COLLECTED, FailureKind.UNKNOWN})
-"""Failures that say nothing about the change."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """How many candidates a run may judge, and the moment when it must stop looking."""
+    """How many candidates a run may judge, and for how long it may look, once everything was judged together."""
 
     probes: int
     deadline: Deadline
@@ -61,6 +62,12 @@ class Probes:
         self._may_try = may_try
         self._may_bring = may_bring
         self._wholes: dict[frozenset[tuple[str, str]], Judged] = {}
+        self._seen: dict[tuple[frozenset[tuple[str, str]], Host], HostBuild] = {}
+        self._by_commit: dict[str, frozenset[str]] = {}
+        self._open: dict[str, str] = {}
+        """Host → why it could not be judged, where it was looked at last."""
+        self.repairable: frozenset[str] = frozenset()
+        """Hosts that are broken at the base and that some of the update would repair: it must not be wasted."""
         self.asked = 0
         self.trouble: str | None = None
         """Why the search had to end early, where that was the surroundings' doing."""
@@ -75,9 +82,11 @@ class Probes:
             return self._answer(picks, known.verdict.builds)
         lock = self._guarded(lambda: self._lock(picks))
         earlier = self._answers.find(lock.content, self._trial.hosts) if lock and self._trial.hosts else None
-        if earlier is not None and earlier.red and self._wholes:
+        if earlier is not None and earlier.red and self._wholes and self._worked_before(earlier.red):
             return earlier
-        judged = self._judged(lock, lambda lock: self._trial.judge(lock, self._held))
+        judged = self._judged(lock, lambda lock: self._trial.judge(lock, self._held, final=False))
+        if not self._wholes:
+            self._budget.deadline.restart()  # what every run must judge is no part of the search
         if lock is None or judged is None:
             return Answer(unknown=frozenset(host.name for host in self._trial.hosts))
         self._wholes[frozenset(picks.items())] = judged
@@ -100,6 +109,65 @@ class Probes:
         """The first whole verdict: of everything together."""
         return next(iter(self._wholes.values()), None)
 
+    def looked_at(self, picks: Picks, hosts: Sequence[str], *, evaluate_only: bool) -> dict[str, HostBuild]:
+        """These hosts with these picks, as they really are now; those missing where no such lock can be had.
+
+        What is only evaluated is not counted: it costs little, and decides what may be published.
+        """
+        wanted = [replace(host, evaluate_only=evaluate_only or host.evaluate_only) for host in self._named(hosts)]
+        point = frozenset(picks.items())
+        missing = [host for host in wanted if (point, host) not in self._seen]
+        if missing and picks and self._allowed(picks):
+            if not evaluate_only:
+                self._spend()
+            lock = self._guarded(lambda: self._lock(picks))
+            judged = self._guarded(lambda: self._trial.judge_some(lock, missing)) if lock is not None else None
+            self._see(picks, judged.verdict.builds if judged is not None else ())
+        return {host.name: self._seen[point, host] for host in wanted if (point, host) in self._seen}
+
+    def derivation_at_base(self, host: str) -> str | None:
+        return self._trial.derivation_at_base(host)
+
+    def by_commit(self, picks: Picks, host: str) -> frozenset[str]:
+        """The names of the derivations that a host needs and that differ at another commit with the very same
+        inputs: there flake.lock has an empty line more, so that the flake's own source is another, too."""
+        if host not in self._by_commit:
+            self._by_commit[host] = self._compared(picks, host)
+        return self._by_commit[host]
+
+    def _compared(self, picks: Picks, host: str) -> frozenset[str]:
+        known = self.looked_at(picks, [host], evaluate_only=False).get(host)
+        lock = self._guarded(lambda: self._lock(picks))
+        if lock is None or known is None or known.drv is None:
+            return frozenset()
+        same = replace(lock, content=lock.content + b"\n")
+        asked = [replace(one, evaluate_only=True) for one in self._named([host])]
+        judged = self._guarded(lambda: self._trial.judge_some(same, asked))
+        drv = judged.verdict.builds[0].drv if judged is not None else None
+        if drv is None or drv == known.drv:
+            return frozenset()
+        return self.differing(known.drv, drv) or frozenset()
+
+    def differing(self, one: str, other: str) -> frozenset[str] | None:
+        """The names of the derivations that only one of two derivations needs; None: the store can't tell."""
+        return self._guarded(lambda: self._trial.differing(one, other))
+
+    def suspects(self, build: HostBuild, picks: Picks) -> tuple[str, ...]:
+        """The inputs that a failure names, most likely first."""
+        return _suspects(build, picks, self._locks)
+
+    def why_open(self, host: str) -> str:
+        """Why a host could not be judged, for people; empty where it could."""
+        return self._open.get(host, "")
+
+    def _see(self, picks: Picks, builds: Sequence[HostBuild]) -> None:
+        for build in builds:
+            self._seen[frozenset(picks.items()), build.host] = build
+
+    def _worked_before(self, hosts: Iterable[str]) -> bool:
+        """Whether these hosts were found good at the base in this very run: else nobody may be blamed yet."""
+        return all(self._trial.worked_before(host) for host in hosts)
+
     def _allowed(self, picks: Picks) -> bool:
         """A revision that policy would not let through is stepped over, as one that can't be judged."""
         return all(self._may_try(name, revision) for name, revision in picks.items())
@@ -109,7 +177,7 @@ class Probes:
             return Answer(unknown=frozenset(host.name for host in hosts))
         lock = self._guarded(lambda: self._lock(picks))
         earlier = self._answers.find(lock.content, hosts) if lock is not None else None
-        if earlier is not None:
+        if earlier is not None and self._worked_before(earlier.red):
             return earlier
         judged = self._judged(lock, lambda lock: self._trial.judge_some(lock, hosts))
         if lock is None or judged is None:
@@ -122,9 +190,16 @@ class Probes:
         return self._guarded(lambda: judge(lock)) if lock is not None else None
 
     def _learn(self, lock: Lock, picks: Picks, judged: Judged) -> Answer:
-        answer = self._answer(picks, judged.verdict.builds)
-        # How a host fares that was broken before depends on the base, which may be another in the next run.
-        certain = [build.host for build in judged.verdict.builds if build.status is not HostStatus.BROKEN_BEFORE]
+        builds = judged.verdict.builds
+        self._see(picks, builds)
+        answer = self._answer(picks, builds)
+        # What says nothing depends on the base, which may be another in the next run.
+        telling = (gates.Vote.FOR, gates.Vote.BLAMES)
+        certain = [
+            build.host
+            for build in builds
+            if build.status is HostStatus.UNCHANGED or gates.of(build, self._gate) in telling
+        ]
         self._answers.learn(lock.content, certain, answer)
         return answer
 
@@ -165,21 +240,41 @@ class Probes:
         return [known[name] for name in sorted(hosts)]
 
     def _answer(self, picks: Picks, builds: Sequence[HostBuild]) -> Answer:
-        bad = {HostStatus.FAILED} | ({HostStatus.BROKEN_BEFORE} if self._gate is Gate.ALL_GREEN else set())
-        failed = {build.host.name: build for build in builds if build.status in bad and build.failure is not None}
-        unknown = {name for name, build in failed.items() if build.failure and build.failure.kind in _UNKNOWN}
-        red = failed.keys() - unknown
+        votes = {build.host.name: gates.of(build, self._gate) for build in builds}
+        red = {
+            build.host.name: build
+            for build in builds
+            if votes[build.host.name] is gates.Vote.BLAMES or self._wastes_a_repair(build)
+        }
+        unknown = {name for name, vote in votes.items() if vote is gates.Vote.BLOCKS} - red.keys()
+        self._open |= {build.host.name: _why_open(build) for build in builds if build.host.name in unknown}
         return Answer(
             red=frozenset(red),
             unknown=frozenset(unknown),
-            at_evaluation=frozenset(name for name in red if failed[name].drv is None),
-            suspects={name: _suspects(failed[name], picks, self._locks) for name in red},
+            at_evaluation=frozenset(name for name, build in red.items() if build.drv is None),
+            suspects={name: _suspects(build, picks, self._locks) for name, build in red.items()},
         )
+
+    def _wastes_a_repair(self, build: HostBuild) -> bool:
+        if build.host.name not in self.repairable or build.status is HostStatus.UNCHANGED:
+            return False
+        return build.here is not None and build.here.answer is HostAnswer.BAD
+
+
+def _why_open(build: HostBuild) -> str:
+    """`timed out`; `build failed, and without the update it could not be judged either (timeout)`."""
+    kind = words.failure(build.failure.kind) if build.failure is not None else "nothing is known"
+    if build.failure is not None and build.here is not None and build.here.answer is HostAnswer.UNJUDGED:
+        return f"{kind}: {build.failure.message[:300]}"
+    if build.here is not None and build.here.answer is HostAnswer.BAD and build.base is not None:
+        return f"{kind}, and without the update it could not be judged either ({build.base.evidence})"
+    return kind
 
 
 def _suspects(build: HostBuild, picks: Picks, locks: Locks) -> tuple[str, ...]:
     """The inputs that an error names: by the store path of their source, by revision, or by name."""
-    assert build.failure is not None
+    if build.failure is None:
+        return ()
     text = "\n".join([build.failure.message, build.failure.culprit or "", build.failure.log])
     found: Mapping[str, int] = {
         name: text.find(sign)

@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from lockbot.errors import CommandError, LockbotError
-from lockbot.model import Note, Outcome, Phase, PhaseStarted, Run
-from lockbot.update.judge import Baseline
+from lockbot.model import FailureKind, HostBuild, HostStatus, Note, Outcome, Phase, PhaseStarted, Run
+from lockbot.update.judging import Baseline
 from lockbot.update.rules import Tools
 
 
@@ -93,12 +93,21 @@ class Record:
 
     def remember(self, context: str, commit: str, baseline: Baseline) -> None:
         """Keep what hosts were found to be at a commit, for later runs in the same context (`Rules.context`)."""
-        self._tools.history.remember(self.run.flake, context, commit, list(baseline.values()))
+        self._tools.history.remember(self.run.flake, context, commit, list(map(_lasting, baseline.values())))
 
     def keep_log(self, host: str, text: str, limit: int) -> None:
         problem = self._tools.history.write_log(self.run.id, host, text, limit)
         if problem is not None:
             self.note(problem)
+
+
+def _lasting(build: HostBuild) -> HostBuild:
+    """Of a host that could not be judged, its derivation is what remains; and that nothing here can build it."""
+    if build.failure is None or build.failure.kind.own or build.drv is None:
+        return build
+    platform = build.failure.kind is FailureKind.PLATFORM
+    status = HostStatus.NOT_BUILDABLE_HERE if platform else HostStatus.EVALUATED
+    return replace(build, status=status, failure=None, here=None)
 
 
 def words(error: LockbotError) -> str:

@@ -13,7 +13,7 @@ from lockbot.git.worktree import Identity, Signing
 from lockbot.history.store import History
 from lockbot.model import Gate, Progress
 from lockbot.nix.command import Nix
-from lockbot.update import judge, propose
+from lockbot.update import judging, propose
 from lockbot.update.hosts import Selection
 from lockbot.update.regenerate import Commands
 from lockbot.update.rulebook import RuleBook
@@ -30,7 +30,7 @@ class Rules:
     selection: Selection
     gate: Gate
     fetching: propose.Limits
-    judging: judge.Limits
+    judging: judging.Limits
     author: Identity
     committer: Identity
     signing: Signing | None

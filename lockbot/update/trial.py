@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from lockbot.errors import CommandError, LockbotError
+from lockbot.errors import DeadlineExceeded, LockbotError, SurroundingsError, UnjudgedError
 from lockbot.git.sync import Base
-from lockbot.git.worktree import Worktree, commit, recommit
+from lockbot.git.worktree import Worktree, commit, incomplete, recommit
 from lockbot.model import (
+    Answer,
     Candidate,
     Failure,
     FailureKind,
@@ -27,14 +28,13 @@ from lockbot.model import (
     PhaseStarted,
 )
 from lockbot.nix import evaluate
-from lockbot.nix.command import local_flake
 from lockbot.nix.flakeref import compare_link
 from lockbot.process import Deadline
 from lockbot.report import words
 from lockbot.report.commit import commit_message
-from lockbot.update import judge, regenerate
+from lockbot.update import gate, judge, regenerate
 from lockbot.update.hosts import select
-from lockbot.update.judge import Baseline, Judged
+from lockbot.update.judging import UNLISTED, Baseline, Checkout, Judged, Known, Listing
 from lockbot.update.prediction import predict
 from lockbot.update.propose import LOCK_NAME, Lock
 from lockbot.update.record import Record
@@ -43,7 +43,7 @@ from lockbot.update.rules import Rules, Tools
 REWRITES = 4
 """How often a commit's message is put right before the run gives up: hosts that fare otherwise each time."""
 
-_LASTING = frozenset({FailureKind.BUILD, FailureKind.HASH_MISMATCH, FailureKind.TIMEOUT})
+_LASTING = frozenset({FailureKind.BUILD, FailureKind.HASH_MISMATCH})
 """Failures that are the derivation's own: the same derivation fails so again."""
 
 
@@ -60,13 +60,21 @@ class Trial:
         self._tree = tree
         self._flake_dir = flake_dir
         remembered = tools.history.baseline(record.run.flake, rules.context, base.commit).values()
-        self._known: Baseline = {build.host.attribute: build for build in remembered}
+        self._remembered: Baseline = {build.host.attribute: build for build in remembered}
+        """What another run found: good for a prediction. As evidence only its derivations are, and no failure."""
+        self._known: Baseline = {
+            attribute: replace(build, status=HostStatus.EVALUATED, failure=None, here=None)
+            for attribute, build in self._remembered.items()
+            if build.drv is not None
+        }
         self._when = tools.clock()
-        self._at_base: tuple[Host, ...] | None = None
+        self._listings: dict[str, tuple[tuple[Host, ...], Failure | None]] = {}
         self._hosts_judged: tuple[Host, ...] = ()
         self._ledger = tools.history.ledger(record.run.flake)
         self._broken = self._ledger.failures(rules.context, rules.remember_failures)
         """Derivations that are known to fail: none is built again to see it fail again."""
+        self._seen: dict[str, Failure] = {}
+        """Derivations that failed in this run, or could not be judged."""
 
     @property
     def hosts(self) -> tuple[Host, ...]:
@@ -74,6 +82,22 @@ class Trial:
         if self._hosts_judged or not self._hosts_at_base():  # a base that can't say: the candidate will
             return self._hosts_judged
         return select(self._hosts_at_base(), self._rules.selection)
+
+    def derivation_at_base(self, host: str) -> str | None:
+        """A host's derivation without any update, as far as this run has come to know it."""
+        return next((made.drv for made in self._known.values() if made.host.name == host), None)
+
+    def differing(self, one: str, other: str) -> frozenset[str]:
+        """The names of the derivations that only one of two derivations needs."""
+        closures = [self._tools.nix.requisites(drv) for drv in (one, other)]
+        return frozenset(words.derivation(path) for path in closures[0] ^ closures[1] if path.endswith(".drv"))
+
+    def worked_before(self, host: str) -> bool:
+        """Whether this run has found a host good at the base."""
+        for made in self._known.values():
+            if made.host.name == host:
+                return made.here is not None and made.here.answer is Answer.GOOD
+        return False
 
     @property
     def context(self) -> str:
@@ -90,43 +114,53 @@ class Trial:
         """The directory of flake.nix in the worktree."""
         return self._tree.path / self._flake_dir
 
-    def judge(self, lock: Lock, held: Sequence[Held]) -> Judged:
+    def judge(
+        self, lock: Lock, held: Sequence[Held], *, expected: Sequence[HostBuild] = (), final: bool = True
+    ) -> Judged:
         """Commit a lock with the message that holds true, and judge the whole fleet at that commit.
 
-        Where hosts block it, the message may be the prediction: such a commit is not published.
+        `expected` is how the hosts fared with this lock before, where that is known. Where hosts block it, or it
+        is not the `final` word, the message may be the prediction: such a commit is not published.
         """
         at_base = self._hosts_at_base()
-        predicted = select(at_base, self._rules.selection) if at_base else ()
-        message = self._message(lock, held, self._predict(predicted, lock))
+        lock_known = bool(expected)
+        if not expected and at_base:
+            expected = self._predict(select(at_base, self._rules.selection), lock)
+        message = self._message(lock, held, expected)
         made = self._commit(lock, message)
-        # A host that the candidate no longer has is judged, too: it fails.
-        here = self._hosts(made, may_fail=bool(at_base))
-        hosts = select(tuple(dict.fromkeys((*here, *at_base))), self._rules.selection)
-        self._hosts_judged = hosts
+        # A host that the candidate no longer has is judged, too: it is gone.
+        hosts = self._select((*self._listed(made)[0], *at_base), made)
+        # One that some other candidate brings along, or lacks, may still be asked about.
+        self._hosts_judged = tuple(dict.fromkeys((*hosts, *self._hosts_judged)))
         self._tools.progress(PhaseStarted(Phase.JUDGE, words.count(len(hosts), "host"), hosts=len(hosts)))
-        carried: list[HostBuild] = []
+        carried = _holding(expected) if lock_known else []
+        listing = self._listing(made)  # the message that is put right below changes no host's name
         for _ in range(REWRITES):
-            judged = self._judge(Candidate(self._base.commit, made, lock.changes), hosts, carried)
+            judged = self._judge(Candidate(self._base.commit, made, lock.changes), hosts, carried, listing)
             self._record.set(candidate=made, hosts=judged.verdict.builds)
             truth = self._message(lock, held, judged.verdict.builds)
-            if truth == message or judged.verdict.blocking(self._rules.gate):
+            if truth == message:
                 return judged
+            if not final or gate.blocking(judged.verdict.builds, self._rules.gate):
+                return replace(judged, truthful=False)
             message = truth
             made = recommit(self._tools.clone, made, message, name=self._record.run.id, sign=self._rules.signing)
-            carried = [build for build in judged.verdict.builds if build.status is HostStatus.UNCHANGED]
+            carried = _holding(judged.verdict.builds)
         raise LockbotError(
             "the hosts fare differently each time they are built: no message holds true",
             "see `lockbot show` for which; a build that fails at random is the usual reason",
         )
 
     def _predict(self, hosts: Sequence[Host], lock: Lock) -> list[HostBuild]:
-        return predict(hosts, lock.changes, self._known, self._tools.history, self._record.run.flake)
+        history, flake = self._tools.history, self._record.run.flake
+        return predict(hosts, lock.changes, self._remembered, history, flake)
 
     def judge_some(self, lock: Lock, hosts: Sequence[Host]) -> Judged:
         """Judge a few hosts at a lock, to find something out: this commit is never published."""
         made = self._commit(lock, f"lockbot: a candidate\n\nLockbot-Run: {self._record.run.id}\n")
         self._tools.progress(PhaseStarted(Phase.JUDGE, words.count(len(hosts), "host"), hosts=len(hosts)))
-        return self._judge(Candidate(self._base.commit, made, lock.changes), hosts, ())
+        # Not worth an evaluation more: a host that is gone is found out by its own.
+        return self._judge(Candidate(self._base.commit, made, lock.changes), hosts, (), UNLISTED)
 
     def would_build(self, lock: Lock) -> frozenset[str]:
         """The derivations that would have to be built, by the whole fleet, to have a lock's hosts."""
@@ -159,57 +193,86 @@ class Trial:
         candidate: Candidate,
         hosts: Sequence[Host],
         carried: Sequence[HostBuild],
+        listing: Listing,
     ) -> Judged:
         judged = judge.judge(
             self._tools.nix,
             candidate,
             hosts,
-            tree=self._tree.path,
-            flake_dir=self._flake_dir,
-            submodules=self._tree.submodules,
-            known=self._known,
+            checkout=self._checkout,
             limits=self._rules.judging,
             progress=self._tools.progress,
+            gate=self._rules.gate,
+            known=Known(self._known, self._broken, self._seen),
+            before=self._listing(self._base.commit),
+            now=listing,
             carried=carried,
-            broken=self._broken,
         )
         for drv in sorted(judged.flaky):
             self._record.note(f"flaky: {words.derivation(drv)} failed and then was built, unchanged")
         self._record.remember(self._rules.context, self._base.commit, judged.base)
         self._known = {**self._known, **judged.base}
-        self._learn(judged.verdict.builds)
+        self._learn(judged.verdict.builds, judged.base)
         return judged
 
-    def _learn(self, builds: Sequence[HostBuild]) -> None:
+    def _learn(self, builds: Sequence[HostBuild], base: Baseline) -> None:
         """Keep logs, and remember how derivations fared, in this run and for later ones."""
         fared: dict[str, Failure | None] = {}
-        for build in builds:
+        for build in (*base.values(), *builds):
+            failure = build.failure
             if build.status is HostStatus.BUILT and build.drv:
                 fared[build.drv] = None
+            elif failure is not None and failure.kind in _LASTING and failure.culprit:
+                fared[failure.culprit] = failure
+        for build in builds:
             failure = build.failure
-            if failure is None:
-                continue
-            if failure.kind in _LASTING and failure.culprit:
-                self._broken[failure.culprit] = fared[failure.culprit] = failure
-            if text := failure.log or "\n".join(failure.tail):
+            if failure is not None and (text := failure.log or "\n".join(failure.tail)):
                 self._record.keep_log(build.host.name, text, self._rules.log_limit)
         self._ledger.remember(self._rules.context, fared)
 
-    def _hosts_at_base(self) -> tuple[Host, ...]:
-        if self._at_base is None:
-            self._at_base = self._hosts(self._base.commit, may_fail=True)
-        return self._at_base
+    @property
+    def _checkout(self) -> Checkout:
+        tree = self._tree
+        return Checkout(tree.path, self._flake_dir, tree.submodules, lambda: incomplete(self._tools.clone, tree))
 
-    def _hosts(self, at: str, *, may_fail: bool) -> tuple[Host, ...]:
-        """The names the flake has at a commit. Where it can't say and may fail, none: judging tells why."""
-        flake = local_flake(self._tree.path, at, self._flake_dir, submodules=self._tree.submodules)
+    def _hosts_at_base(self) -> tuple[Host, ...]:
+        return self._listed(self._base.commit)[0]
+
+    def _select(self, found: Sequence[Host], candidate: str) -> tuple[Host, ...]:
+        """Those of the hosts that are judged. Raises LockbotError where the flake could not say which it has."""
+        failure = self._listed(candidate)[1]
+        if failure is not None and not found and not self._rules.selection.attributes:
+            raise UnjudgedError(
+                f"the flake can't be asked for its hosts, with the update nor without: {failure.message}",
+                "does `nix flake show` work there?",
+            )
+        return select(tuple(dict.fromkeys(found)), self._rules.selection)
+
+    def _listing(self, commit: str) -> Listing:
+        hosts, failure = self._listed(commit)
+        return Listing(None if failure else frozenset(host.attribute for host in hosts), failure)
+
+    def _listed(self, commit: str) -> tuple[tuple[Host, ...], Failure | None]:
+        """The hosts that the flake has at a commit; where it can't say, none, and why."""
+        if commit not in self._listings:
+            self._listings[commit] = self._list(commit)
+        return self._listings[commit]
+
+    def _list(self, commit: str) -> tuple[tuple[Host, ...], Failure | None]:
+        nix = self._tools.nix
         deadline = Deadline(self._rules.judging.evaluation.timeout, "asking the flake for its hosts")
         try:
-            return evaluate.host_names(self._tools.nix, flake, deadline)
-        except CommandError:
-            if not may_fail:
-                raise
-            return ()
+            return evaluate.host_names(nix, self._checkout.at(commit), deadline), None
+        except DeadlineExceeded as error:
+            nix.cancel.check()  # the run's own deadline is not the flake's
+            return (), Failure(FailureKind.TIMEOUT, error.message)
+        except SurroundingsError as error:
+            nix.cancel.check()
+            return (), Failure(FailureKind.NETWORK, error.message)
+        except LockbotError as error:
+            nix.cancel.check()
+            # Whatever it is, each host's own evaluation will tell, of those that are known by name.
+            return (), Failure(FailureKind.EVALUATION, error.message)
 
     def _message(self, lock: Lock, held: Sequence[Held], builds: Sequence[HostBuild]) -> str:
         return commit_message(
@@ -221,6 +284,13 @@ class Trial:
             links=_links(lock.changes),
             held=held,
         )
+
+
+def _holding(builds: Sequence[HostBuild]) -> list[HostBuild]:
+    """What holds for a commit that differs in its message alone: a host that is unchanged names no commit, and of
+    one that could not be judged no more would be known."""
+    open_ = [build for build in builds if build.here is not None and build.here.answer is Answer.UNJUDGED]
+    return [build for build in builds if build.status is HostStatus.UNCHANGED or build in open_]
 
 
 def _links(changes: Sequence[InputChange]) -> dict[str, str]:

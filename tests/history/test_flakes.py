@@ -160,9 +160,8 @@ def test_failures_are_forgotten_in_every_context(history: History) -> None:
     assert history._connection.execute("SELECT count(*) FROM failures").fetchone()[0] == 0
 
 
-@pytest.mark.parametrize("status", [HostStatus.UNJUDGED, HostStatus.NOT_BUILDABLE_HERE])
-def test_what_could_not_be_found_out_is_not_remembered(history: History, status: HostStatus) -> None:
-    unknown = HostBuild(host("x"), status, DRV)
+def test_what_could_not_be_found_out_is_not_remembered(history: History) -> None:
+    unknown = HostBuild(host("x"), HostStatus.UNJUDGED, DRV)
     assert history.remember(MAIN, "", "c1", [unknown]) == (unknown,)
     assert history.baseline(MAIN, "", "c1") == {}
 

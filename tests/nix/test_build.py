@@ -17,7 +17,7 @@ import pytest
 
 from lockbot import process
 from lockbot.errors import SurroundingsError
-from lockbot.model import Answer, DerivationStarted, DerivationStopped, Event, Failure, Retrying
+from lockbot.model import Answer, DerivationStarted, DerivationStopped, Event, Failure, FailureKind, Retrying
 from lockbot.nix import command
 from lockbot.nix.build import Builder, Limits, Target
 from lockbot.process import CancelToken
@@ -172,6 +172,17 @@ ENDED = {
     "compiler": ("echo 'c++: fatal error: Killed signal terminated program cc1plus'; exit 1", "out-of-memory"),
     "rust": ("echo 'memory allocation of 4096 bytes failed'; exit 101", "out-of-memory"),
     "make": ("echo 'make: *** [all] Error 137'; exit 2", "out-of-memory"),
+    "cargo": ("echo 'process did not exit successfully: x (signal: 9, SIGKILL: kill)'; exit 101", "out-of-memory"),
+    "cargo-again": ("echo 'rustc exited with signal: 9 (SIGKILL)'; exit 101", "out-of-memory"),
+    "java": ("echo 'Exception in thread x java.lang.OutOfMemoryError: Java heap space'; exit 1", "out-of-memory"),
+    "jvm": ("echo 'There is insufficient memory for the Java Runtime Environment'; exit 1", "out-of-memory"),
+    "python": ("echo 'Traceback:'; echo MemoryError; exit 1", "out-of-memory"),
+    "python-says": ("echo 'MemoryError: Unable to allocate 8 GiB for an array'; exit 1", "out-of-memory"),
+    "node": ("echo 'FATAL ERROR: heap limit: JavaScript heap out of memory'; exit 134", "out-of-memory"),
+    "linker": ("echo 'ld: final link failed: memory exhausted'; exit 1", "out-of-memory"),
+    "memory-by-name": ("echo 'compiling MemoryError.hs: parse error'; exit 1", "build"),
+    "aborts": ("exit 134", "build"),
+    "crashes-at-once": ("exit 139", "build"),
     "ordinary": ("echo 'error: cannot connect to socket at /x'; exit 1", "build"),
     "forged-kill": ("echo 'builder failed due to signal 9 (Killed.)'; exit 3", "build"),
     "no-output": ("exit 0", "build"),
@@ -201,20 +212,21 @@ def test_a_hash_mismatch_is_tried_twice(bench: Bench) -> None:
 def test_what_failed_in_another_run_needs_no_second_try(bench: Bench) -> None:
     target = bench.target("broken")
     limits = replace(LIMITS, second_chance=True)
-    with Builder(bench.nix, limits, bench.events.append, failed_before=[target.drv]) as builder:
+    broken = {target.drv: Failure(FailureKind.BUILD, "another time", target.drv)}
+    with Builder(bench.nix, limits, bench.events.append, broken) as builder:
         failure = builder.why(target)
     assert failure is not None and failure.kind.own
     assert sum(isinstance(event, DerivationStarted) for event in bench.events) == 1
 
 
 def test_what_was_waited_for_in_vain_is_not_waited_for_again(bench: Bench) -> None:
-    given_up: dict[str, Failure] = {}
+    seen: dict[str, Failure] = {}
     wanted = {name: bench.target(name) for name in ("needs-fetch", "fetch")}
     for target in wanted.values():
-        with Builder(bench.nix, LIMITS, bench.events.append, given_up=given_up) as builder:
+        with Builder(bench.nix, LIMITS, bench.events.append, seen=seen) as builder:
             failure = builder.why(target)
         assert failure is not None and failure.culprit == wanted["fetch"].drv
-    assert set(given_up) == {wanted["fetch"].drv}
+    assert set(seen) == {wanted["fetch"].drv}
     assert sum(isinstance(event, Retrying) for event in bench.events) == LIMITS.retries
 
 

@@ -117,7 +117,14 @@ OWN = {
     "asserts-after-words": ('assert builtins.trace "error: No space left on device" false; fine', "assertion"),
     "asserts-as-nixos": (r'throw "\nFailed assertions:\n- no root file system"', "assertion"),
     "misses": ('self."No space left on device"', "evaluation"),
-    "misses-what-sounds-impure": ("self.currentSystem", "evaluation"),
+    "misses-what-sounds-gated": ("self.parallel", "evaluation"),
+    "misses-what-begins-as-gated": ("builtins.currentTimes", "evaluation"),
+    "names-what-sounds-gated": ("with builtins; wasm", "evaluation"),
+    "throws-of-a-missing-builtin": ("throw \"attribute 'currentTime' missing\"", "evaluation"),
+    "throws-of-warnings": (
+        'throw "aborting to reveal stack trace of warning, as abort-on-warn is set"',
+        "evaluation",
+    ),
     "recurses": ("let x = x; in x", "evaluation"),
     "recurses-deeply": ("let f = x: f (x + 1) + 1; in f 1", "evaluation"),
     "misreads": (r'builtins.fromJSON "No space left on device"', "evaluation"),
@@ -128,6 +135,7 @@ OWN = {
     "lists-nothing": ("builtins.readDir ./missing", "evaluation"),
     "imports-nonsense": ("import ./nonsense.nix", "evaluation"),
     "is-no-derivation": ("{ }", "evaluation"),
+    "is-elsewhere": ('{ type = "derivation"; drvPath = "/x.drv"; outPath = "/elsewhere/x"; }', "evaluation"),
     "has-no-builder": ('derivation { name = "x"; system = "x"; }', "evaluation"),
 }  # fmt: skip
 REFUSED = {
@@ -135,14 +143,25 @@ REFUSED = {
     "copies-outside": 'plain "x" "${/etc/hostname}" { }',
     "knows-the-system": "plain builtins.currentSystem \"\" { }",
     "knows-the-time": "plain (toString builtins.currentTime) \"\" { }",
+    "knows-the-time-by-with": "plain (with builtins; toString currentTime) \"\" { }",
+    "knows-the-time-by-inherit": "plain (let inherit (builtins) currentTime; in toString currentTime) \"\" { }",
+    "knows-the-time-by-another-name": "plain (let b = builtins; in toString b.currentTime) \"\" { }",
+    "knows-the-time-in-quotes": 'plain (toString builtins."currentTime") "" { }',
+    "knows-the-time-by-getattr": 'plain (toString (builtins.getAttr "currentTime" builtins)) "" { }',
+    "knows-the-time-globally": "plain (toString (import ./time.nix)) \"\" { }",
+    "knows-the-system-on-the-next-line": "plain builtins\n  .currentSystem \"\" { }",
+    "fetches-a-closure": 'with builtins; fetchClosure { fromStore = "x"; }',
+    "knows-an-output": 'let inherit (builtins) outputOf; in outputOf fine.drvPath "out"',
+    "misses-what-sounds-impure": "self.currentSystem",
+    "wants-another-nix": 'builtins."parallel" [ fine ] fine',
+    "wants-another-nix-globally": "import ./wasm.nix",
     "searches": "import <nixpkgs>",
     "names-a-store-path": "builtins.storePath \"/x\"",
     "fetches-unlocked": 'builtins.fetchGit { url = "https://example.invalid/x"; }',
     "fetches-without-a-hash": 'builtins.fetchTarball "https://example.invalid/x"',
-    "pipes": "1 |> toString",
+    "pipes": "import ./pipes.nix",
     "content-addressed": 'plain "x" "" { __contentAddressed = true; outputHashMode = "recursive"; }',
     "runs": 'builtins.exec [ "x" ]',
-    "elsewhere": '{ type = "derivation"; drvPath = "/x.drv"; outPath = "/elsewhere/x"; }',
 }  # fmt: skip
 
 
@@ -157,7 +176,10 @@ def test_the_flake_own_errors_whatever_they_say(make: Make) -> None:
 
 
 def test_what_this_machine_refuses_is_nobody_fault(make: Make) -> None:
-    found = make().kinds(REFUSED)
+    # What is refused at parsing is in a file of its own: else no other host would be looked at.
+    files = {"time.nix": "__currentTime", "wasm.nix": "__wasm ./x", "pipes.nix": "1 |> toString"}
+    done = make().evaluate(REFUSED, files=files)
+    found = {name: one.failure.kind.value if one.failure else "" for name, one in done.items()}
     assert found == dict.fromkeys(REFUSED, "refused")
 
 
@@ -189,6 +211,13 @@ def test_restricted_evaluation_refuses(make: Make) -> None:
     fetch = 'import (builtins.fetchTarball { url = "https://example.invalid/x"; sha256 = "HASH"; })'
     found = world.kinds({"a": fetch.replace("HASH", "0" * 52), "b": "fine"})
     assert found == {"a": "refused", "b": ""}
+
+
+def test_a_warning_that_aborts_is_this_machine_setting(make: Make) -> None:
+    late = 'builtins.seq (builtins.warn "old" 1) (throw "no")'
+    hosts = {"a": 'builtins.warn "old" fine', "b": "fine", "c": late}
+    assert make(**{"abort-on-warn": "true"}).kinds(hosts) == {"a": "refused", "b": "", "c": "refused"}
+    assert make().kinds(hosts) == {"a": "", "b": "", "c": "evaluation"}
 
 
 def test_import_from_derivation_that_is_not_allowed(make: Make) -> None:

@@ -52,7 +52,7 @@ Hosts:
   evaluated only: laptop
   broken before this update, not caused by it:
     old: build failed: linux-6.12.30
-  not buildable here: pi (aarch64-linux)
+  evaluated only, not buildable here: pi (aarch64-linux)
 
 Held back:
   nixos-hardware stays at 9f3d2c1: host web does not build with a newer

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockbot.model import HostStatus, Outcome
+from lockbot.model import Answer, BadRevision, HostStatus, Judgement, Outcome
 from lockbot.report.document import dump, history_document, run_document
 from tests.report.examples import (
     FOLLOWED,
@@ -27,10 +27,18 @@ from tests.report.examples import (
     built,
 )
 
+CULPRIT = BadRevision(HOME_OLD, "break it", "Eve", 1_786_680_000, "https://example.org/c", ("web",), "1" * 40)
 RUN = replace(
     MORNING,
     changes=(NIXPKGS, FOLLOWED),
-    hosts=(built("mail", HostStatus.FAILED, HELLO_FAILED),),
+    hosts=(
+        replace(
+            built("mail", HostStatus.FAILED, HELLO_FAILED),
+            here=Judgement(Answer.BAD, "build"),
+            base=Judgement(Answer.GOOD, "present"),
+        ),
+    ),
+    held=(replace(MORNING.held[0], culprit=CULPRIT),),
     flake="/etc/nixos?ref=main",
 )
 
@@ -86,6 +94,10 @@ def test_a_run() -> None:
             {
                 "name": "mail",
                 "status": "failed",
+                "answer": "bad",
+                "evidence": "build",
+                "candidate": {"answer": "bad", "evidence": "build"},
+                "base": {"answer": "good", "evidence": "present"},
                 "failure": "build",
                 "culprit": HELLO,
                 "failure_detail": {"message": HELLO_FAILED.message, "tail": list(HELLO_FAILED.tail)},
@@ -103,6 +115,16 @@ def test_a_run() -> None:
                 "reason": "breaks-host",
                 "revision": HOME_OLD,
                 "detail": "host web does not build with a newer one",
+                "culprit": {
+                    "revision": HOME_OLD,
+                    "subject": "break it",
+                    "author": "Eve",
+                    "date": "2026-08-14T04:00:00Z",
+                    "link": "https://example.org/c",
+                    "hosts": ["web"],
+                    "after": "1" * 40,
+                    "exact": True,
+                },
             }
         ],
         "notes": ["web is built by hand since May"],

@@ -9,10 +9,11 @@ from dataclasses import replace
 
 import pytest
 
-from lockbot.model import FailureKind, HostStatus, Outcome, Run
+from lockbot.model import Failure, FailureKind, HostStatus, Outcome, Run
 from lockbot.report.lines import Style, line, text, write
 from lockbot.report.terminal import headline, summary
 from tests.report.examples import (
+    HELLO,
     HELLO_FAILED,
     HOSTILE,
     HOSTS,
@@ -36,7 +37,7 @@ Hosts
   unchanged (1): nas
   evaluated only (1): laptop
   broken before this update, not caused by it (1): old
-  not buildable here (1): pi [aarch64-linux]
+  evaluated only, not buildable here (1): pi [aarch64-linux]
 
 Broken before this update
   old: build failed: linux-6.12.30
@@ -239,3 +240,19 @@ def test_long_logs_and_messages_are_cut() -> None:
 def test_hosts_are_all_named() -> None:
     shown = text(summary(replace(MORNING, hosts=HOSTS)))
     assert all(build.host.name in shown for build in HOSTS)
+
+
+def test_what_could_not_be_judged_is_told_with_its_reason() -> None:
+    late = Failure(FailureKind.TIMEOUT, "timed out after 5 seconds", HELLO)
+    run = replace(
+        MORNING,
+        outcome=Outcome.UNJUDGED,
+        commit=None,
+        pushed=False,
+        hosts=(built("web", HostStatus.UNJUDGED, late), built("db", HostStatus.UNCHANGED)),
+        error="the update could not be judged: web: timed out (timed out after 5 seconds)",
+    )
+    told = text(summary(run))
+    assert told.startswith("Not judged: nothing could be found out; main stands as it was.\n")
+    assert "\n  could not be judged (1): web\n" in told
+    assert "Could not be judged\n  web: timed out: hello-2.12\n      timed out after 5 seconds\n" in told

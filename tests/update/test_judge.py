@@ -27,7 +27,9 @@ from lockbot.model import (
 from lockbot.nix import build, command, evaluate
 from lockbot.nix.command import local_flake
 from lockbot.process import CancelToken, Deadline
-from lockbot.update.judge import Judged, Limits, judge
+from lockbot.update import gate
+from lockbot.update.judge import judge
+from lockbot.update.judging import Checkout, Judged, Known, Limits
 from tests import nixes
 from tests.fleet import Breakage, Fleet, HostSpec, Upstream, since, together
 
@@ -65,10 +67,8 @@ class Court:
             nix,
             Candidate(self.base, self.candidate, ()),
             hosts or hosts_of(self.fleet),
-            tree=self.fleet.path,
-            flake_dir="",
-            submodules=False,
-            known={made.host.attribute: made for made in known},
+            checkout=Checkout(self.fleet.path),
+            known=Known({made.host.attribute: made for made in known}),
             limits=Limits(evaluation, building),
             progress=self.events.append,
             carried=carried,
@@ -120,7 +120,7 @@ def test_nine_hosts_get_nine_verdicts(nix: nixes.Nix, tmp_path: Path, cancel: Ca
         "recurses": HostStatus.FAILED,
         "needs": HostStatus.FAILED,
         "hash": HostStatus.FAILED,
-        "slow": HostStatus.FAILED,
+        "slow": HostStatus.UNJUDGED,
         "arm": HostStatus.NOT_BUILDABLE_HERE,
     }
     kinds = {name: made.failure.kind for name, made in found.items() if made.failure is not None}
@@ -138,8 +138,8 @@ def test_nine_hosts_get_nine_verdicts(nix: nixes.Nix, tmp_path: Path, cancel: Ca
     assert culprits["slow"].endswith("-host-slow.drv")
     failure = found["needs"].failure
     assert failure is not None and "broken on purpose" in failure.tail
-    assert judged.verdict.blocking(Gate.NO_REGRESSION) == tuple(
-        made for made in judged.verdict.builds if made.status is HostStatus.FAILED
+    assert gate.blocking(judged.verdict.builds, Gate.NO_REGRESSION) == tuple(
+        made for made in judged.verdict.builds if made.status in (HostStatus.FAILED, HostStatus.UNJUDGED)
     )
     assert "host-unchanged" not in here.fleet.built(), "what is the same is not built"
 
@@ -165,7 +165,11 @@ def test_what_was_broken_before_is_not_the_updates_fault(
         "fails": HostStatus.BROKEN_BEFORE,
         "worse": HostStatus.FAILED,
     }
-    assert [made.host.name for made in judged.verdict.blocking(Gate.ALL_GREEN)] == ["throws", "fails", "worse"]
+    assert [made.host.name for made in gate.blocking(judged.verdict.builds, Gate.ALL_GREEN)] == [
+        "throws",
+        "fails",
+        "worse",
+    ]
     status = {names[1]: made.status for names, made in judged.base.items()}
     assert status["fails"] is HostStatus.FAILED
     assert status["worse"] is HostStatus.BUILT, "its base was built, to know whom to blame"
@@ -215,7 +219,7 @@ def test_an_evaluation_that_never_ends_is_ended(nix: nixes.Nix, tmp_path: Path, 
     judged = here.judge(evaluation=replace(EVALUATION, timeout=1.5, workers=1))
     found = by_name(judged)
     assert found["fine"].status is HostStatus.BUILT
-    assert found["endless"].status is HostStatus.FAILED
+    assert found["endless"].status is HostStatus.UNJUDGED
     failure = found["endless"].failure
     assert failure is not None and failure.kind is FailureKind.TIMEOUT
 

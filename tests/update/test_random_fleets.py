@@ -50,6 +50,33 @@ class Model:
     def locked(self) -> At:
         return dict.fromkeys(self.counts, 0)
 
+    def passes(self, at: At) -> bool:
+        """What the gate says of a candidate: nothing is newly broken, every input that moves is used by a host
+        that is good with it (or by none), and no input breaks anew what the others repair."""
+        moved = [name for name in at if at[name]]
+        return not self.red(at) and all(
+            self._is_spoken_for(name, at) and not self._spoils(name, at) for name in moved
+        )
+
+    def _is_spoken_for(self, name: str, at: At) -> bool:
+        """Or it is known to change no host: of one that can't be evaluated, nobody knows what it would be."""
+        if any(name in host.uses and not self._fails(host, at) for host in self.hosts):
+            return True
+        return not any(name in host.uses or self._throws(host, at) for host in self.hosts if self._fails(host, at))
+
+    def _throws(self, host: HostSpec, at: At) -> bool:
+        own = isinstance(host.failure, Breakage) and host.failure.kind == "throw" and _holds(host.failure.when, at)
+        return own or any(
+            span.kind == "throw"
+            and host.name in span.hosts
+            and name in host.uses
+            and span.first <= at[name] < span.end
+            for name, span in self.spans.items()
+        )
+
+    def _spoils(self, name: str, at: At) -> bool:
+        return any(self._fails(host, at) and not self._fails(host, {**at, name: 0}) for host in self.hosts)
+
     def red(self, at: At) -> frozenset[str]:
         """The hosts that fail there and did not before."""
         return frozenset(host.name for host in self.hosts if self._fails(host, at)) - self.broken_before
@@ -69,13 +96,13 @@ class Model:
         """Brute force: how many inputs can be at their tips at once, the others as locked."""
         for size in range(len(self.counts), 0, -1):
             for chosen in combinations(self.counts, size):
-                if not self.red({name: self.counts[name] if name in chosen else 0 for name in self.counts}):
+                if self.passes({name: self.counts[name] if name in chosen else 0 for name in self.counts}):
                     return size
         return 0
 
     def newest(self, name: str, at: At) -> int | None:
         """How far an input goes on top of the others; None: it goes from good to bad more than once."""
-        good = [not self.red({**at, name: number}) for number in range(self.counts[name] + 1)]
+        good = [self.passes({**at, name: number}) for number in range(self.counts[name] + 1)]
         return good.count(True) - 1 if sorted(good, reverse=True) == good else None
 
 
@@ -212,6 +239,9 @@ def _is_told(world: World, model: Model, run: Run, at: At, revisions: Mapping[st
         name for name, number in at.items() if number < model.counts[name]
     }
     for held in run.held:
+        if held.reason == "only-broken-hosts":
+            assert not model.passes({**at, held.input: model.counts[held.input]})
+            continue
         _is_blamed_rightly(world, model, held, at, revisions[held.input])
     for name in at.keys() - {held.input for held in run.held}:
         assert world.state(name).state == "current"
