@@ -1,0 +1,253 @@
+"""The gate's table, cell by cell, and whole fleets against a reading of it by brute force."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations, product
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lockbot.model import (
+    Answer,
+    Candidate,
+    Failure,
+    FailureKind,
+    Gate,
+    Host,
+    HostBuild,
+    HostStatus,
+    Judgement,
+    Verdict,
+)
+from lockbot.update import asking, gate
+from lockbot.update.asking import Picks, Reason
+from lockbot.update.gate import Vote
+from lockbot.update.judging import Baseline, Judged
+from lockbot.update.support import best_supported
+
+GOOD, BAD, UNJUDGED = Answer.GOOD, Answer.BAD, Answer.UNJUDGED
+FOR, NOTHING, BLOCKS, BLAMES = Vote.FOR, Vote.NOTHING, Vote.BLOCKS, Vote.BLAMES
+
+TABLE: Mapping[tuple[Answer | None, Answer], Vote] = {
+    (GOOD, GOOD): FOR,
+    (GOOD, BAD): BLAMES,
+    (GOOD, UNJUDGED): BLOCKS,
+    (BAD, GOOD): FOR,
+    (BAD, BAD): NOTHING,
+    (BAD, UNJUDGED): BLOCKS,
+    (UNJUDGED, GOOD): FOR,
+    (UNJUDGED, BAD): BLOCKS,
+    (UNJUDGED, UNJUDGED): NOTHING,
+    (None, GOOD): FOR,
+    (None, BAD): BLAMES,
+    (None, UNJUDGED): BLOCKS,
+}
+_EVIDENCE = {GOOD: "built", BAD: "build", UNJUDGED: "timeout"}
+
+
+def judgement(answer: Answer, *, evaluated: bool = True) -> Judgement:
+    return Judgement(answer, _EVIDENCE[answer], evaluated)
+
+
+@pytest.mark.parametrize(("before", "now"), TABLE)
+def test_every_cell(before: Answer | None, now: Answer) -> None:
+    was = judgement(before) if before is not None else None
+    said = TABLE[before, now]
+    assert gate.vote(was, judgement(now), Gate.NO_REGRESSION) is said
+    green = BLOCKS if said is NOTHING else said
+    assert gate.vote(was, judgement(now), Gate.ALL_GREEN) is green
+
+
+@pytest.mark.parametrize("answer", Answer)
+def test_a_host_that_is_left_alone_says_nothing(answer: Answer) -> None:
+    same = judgement(answer)
+    assert gate.vote(same, same, Gate.NO_REGRESSION, changed=False) is NOTHING
+    green = NOTHING if answer is GOOD else BLOCKS
+    assert gate.vote(same, same, Gate.ALL_GREEN, changed=False) is green
+
+
+def test_what_evaluated_before_and_does_not_now_is_broken_by_the_change() -> None:
+    before = judgement(UNJUDGED)
+    assert gate.vote(before, judgement(BAD, evaluated=False), Gate.NO_REGRESSION) is BLAMES
+    never = judgement(UNJUDGED, evaluated=False)
+    assert gate.vote(never, judgement(BAD, evaluated=False), Gate.NO_REGRESSION) is BLOCKS
+
+
+def test_what_nothing_here_can_build_is_never_asked_to_be_green() -> None:
+    other = Judgement(UNJUDGED, FailureKind.PLATFORM)
+    assert gate.vote(other, other, Gate.ALL_GREEN) is NOTHING
+    assert gate.vote(judgement(GOOD), other, Gate.ALL_GREEN) is BLOCKS
+
+
+def build_of(
+    name: str, before: Answer | None, now: Answer, *, changed: bool = True, drv: str | None = None
+) -> HostBuild:
+    status = HostStatus.UNCHANGED
+    if changed and now is BAD:
+        status = HostStatus.BROKEN_BEFORE if before is BAD else HostStatus.FAILED
+    elif changed:
+        status = HostStatus.BUILT if now is GOOD else HostStatus.UNJUDGED
+    failure = None if now is GOOD else Failure(FailureKind(_EVIDENCE[now]), "as told")
+    was = judgement(before) if before is not None else None
+    return HostBuild(Host(name, (name,)), status, drv, None, None, failure, judgement(now), was)
+
+
+@pytest.mark.parametrize(("cells"), [*combinations(TABLE, 2), *((cell,) for cell in TABLE)])
+def test_a_fleet_passes_when_none_blocks_and_one_speaks(cells: Sequence[tuple[Answer | None, Answer]]) -> None:
+    builds = [build_of(str(number), *cell) for number, cell in enumerate(cells)]
+    votes = {TABLE[cell] for cell in cells}
+    assert gate.publishable(builds, Gate.NO_REGRESSION) == (not votes & {BLOCKS, BLAMES} and FOR in votes)
+    assert gate.publishable([], Gate.NO_REGRESSION), "what changes no host may be published"
+    assert gate.publishable([build_of("x", BAD, BAD, changed=False)], Gate.NO_REGRESSION)
+
+
+# -- fleets with inputs ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """Each host's answer is a function of which of the inputs that it uses are moved."""
+
+    inputs: tuple[str, ...]
+    uses: Mapping[str, tuple[str, ...]]
+    answers: Mapping[tuple[str, frozenset[str]], Answer]
+
+    def answer(self, host: str, moved: frozenset[str]) -> Answer:
+        return self.answers[host, moved & frozenset(self.uses[host])]
+
+    def build(self, host: str, moved: frozenset[str]) -> HostBuild:
+        mine = moved & frozenset(self.uses[host])
+        base, now = self.answer(host, frozenset()), self.answer(host, moved)
+        return build_of(host, base, now, changed=bool(mine), drv=f"/{host}-{sorted(mine)}.drv")
+
+    def votes(self, moved: frozenset[str]) -> Mapping[str, Vote]:
+        """The table, read by hand."""
+        return {
+            host: TABLE[self.answer(host, frozenset()), self.answer(host, moved)]
+            for host in self.uses
+            if moved & frozenset(self.uses[host])
+        }
+
+    def passes(self, moved: frozenset[str]) -> bool:
+        """No host blocks, and each input is spoken for by a host that it changes, or changes none."""
+        votes = self.votes(moved)
+        if {BLOCKS, BLAMES} & set(votes.values()):
+            return False
+        reached = {name: [votes[host] for host in votes if name in self.uses[host]] for name in moved}
+        return all(not said or FOR in said for said in reached.values())
+
+
+@st.composite
+def fleets(draw: st.DrawFn) -> Fleet:
+    inputs = tuple("abcd"[: draw(st.integers(1, 4))])
+    uses = {
+        f"h{number}": tuple(sorted(draw(st.sets(st.sampled_from(inputs)))))
+        for number in range(draw(st.integers(1, 4)))
+    }
+    likely = draw(st.sampled_from([(GOOD, BAD, UNJUDGED), (GOOD, GOOD, GOOD, BAD, UNJUDGED), (GOOD, UNJUDGED)]))
+    answers = {
+        (host, moved): draw(st.sampled_from(likely))
+        for host, mine in uses.items()
+        for moved in map(frozenset, _subsets(mine))
+    }
+    return Fleet(inputs, uses, answers)
+
+
+def _subsets(names: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    for size in range(len(names) + 1):
+        yield from combinations(names, size)
+
+
+@dataclass
+class Looks:
+    """What a search asks, answered from a Fleet."""
+
+    fleet: Fleet
+    repairable: frozenset[str] = frozenset()
+    trouble: str | None = None
+    wholes: dict[frozenset[str], Judged] = field(default_factory=dict)
+
+    def probe(self, picks: Picks, hosts: frozenset[str] | None) -> asking.Answer:
+        moved = frozenset(picks)
+        builds = [self.fleet.build(host, moved) for host in sorted(hosts or self.fleet.uses)]
+        if hosts is None:
+            base: Baseline = {(host,): self.fleet.build(host, frozenset()) for host in self.fleet.uses}
+            self.wholes[moved] = Judged(Verdict(Candidate("b", "c", ()), tuple(builds)), base, {})
+        votes = {build.host.name: gate.of(build, Gate.NO_REGRESSION) for build in builds}
+        spoilt = {
+            build.host.name
+            for build in builds
+            if build.host.name in self.repairable and build.status is HostStatus.BROKEN_BEFORE
+        }
+        red = frozenset({name for name, said in votes.items() if said is BLAMES} | spoilt)
+        return asking.Answer(red, frozenset(name for name, said in votes.items() if said is BLOCKS) - red)
+
+    def evaluate(self, picks: Picks, hosts: frozenset[str]) -> asking.Answer:
+        return self.probe(picks, hosts)
+
+    def revisions(self, input: str) -> Sequence[str]:  # noqa: ARG002 -- the Trial's shape
+        return ()
+
+    def whole(self, picks: Picks) -> Judged | None:
+        return self.wholes.get(frozenset(picks))
+
+    def looked_at(
+        self,
+        picks: Picks,
+        hosts: Sequence[str],
+        *,
+        evaluate_only: bool,  # noqa: ARG002 -- here an evaluation tells all
+    ) -> Mapping[str, HostBuild]:
+        return {host: self.fleet.build(host, frozenset(picks)) for host in hosts}
+
+    def derivation_at_base(self, host: str) -> str | None:
+        return self.fleet.build(host, frozenset()).drv
+
+    def by_commit(self, picks: Picks, host: str) -> frozenset[str]:  # noqa: ARG002 -- no host embeds its commit
+        return frozenset()
+
+    def differing(self, one: str, other: str) -> frozenset[str]:
+        return frozenset({one, other})
+
+    def suspects(self, build: HostBuild, picks: Picks) -> Sequence[str]:  # noqa: ARG002 -- no error names any
+        return ()
+
+
+@settings(max_examples=400, deadline=None)
+@given(fleets())
+def test_what_is_taken_of_a_fleet_is_what_the_table_allows(fleet: Fleet) -> None:
+    looks = Looks(fleet)
+    targets = dict.fromkeys(fleet.inputs, "1")
+    looks.probe(targets, None)
+    found, quiet = best_supported(looks, targets)
+    taken = frozenset(found.picks)
+    assert fleet.passes(taken), (taken, fleet.votes(taken))
+    told = [name for finding in found.findings for name in finding.inputs]
+    told += [name for one in quiet for name in one.unit.inputs]
+    assert sorted([*taken, *told]) == sorted(fleet.inputs), "each input is taken, or told of once"
+    for finding in found.findings:
+        if finding.reason is Reason.BREAKS:
+            (name,) = finding.inputs
+            assert any(_is_broken_by(fleet, host, name) for host in finding.hosts), (finding, fleet)
+    everything = frozenset(fleet.inputs)
+    if all(
+        fleet.answer(host, frozenset(moved)) is GOOD for host in fleet.uses for moved in _subsets(fleet.inputs)
+    ):
+        assert taken == everything
+    assert all(one.hosts for one in quiet), "who is silent is named"
+
+
+def _is_broken_by(fleet: Fleet, host: str, name: str) -> bool:
+    """Somewhere the host is good without this input, and bad with it."""
+    others = [other for other in fleet.inputs if other != name]
+    return any(
+        fleet.answer(host, frozenset(moved)) is not BAD and fleet.answer(host, frozenset({*moved, name})) is BAD
+        for moved in _subsets(others)
+    )
+
+
+def test_no_cell_is_left_out() -> None:
+    assert set(TABLE) == set(product((*Answer, None), Answer))
