@@ -107,6 +107,7 @@ class Builder:
             self._closed = True
             if error is not None:
                 self._wanted.clear()
+                self._cancel.cancel(f"{type(error).__name__} elsewhere")
             self._changed.notify_all()
         self._thread.join()
 

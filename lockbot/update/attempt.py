@@ -215,7 +215,7 @@ class Attempt:
             may_bring=lambda changes: self._keeper.may_bring(permits, changes),
         )
         probes.probe(permits.targets, None)
-        if self._rules.gate is Gate.ALL_GREEN and self._is_red_anyway(probes, permits):
+        if self._rules.gate is Gate.ALL_GREEN and self._is_red_anyway(probes, permits) and not probes.trouble:
             return Attempted(held, probes.last_whole, observations=seen.observations({}, ()))
         found, unheard = support.best_supported(
             probes,

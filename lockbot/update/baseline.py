@@ -142,7 +142,8 @@ class Base:
                 status = _AS_BASE[here.answer] if here is not None else made.status
                 learnt[host.attribute] = replace(made, status=status, failure=failure, here=here)
             elif evaluation is not None:
-                learnt[host.attribute] = replace(made, here=Judgement(Answer.GOOD, EVALUATED))
+                seen = _UNBUILDABLE if host.unbuildable else Judgement(Answer.GOOD, EVALUATED)
+                learnt[host.attribute] = replace(made, here=seen)
         return learnt
 
     def completed(self, failure: Failure, before: Failure | None) -> Failure:
@@ -164,6 +165,7 @@ class Base:
         return replace(failure, kind=FailureKind.INCOMPLETE, message=f"{lacks.why}: {failure.message}")
 
 
+_UNBUILDABLE = Judgement(Answer.UNJUDGED, FailureKind.PLATFORM)
 _AS_BASE = {
     Answer.GOOD: HostStatus.BUILT,
     Answer.BAD: HostStatus.FAILED,
@@ -214,7 +216,7 @@ def _settled(base: HostBuild, host: Host) -> bool:
 def _looked_up(out: str | None, host: Host, there: frozenset[str]) -> Judgement:
     """Of one that was not asked to build: its output is there, or was never built here."""
     if host.unbuildable:
-        return Judgement(Answer.UNJUDGED, FailureKind.PLATFORM)
+        return _UNBUILDABLE
     if host.evaluate_only:
         return Judgement(Answer.GOOD, EVALUATED)
     return Judgement(Answer.GOOD, PRESENT) if out in there else Judgement(Answer.UNJUDGED, NOT_BUILT)

@@ -247,7 +247,8 @@ class _Trial:
         for host, made in self.decided.items():
             if made.here is None:
                 same, _ = self.base.found(host, results, there)
-                self.decided[host] = replace(made, here=same, base=same)
+                here = same or Judgement(Answer.UNJUDGED, NOT_THERE, evaluated=False)
+                self.decided[host] = replace(made, here=here, base=same)
 
 
 _GONE = "the flake has no host {!r} any more"

@@ -18,7 +18,7 @@ from lockbot.report import words
 from lockbot.update import gate as gates
 from lockbot.update.answers import Answers
 from lockbot.update.asking import Answer, BudgetSpent, Picks
-from lockbot.update.judging import Judged
+from lockbot.update.judging import EVALUATED, Judged
 from lockbot.update.locks import Locks
 from lockbot.update.propose import Lock
 from lockbot.update.trial import Trial
@@ -193,13 +193,9 @@ class Probes:
         builds = judged.verdict.builds
         self._see(picks, builds)
         answer = self._answer(picks, builds)
-        # What says nothing depends on the base, which may be another in the next run.
+        # What says nothing depends on the base, which may be another in the next run; unless it is good itself.
         telling = (gates.Vote.FOR, gates.Vote.BLAMES)
-        certain = [
-            build.host
-            for build in builds
-            if build.status is HostStatus.UNCHANGED or gates.of(build, self._gate) in telling
-        ]
+        certain = [build.host for build in builds if _is_good(build) or gates.of(build, self._gate) in telling]
         self._answers.learn(lock.content, certain, answer)
         return answer
 
@@ -259,6 +255,10 @@ class Probes:
         if build.host.name not in self.repairable or build.status is HostStatus.UNCHANGED:
             return False
         return build.here is not None and build.here.answer is HostAnswer.BAD
+
+
+def _is_good(build: HostBuild) -> bool:
+    return build.here is not None and build.here.answer is HostAnswer.GOOD and build.here.evidence != EVALUATED
 
 
 def _why_open(build: HostBuild) -> str:

@@ -85,9 +85,7 @@ def best_supported(
     quiet: list[Silent] = []
     while targets:
         found = search(looks, targets, groups=groups, strategy=strategy, watch=watch)
-        if looks.trouble is not None:
-            return found, tuple(quiet)
-        if wasted := _still_broken(looks, found.picks):
+        if looks.trouble is None and (wasted := _still_broken(looks, found.picks)):
             looks.repairable -= wasted  # the repair can't be taken: then nothing is to be spoilt
             continue
         try:
@@ -97,6 +95,8 @@ def best_supported(
         if not silent:
             return found, tuple(quiet)
         quiet += silent
+        if looks.trouble is not None:
+            return replace(found, picks={}, steps=(), complete=False), tuple(quiet)
         for name in (name for one in silent for name in one.unit.inputs):
             del targets[name]
     return Found({}, (), (), complete=True), tuple(quiet)

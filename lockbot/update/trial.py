@@ -34,7 +34,7 @@ from lockbot.report import words
 from lockbot.report.commit import commit_message
 from lockbot.update import gate, judge, regenerate
 from lockbot.update.hosts import select
-from lockbot.update.judging import UNLISTED, Baseline, Checkout, Judged, Known, Listing
+from lockbot.update.judging import EVALUATED, UNLISTED, Baseline, Checkout, Judged, Known, Listing
 from lockbot.update.prediction import predict
 from lockbot.update.propose import LOCK_NAME, Lock
 from lockbot.update.record import Record
@@ -93,10 +93,12 @@ class Trial:
         return frozenset(words.derivation(path) for path in closures[0] ^ closures[1] if path.endswith(".drv"))
 
     def worked_before(self, host: str) -> bool:
-        """Whether this run has found a host good at the base."""
+        """Whether this run has found a host good at the base: for most, that it builds there."""
         for made in self._known.values():
             if made.host.name == host:
-                return made.here is not None and made.here.answer is Answer.GOOD
+                if made.here is None or made.here.answer is not Answer.GOOD:
+                    return False
+                return made.here.evidence != EVALUATED or made.host.evaluate_only
         return False
 
     @property

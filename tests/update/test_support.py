@@ -201,3 +201,29 @@ def test_a_build_that_hangs_is_waited_for_once(site: Site) -> None:
     _, document = site.lockbot("update")
     assert [site.locked(name) for name in "ab"] == new, document
     assert sorted((site.directory / "begun").read_text().split()) == ["1", "2"]
+
+
+def test_what_nothing_here_can_build_neither_speaks_nor_blocks(site: Site) -> None:
+    """As the configuration says; and so in each judgement of a run, not in the first alone."""
+    site.settings = {"hosts": {"unbuildable": '["beta"]'}}
+    three(site, fine(1), fine(1), fine(1))
+    text = _BOTH.replace("@SITE@", str(site)).replace("[ c ]", "[ c a ]")
+    site.commit_files("flake", {"flake.nix": text})
+    stays = site.locked("c")
+    new = site.commit("a", fine(2))
+    site.commit("b", broken(2))
+    site.commit("c", fine(2))
+    _, document = site.lockbot("update")
+    assert (site.locked("a"), site.locked("c")) == (new, stays), document
+    assert held(document) == {"b": "breaks", "c": "could-not-be-judged"}, document
+    beta = next(host for host in document["hosts"] if host["name"] == "beta")
+    assert (beta["status"], beta["answer"]) == ("not-buildable-here", "unjudged")
+
+
+def test_what_is_only_evaluated_must_go_on_evaluating(site: Site) -> None:
+    site.settings = {"hosts": {"unbuildable": '["beta"]'}}
+    three(site, fine(1), fine(1), fine(1))
+    good = site.commit("a", fine(2))
+    site.commit("c", broken(2, "throw"))
+    _, document = site.lockbot("update")
+    assert (site.locked("a"), held(document)) == (good, {"c": "breaks"}), document
