@@ -124,17 +124,17 @@ def test_how_long_ago_the_last_run_may_be(watched: Watched, ago: timedelta, *, w
 
 
 def test_a_run_may_take_its_time_but_not_for_ever(watched: Watched) -> None:
-    watched.ran(None, ago=11 * HOUR)
+    watched.ran(None, ago=23 * HOUR)
     looked_after(watched)
     found = watched.look()
     assert not found.problems
-    assert "a run began 11 hours ago" in found.text
+    assert "a run began 23 hours ago" in found.text
     watched.now += 2 * HOUR
     (problem,) = watched.problems()
-    assert problem == "run run-001 began 13 hours ago and has not ended: it hangs, or was killed"
+    assert problem == "run run-001 began 25 hours ago and has not ended: it hangs, or was killed"
 
 
-@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.STALE, Outcome.INTERRUPTED])
+@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.UNJUDGED, Outcome.STALE, Outcome.INTERRUPTED])
 def test_runs_in_a_row_that_come_to_nothing(watched: Watched, outcome: Outcome) -> None:
     watched.ran(Outcome.PUBLISHED, ago=9 * HOUR)
     looked_after(watched)

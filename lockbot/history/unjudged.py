@@ -15,8 +15,8 @@ from lockbot.model import Answer, HostStatus
 
 NIGHTS = 3
 """For so many nights a host may go unjudged before somebody should look."""
-LOOKED_BACK = 60
-"""How many runs are looked at, at most."""
+LOOKED_BACK = 3000
+"""How many runs are looked at, at most: a month of one every quarter of an hour."""
 HELD = "could-not-be-judged"
 """The reason for which an input is held, as a word for machines (`model.Held`)."""
 
@@ -35,9 +35,13 @@ class Unjudged:
 
 
 def read_unjudged(connection: sqlite3.Connection, flake: str) -> tuple[Unjudged, ...]:
-    """What the newest run could not judge. `flake` is storable already."""
-    found = [(kind, connection.execute(query, (flake, LOOKED_BACK))) for kind, query in _QUERIES.items()]
-    return tuple(one for kind, rows in found for one in _streaks(kind, rows))
+    """What the newest run that had it could not judge, where it is still there. `flake` is storable already."""
+    found: list[Unjudged] = []
+    for kind, (query, existing) in _QUERIES.items():
+        there = {row[0] for row in connection.execute(existing, (flake,))}
+        streaks = _streaks(kind, connection.execute(query, (flake, LOOKED_BACK)))
+        found += [one for one in streaks if one.name in there]
+    return tuple(found)
 
 
 def _streaks(kind: str, rows: Iterable[sqlite3.Row]) -> Iterator[Unjudged]:
@@ -67,15 +71,26 @@ _RECENT = """
         ORDER BY started DESC, id DESC LIMIT ?
     )
 """
+_HOSTS_THERE = """
+    SELECT name FROM hosts WHERE run = (
+        SELECT id FROM runs WHERE flake = ? AND EXISTS (SELECT 1 FROM hosts WHERE run = runs.id)
+        ORDER BY started DESC, id DESC LIMIT 1
+    )
+"""
+_INPUTS_THERE = "SELECT input FROM inputs WHERE flake = ?"
 _QUERIES = {
-    "host": f"""{_RECENT}
+    "host": (
+        f"""{_RECENT}
     SELECT recent.id AS run, started, name, failures.message,
         status = '{HostStatus.UNJUDGED}' AND answer = '{Answer.UNJUDGED}' AS open
     FROM recent JOIN hosts ON hosts.run = recent.id LEFT JOIN failures ON failures.id = hosts.failure
     WHERE status <> '{HostStatus.UNCHANGED}'
     ORDER BY started DESC, run DESC
     """,  # noqa: S608 -- words of ours
-    "input": f"""{_RECENT}
+        _HOSTS_THERE,
+    ),
+    "input": (
+        f"""{_RECENT}
     SELECT recent.id AS run, started, input AS name, detail AS message, reason = '{HELD}' AS open
     FROM recent JOIN held ON held.run = recent.id
     UNION ALL
@@ -83,4 +98,6 @@ _QUERIES = {
     FROM recent JOIN changes ON changes.run = recent.id WHERE published IS NOT NULL
     ORDER BY started DESC, run DESC
     """,  # noqa: S608 -- words of ours
+        _INPUTS_THERE,
+    ),
 }

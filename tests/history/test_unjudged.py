@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from lockbot.history.store import History
 from lockbot.history.unjudged import NIGHTS
+from lockbot.history.values import Observation, StateWord
 from lockbot.model import (
     Answer,
     ChangeKind,
@@ -121,10 +123,31 @@ def test_an_input_that_is_held_for_it(history: History, reasons: Sequence[str], 
             flake=FLAKE,
         )
         history.start(run)
+    ledger = history.ledger(FLAKE)
+    ledger.record([Observation("c", StateWord.HELD, None, asked=True)])
     found = {one.name: one for one in history.unjudged(FLAKE)}
     assert {name: one.nights for name, one in found.items()} == ({} if expected is None else {"c": expected})
     if expected == NIGHTS:
         assert URL in next(unjudged_alarms(list(found.values())))
+
+
+def test_what_is_no_longer_there_is_no_alarm(history: History) -> None:
+    """The user has taken the host out, and the input."""
+    nights(history, ["unjudged"] * NIGHTS)
+    held = (Held("c", "could-not-be-judged", "gone"),)
+    run = Run("last", "/srv/nixos/.git", NOW, Outcome.PUBLISHED, NOW, hosts=(build("db", "good"),), flake=FLAKE)
+    history.start(replace(run, id="before", started=NOW - timedelta(hours=1), held=held))
+    history.start(run)
+    assert history.unjudged(FLAKE) == ()
+
+
+def test_a_run_every_quarter_of_an_hour_is_counted_by_nights(history: History) -> None:
+    for number in range(4 * 24 * NIGHTS):
+        started = NOW - timedelta(minutes=15 * number)
+        run = Run(f"q{number}", "/srv/nixos/.git", started, Outcome.UNJUDGED, NOW, flake=FLAKE)
+        history.start(replace(run, hosts=(build("web", "unjudged"),)))
+    (one,) = history.unjudged(FLAKE)
+    assert one.nights >= NIGHTS
 
 
 def test_other_flakes_are_not_counted(history: History) -> None:
