@@ -63,7 +63,7 @@ class Probes:
         self._may_bring = may_bring
         self._wholes: dict[frozenset[tuple[str, str]], Judged] = {}
         self._seen: dict[tuple[frozenset[tuple[str, str]], Host], HostBuild] = {}
-        self._by_commit: dict[str, frozenset[str]] = {}
+        self._by_commit: dict[tuple[frozenset[tuple[str, str]], str], frozenset[str] | None] = {}
         self._open: dict[str, str] = {}
         """Host → why it could not be judged, where it was looked at last."""
         self.repairable: frozenset[str] = frozenset()
@@ -128,25 +128,27 @@ class Probes:
     def derivation_at_base(self, host: str) -> str | None:
         return self._trial.derivation_at_base(host)
 
-    def by_commit(self, picks: Picks, host: str) -> frozenset[str]:
+    def by_commit(self, picks: Picks, host: str) -> frozenset[str] | None:
         """The names of the derivations that a host needs and that differ at another commit with the very same
-        inputs: there flake.lock has an empty line more, so that the flake's own source is another, too."""
-        if host not in self._by_commit:
-            self._by_commit[host] = self._compared(picks, host)
-        return self._by_commit[host]
+        inputs: there flake.lock has an empty line more, so that the flake's own source is another, too. None: that
+        can't be told."""
+        key = frozenset(picks.items()), host
+        if key not in self._by_commit:
+            self._by_commit[key] = self._compared(picks, host)
+        return self._by_commit[key]
 
-    def _compared(self, picks: Picks, host: str) -> frozenset[str]:
+    def _compared(self, picks: Picks, host: str) -> frozenset[str] | None:
         known = self.looked_at(picks, [host], evaluate_only=False).get(host)
         lock = self._guarded(lambda: self._lock(picks))
         if lock is None or known is None or known.drv is None:
-            return frozenset()
+            return None
         same = replace(lock, content=lock.content + b"\n")
         asked = [replace(one, evaluate_only=True) for one in self._named([host])]
         judged = self._guarded(lambda: self._trial.judge_some(same, asked))
         drv = judged.verdict.builds[0].drv if judged is not None else None
-        if drv is None or drv == known.drv:
-            return frozenset()
-        return self.differing(known.drv, drv) or frozenset()
+        if drv is None:
+            return None
+        return frozenset() if drv == known.drv else self.differing(known.drv, drv)
 
     def differing(self, one: str, other: str) -> frozenset[str] | None:
         """The names of the derivations that only one of two derivations needs; None: the store can't tell."""

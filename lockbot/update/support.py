@@ -53,9 +53,9 @@ class Looks(Trial, Protocol):
 
     def derivation_at_base(self, host: str) -> str | None: ...
 
-    def by_commit(self, picks: Picks, host: str) -> frozenset[str]:
+    def by_commit(self, picks: Picks, host: str) -> frozenset[str] | None:
         """The names of the derivations that a host needs and that differ at another commit with the very same
-        inputs."""
+        inputs; None: nobody can tell."""
         ...
 
     def differing(self, one: str, other: str) -> frozenset[str] | None:
@@ -191,10 +191,10 @@ def _differ(looks: Looks, picks: Picks, build: HostBuild, less: str | None, *, u
     if less is None or build.drv is None or less == build.drv:
         return less != build.drv
     by_commit = looks.by_commit(picks, build.host.name)
-    if not by_commit:
+    if by_commit is not None and not by_commit:
         return True
     differing = looks.differing(less, build.drv)
-    return not differing <= by_commit if differing is not None else unknown
+    return unknown if by_commit is None or differing is None else not differing <= by_commit
 
 
 def repairable(looks: Looks, picks: Picks, groups: Sequence[frozenset[str]], strategy: Strategy) -> frozenset[str]:

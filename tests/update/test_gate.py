@@ -114,6 +114,8 @@ class Fleet:
     inputs: tuple[str, ...]
     uses: Mapping[str, tuple[str, ...]]
     answers: Mapping[tuple[str, frozenset[str]], Answer]
+    bound: frozenset[str] = frozenset()
+    """Hosts that are another derivation at every commit."""
 
     def answer(self, host: str, moved: frozenset[str]) -> Answer:
         return self.answers[host, moved & frozenset(self.uses[host])]
@@ -121,7 +123,9 @@ class Fleet:
     def build(self, host: str, moved: frozenset[str]) -> HostBuild:
         mine = moved & frozenset(self.uses[host])
         base, now = self.answer(host, frozenset()), self.answer(host, moved)
-        return build_of(host, base, now, changed=bool(mine), drv=f"/{host}-{sorted(mine)}.drv")
+        return build_of(
+            host, base, now, changed=bool(mine), drv=f"/{host}-{sorted(moved if host in self.bound else mine)}.drv"
+        )
 
     def votes(self, moved: frozenset[str]) -> Mapping[str, Vote]:
         """The table, read by hand."""
@@ -167,6 +171,8 @@ class Looks:
 
     fleet: Fleet
     repairable: frozenset[str] = frozenset()
+    by_commit_alone: frozenset[str] | None = frozenset()
+    """What is another at every commit; None: nobody can tell."""
     trouble: str | None = None
     wholes: dict[frozenset[str], Judged] = field(default_factory=dict)
 
@@ -206,8 +212,8 @@ class Looks:
     def derivation_at_base(self, host: str) -> str | None:
         return self.fleet.build(host, frozenset()).drv
 
-    def by_commit(self, picks: Picks, host: str) -> frozenset[str]:  # noqa: ARG002 -- no host embeds its commit
-        return frozenset()
+    def by_commit(self, picks: Picks, host: str) -> frozenset[str] | None:  # noqa: ARG002 -- the same of each
+        return self.by_commit_alone
 
     def differing(self, one: str, other: str) -> frozenset[str]:
         return frozenset({one, other})
@@ -247,6 +253,18 @@ def _is_broken_by(fleet: Fleet, host: str, name: str) -> bool:
         fleet.answer(host, frozenset(moved)) is not BAD and fleet.answer(host, frozenset({*moved, name})) is BAD
         for moved in _subsets(others)
     )
+
+
+def test_where_nobody_can_tell_whether_a_host_is_reached_it_does_not_speak() -> None:
+    """`b` reaches the silent host alone; the good one is another at every commit, and by what is not known."""
+    uses = {"good": ("a",), "silent": ("b",)}
+    answers = {(host, frozenset(moved)): GOOD for host in uses for moved in _subsets(uses[host])}
+    answers |= {("silent", moved): UNJUDGED for host, moved in answers if host == "silent"}
+    looks = Looks(Fleet(("a", "b"), uses, answers, bound=frozenset({"good"})), by_commit_alone=None)
+    targets = dict.fromkeys("ab", "1")
+    looks.probe(targets, None)
+    found, quiet = best_supported(looks, targets)
+    assert (set(found.picks), [one.unit.inputs for one in quiet]) == ({"a"}, [("b",)])
 
 
 def test_no_cell_is_left_out() -> None:
