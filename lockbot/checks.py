@@ -18,12 +18,11 @@ from lockbot.git.clone import Clone
 from lockbot.git.sync import Base, sync
 from lockbot.job import evaluating
 from lockbot.nix.command import Nix
-from lockbot.nix.lockfile import LockFile
+from lockbot.nix.lockfile import LOCK_NAME, LockFile
 from lockbot.process import duration
 from lockbot.report.document import Document
 from lockbot.report.lines import Line, Style, line
 from lockbot.state import LOCK, RunLock, check_disk, free_bytes, human_size
-from lockbot.update.propose import LOCK_NAME
 
 
 class Level(StrEnum):

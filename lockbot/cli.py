@@ -153,7 +153,7 @@ def update(
     from lockbot import job
     from lockbot.app import Options, group_inputs
     from lockbot.report import document, terminal
-    from lockbot.update.propose import Wish
+    from lockbot.update.wish import Wish
 
     with _app(flags, timed=True) as app:
         names = tuple(dict.fromkeys((*inputs, *group_inputs(app.settings, groups))))

@@ -10,8 +10,7 @@ from pathlib import Path
 from lockbot import state as places
 from lockbot.app import App, Place
 from lockbot.git.sync import last_seen
-from lockbot.nix.lockfile import EMPTY, LockFile
-from lockbot.update.propose import LOCK_NAME
+from lockbot.nix.lockfile import EMPTY, LOCK_NAME, LockFile
 
 
 def committed_lock(app: App, place: Place) -> LockFile:

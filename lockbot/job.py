@@ -20,12 +20,12 @@ from lockbot.state import RunLock, check_disk, new_run_id
 from lockbot.update import answers, judging, propose
 from lockbot.update.cycle import heal, run_cycle
 from lockbot.update.hosts import Selection
-from lockbot.update.propose import Wish
 from lockbot.update.regenerate import Commands
 from lockbot.update.rules import Rules, Tools
 from lockbot.update.search import Strategy
 from lockbot.update.support import UNJUDGED
 from lockbot.update.upstream_checks import Ask, nobody
+from lockbot.update.wish import Wish
 
 
 def update(app: App, wish: Wish, options: Options) -> Run:

@@ -19,7 +19,7 @@ from lockbot.job import context, selection
 from lockbot.model import Host, HostBuild, HostStatus, Locked
 from lockbot.nix import evaluate
 from lockbot.nix.command import local_flake
-from lockbot.nix.lockfile import EMPTY, LockFile
+from lockbot.nix.lockfile import EMPTY, LOCK_NAME, LockFile
 from lockbot.process import Deadline
 from lockbot.report import words
 from lockbot.report.document import Document
@@ -28,7 +28,6 @@ from lockbot.report.table import table
 from lockbot.state import RunLock
 from lockbot.update.hosts import select
 from lockbot.update.origin import origin_of
-from lockbot.update.propose import LOCK_NAME
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,12 @@ from lockbot.errors import SurroundingsError, UsageError
 from lockbot.history.ledger import Ledger
 from lockbot.history.values import Acceptance, UserHold
 from lockbot.model import Locked
-from lockbot.nix.lockfile import LockFile
+from lockbot.nix.lockfile import LOCK_NAME, LockFile
 from lockbot.report import words
 from lockbot.report.escape import name as shown
 from lockbot.report.lines import Line, line
 from lockbot.status import answer, policy_key
 from lockbot.update.policy import Reason
-from lockbot.update.propose import LOCK_NAME
 from lockbot.update.rulebook import Answer, InputRules, near_name
 
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")

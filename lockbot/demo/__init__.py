@@ -23,7 +23,7 @@ from lockbot.model import Outcome, Progress, silent
 from lockbot.process import CancelToken
 from lockbot.report import terminal
 from lockbot.report.lines import Line, Style, line
-from lockbot.update.propose import Wish
+from lockbot.update.wish import Wish
 
 Tell = Callable[[Sequence[Line]], None]
 Watch = Callable[[], AbstractContextManager[Progress]]

@@ -248,6 +248,15 @@ def _is_ours(git: Git, name: str, tip: str) -> bool:
     return bool(git.ask("show", "-s", f"--format=%(trailers:key={TRAILER},valueonly)", tip, "--").strip())
 
 
+def only_updates(clone: Clone, old: str, new: str) -> bool:
+    """Whether all that came between two commits of the clone are updates of lockbot's; False: one is not there."""
+    if not (clone.has(old) and clone.has(new) and clone.is_ancestor(old, new)):
+        return False
+    trailer = f"--format=%(trailers:key={TRAILER},valueonly,separator=%x2C)"
+    runs = clone.git.ask("log", trailer, f"{old}..{new}", "--").split("\n")
+    return all(run.strip() for run in runs)
+
+
 def settle(clone: Clone, source: Source, commit: str) -> bool:
     """After a crash: does the source's branch have the commit? If it was pushed, the local part is finished.
 

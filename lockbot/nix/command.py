@@ -74,6 +74,8 @@ SETTINGS = {
     "download-attempts": "3",
 }
 
+_DIRTY = ("--option", "allow-dirty-locks", "true", "--option", "warn-dirty", "true")
+
 EVENT_BYTES = 16 * 2**20
 """The longest event of an evaluator that is read: the error of an endless recursion is one of 2 MiB."""
 DAEMON_TRIES = 4
@@ -219,16 +221,31 @@ class Nix:
     # -- locking ------------------------------------------------------------------------------------------
 
     def update(
-        self, flake: Path, names: Sequence[str], overrides: Mapping[str, str], deadline: Deadline
+        self,
+        flake: Path,
+        names: Sequence[str],
+        overrides: Mapping[str, str],
+        deadline: Deadline,
+        *,
+        plain: bool = False,
     ) -> Finished:
-        """`nix flake update NAME…` in a working tree of ours; with an override the name is pinned to it."""
+        """`nix flake update NAME…` in a working tree of ours; with an override the name is pinned to it.
+
+        `plain`: the directory is no repository, nor to be taken for a part of one.
+
+        A checkout with changes in it is locked as it is, for the caller to see (`LockFile.unlocked`) and to take
+        back: where that is forbidden, Nix ends as if nothing had been new.
+        """
         flags = [word for name, ref in overrides.items() for word in ("--override-input", name, ref)]
         wanted = [*names, *(name for name in overrides if name not in names)]
-        return self.call(self.nix, "flake", "update", *wanted, *flags, cwd=flake, deadlines=[deadline])
+        where = ("--flake", f"path:{quote(str(flake))}") if plain else ()
+        return self.call(
+            self.nix, "flake", "update", *_DIRTY, *where, *wanted, *flags, cwd=flake, deadlines=[deadline]
+        )
 
     def lock(self, flake: Path, deadline: Deadline) -> Finished:
         """Write what is missing of flake.lock; moves nothing that is locked."""
-        return self.call(self.nix, "flake", "lock", cwd=flake, deadlines=[deadline])
+        return self.call(self.nix, "flake", "lock", *_DIRTY, cwd=flake, deadlines=[deadline])
 
     # -- the store ----------------------------------------------------------------------------------------
 

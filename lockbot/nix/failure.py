@@ -148,7 +148,7 @@ _FETCHING = re.compile(
 
 _STALE = re.compile(
     r"using cached version|continuing with the most recent|expired cached ref|could not (?:get|read) HEAD ref"
-    r"|does not match any input|^fatal: |error: Failed to fetch"
+    r"|does not match any input|^fatal: |error: Failed to fetch|has an unlocked input"
 )
 
 _DEPENDENCY = re.compile(

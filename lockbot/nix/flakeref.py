@@ -130,6 +130,11 @@ class FlakeRef:
             case _:  # a type of a newer Nix: every attribute, so that nothing is lost to the reader
                 return _url(quote(self.type), "", {name: str(value) for name, value in self.attrs})
 
+    @property
+    def argument(self) -> str:
+        """The same for a command line, where a bare URL could be either a file or a tarball."""
+        return f"{self.type}+{self}" if self.type in ("file", "tarball") else str(self)
+
     def get(self, name: str) -> Attr | None:
         return dict(self.attrs).get(name)
 
@@ -145,6 +150,11 @@ class FlakeRef:
     @property
     def ref(self) -> str | None:
         return self.text("ref") or None
+
+    @property
+    def names_no_commit(self) -> bool:
+        """Locked: whether it is a repository's work tree with changes in it. Else: whether a branch is meant."""
+        return self.type in ("git", "hg") and self.rev is None
 
     def with_rev(self, rev: str) -> FlakeRef:
         """The same source at one commit: what `--override-input` takes. Raises FlakeRefError where there is none.

@@ -8,6 +8,7 @@ Names and labels differ (`nixpkgs` may be the node `nixpkgs_2`), so everything h
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,11 +21,33 @@ from lockbot.nix.flakeref import Attr, FlakeRef
 from lockbot.nix.jsontext import shown
 from lockbot.nix.locknodes import NEWEST, RESTORE, Edge, InputPath, LockFileError, Node, Nodes
 
-__all__ = ["EMPTY", "Fixed", "Input", "LockFile", "LockFileError", "diff"]
+__all__ = [
+    "EMPTY",
+    "LOCK_NAME",
+    "Fixed",
+    "Input",
+    "LockFile",
+    "LockFileError",
+    "diff",
+    "locked_at",
+    "names_of",
+    "spelled",
+]
 
+LOCK_NAME = "flake.lock"
 LARGEST = 32 * 1024 * 1024
 """Bytes; real ones hold 1 to 200 kB."""
 _LAST_SECOND = 253402300799  # of the year 9999: no calendar goes further
+
+
+def spelled(path: InputPath) -> str:
+    """An input path as text: `a/b` is the input b of the input a; the flake's own input `a/b` is `a%2Fb`."""
+    return "/".join(re.sub("%(?=2F|25)", "%25", name).replace("/", "%2F") for name in path)
+
+
+def names_of(path: str) -> InputPath:
+    """An input path from its text."""
+    return tuple(name.replace("%2F", "/").replace("%25", "%") for name in path.split("/"))
 
 
 class Fixed(StrEnum):
@@ -113,22 +136,35 @@ class LockFile:
         return self.graph.version
 
     @property
+    def unlocked(self) -> frozenset[str]:
+        """The inputs whose source is a repository and no commit of it: a checkout with changes in it.
+
+        Nix writes such a lock only where `allow-dirty-locks` says so. Nobody else can fetch what it names.
+        """
+        own = (path for path, edge in self.graph.edges.items() if isinstance(edge, str))
+        return frozenset(
+            spelled(path)
+            for path in own
+            if (ref := self.end(self.graph.edges[path]).locked) is not None and ref.names_no_commit
+        )
+
+    @property
     def root_inputs(self) -> Mapping[str, Input]:
         """The flake's own inputs, by name."""
         root = self.graph.by_label[self.graph.root]
-        return {name: self._input((name,), edge) for name, edge in sorted(root.inputs.items())}
+        return {spelled((name,)): self._input((name,), edge) for name, edge in sorted(root.inputs.items())}
 
     def input(self, path: str) -> Input | None:
         """The input at a path, also beyond one that follows another; None: there is none."""
-        *before, name = path.split("/")
+        *before, name = names_of(path)
         holder = self._node(tuple(before))
         edge = holder.inputs.get(name) if holder else None
         return self._input((*before, name), edge) if edge is not None else None
 
     def locked(self, path: str) -> Locked | None:
         """What is locked at a path, through whatever it follows; None: no such input, or it is the root flake."""
-        node = self._node(tuple(path.split("/")))
-        return _locked(node) if node else None
+        node = self.node(path)
+        return locked_at(node) if node else None
 
     def follows(self, path: str) -> str | None:
         """The path that an input follows (`""`: the root flake); None: it has a node of its own, or is none."""
@@ -141,7 +177,7 @@ class LockFile:
         A node that several inputs share (no Nix writes this any more) has its inputs listed once.
         """
         own = (path for path, edge in self.graph.edges.items() if isinstance(edge, str))
-        return tuple("/".join(path) for path in sorted(own, key=_root_first))
+        return tuple(spelled(path) for path in sorted(own, key=_root_first))
 
     def edge(self, path: InputPath) -> Edge | None:
         """How the input at a path is given; None: there is none, or something on the way to it follows another."""
@@ -154,6 +190,10 @@ class LockFile:
         """The node that an edge leads to."""
         return self.graph.by_label[self.graph.targets[edge] if isinstance(edge, tuple) else edge]
 
+    def node(self, path: str) -> Node | None:
+        """The node that an input path leads to, through whatever it follows; None: there is no such input."""
+        return self._node(names_of(path))
+
     def _node(self, path: InputPath) -> Node | None:
         node = self.graph.by_label[self.graph.root]
         for name in path:
@@ -165,8 +205,8 @@ class LockFile:
 
     def _input(self, path: InputPath, edge: Edge) -> Input:
         node = self.end(edge)
-        follows = "/".join(edge) if isinstance(edge, tuple) else None
-        return Input("/".join(path), node.label, follows, node.original)
+        follows = spelled(edge) if isinstance(edge, tuple) else None
+        return Input(spelled(path), node.label, follows, node.original)
 
 
 EMPTY = LockFile(Nodes(NEWEST, "root", {"root": Node("root", {})}, {}, {}))
@@ -222,12 +262,12 @@ def _change(path: InputPath, old: LockFile, new: LockFile) -> InputChange | None
     else:
         kind = ChangeKind.REFOLLOWED
     return InputChange(
-        "/".join(path),
+        spelled(path),
         kind,
-        old=_locked(was) if was else None,
-        new=_locked(now) if now else None,
-        old_follows="/".join(before) if isinstance(before, tuple) else None,
-        new_follows="/".join(after) if isinstance(after, tuple) else None,
+        old=locked_at(was) if was else None,
+        new=locked_at(now) if now else None,
+        old_follows=spelled(before) if isinstance(before, tuple) else None,
+        new_follows=spelled(after) if isinstance(after, tuple) else None,
         commits=_commits(was, now),
     )
 
@@ -258,7 +298,8 @@ def _spelled(ref: FlakeRef) -> dict[str, Attr]:
     return attrs
 
 
-def _locked(node: Node) -> Locked | None:
+def locked_at(node: Node) -> Locked | None:
+    """What a node is locked at; None: it is a root."""
     if node.locked is None:
         return None
     ref = node.locked

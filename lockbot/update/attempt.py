@@ -10,12 +10,13 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from lockbot.errors import LockbotError, SurroundingsError
+from lockbot.git.publish import only_updates
 from lockbot.git.sync import Base
 from lockbot.git.worktree import Worktree
 from lockbot.history.values import Observation
-from lockbot.model import Answer, Gate, Held, HostBuild, HostStatus, Looking, Phase
+from lockbot.model import Answer, Gate, Held, HostBuild, HostStatus, Locked, Looking, Phase
 from lockbot.nix import lockfile
-from lockbot.nix.lockfile import LockFile
+from lockbot.nix.lockfile import LOCK_NAME, LockFile
 from lockbot.process import Deadline
 from lockbot.report import words
 from lockbot.update import answers, asking, findings, policy, propose, support
@@ -28,13 +29,14 @@ from lockbot.update.judging import Judged
 from lockbot.update.locks import Locks
 from lockbot.update.permits import Gatekeeper, Permits
 from lockbot.update.probes import Budget, Probes
-from lockbot.update.propose import LOCK_NAME, Lock, Proposal, Wish
+from lockbot.update.propose import Lock, Proposal
 from lockbot.update.record import Record
 from lockbot.update.rulebook import revisions_of
 from lockbot.update.rules import Rules, Tools
 from lockbot.update.search import Strategy
-from lockbot.update.sights import FETCH_FAILED, Sights, standing
+from lockbot.update.sights import Sights, standing
 from lockbot.update.trial import Trial
+from lockbot.update.wish import Wish
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,12 @@ class Attempt:
         with self._record.phase(Phase.PROPOSE):
             before = path.read_bytes() if path.is_file() else None
             proposal = propose.propose(
-                self._tools.nix, self._trial.flake, self._wish, self._rules.fetching, self._tools.progress
+                self._tools.nix,
+                self._trial.flake,
+                self._wish,
+                self._rules.fetching,
+                self._tools.progress,
+                self._older,
             )
             old = LockFile.parse(before.decode(errors="replace")) if before is not None else lockfile.EMPTY
             permits = self._permit(proposal)
@@ -112,7 +119,7 @@ class Attempt:
             if proposal.changes:
                 self._without_the_dear(proposal, permits, locks)
             lock = self._lock(proposal, permits, locks)
-            kept = (*self._told_before, *proposal.held, *permits.held)
+            kept = (*self._told_before, *proposal.held, *self._unlockable(proposal), *permits.held)
             held = standing(kept, permits.targets, proposal.before)
             self._record.note(*proposal.notes, *permits.loud)
             self._record.set(changes=lock.changes if lock else (), held=held)
@@ -126,9 +133,31 @@ class Attempt:
 
     # -- proposing ----------------------------------------------------------------------------------------
 
+    def _older(self, name: str, locked: Locked, tip: Locked) -> Sequence[str]:
+        return self._between(name, locked, tip.revision)
+
+    def _between(self, name: str, locked: Locked, target: str) -> Sequence[str]:
+        kind = revisions_of(locked, self._rules.book.of(name))
+        between = self._histories.revisions(name, locked, target, kind)
+        if between.every:
+            self._every.add(name)
+        return between.revisions
+
+    def _unlockable(self, proposal: Proposal) -> list[Held]:
+        return [
+            findings.tell_unlockable(one, locked, self._histories, exact=one.input in self._every)
+            for one in proposal.unlockable
+            if (locked := proposal.locked_before.get(one.input)) is not None
+        ]
+
     def _permit(self, proposal: Proposal) -> Permits:
         keeper = Gatekeeper(
-            self._rules.book, self._ledger, self._histories, self._tools.clock(), self._tools.checks
+            self._rules.book,
+            self._ledger,
+            self._histories,
+            self._tools.clock(),
+            self._tools.checks,
+            lambda old, new: only_updates(self._tools.clone, old, new),
         )
         asked = {name: tip for name, tip in proposal.asked.items() if name not in self._wish.overrides}
         keeper.see(asked)  # a revision that the user named need not be where the branch is
@@ -163,7 +192,7 @@ class Attempt:
                 self._tools.nix.cancel.check()
                 revision = permits.targets.pop(name)
                 detail = f"{revision[:12]} could not be locked: {error.message}"
-                permits.held.append(Held(name, FETCH_FAILED, detail, proposal.before.get(name)))
+                permits.held.append(Held(name, propose.FETCH_FAILED, detail, proposal.before.get(name)))
 
     def _without_the_dear(self, proposal: Proposal, permits: Permits, locks: Locks) -> None:
         """Hold inputs that would have too much compiled here, each looked at by itself; nothing is built yet."""
@@ -295,11 +324,7 @@ class Attempt:
         target = permits.targets[name]
         if locked is None or name in self._wish.overrides or self._keeper.holds_at(name, target):
             return (target,)  # there or nowhere
-        kind = revisions_of(locked, self._rules.book.of(name))
-        between = self._histories.revisions(name, locked, target, kind)
-        if between.every:
-            self._every.add(name)
-        return between.revisions
+        return self._between(name, locked, target)
 
     def _watch(self, step: Step) -> None:
         if isinstance(step, asking.Looking):

@@ -20,10 +20,11 @@ from lockbot.model import HostBuild, HostStatus, Outcome, Phase, Run
 from lockbot.state import ROOTS
 from lockbot.update import roots
 from lockbot.update.attempt import Attempt, Attempted, Then
+from lockbot.update.findings import CANNOT_LOCK
 from lockbot.update.judging import Judged
-from lockbot.update.propose import Wish
 from lockbot.update.record import Record, words
 from lockbot.update.rules import Rules, Tools
+from lockbot.update.wish import Wish
 
 
 def run_cycle(tools: Tools, rules: Rules, wish: Wish, run: Run) -> Run:
@@ -169,7 +170,8 @@ class _Cycle:
 
     def _end_unpublished(self, attempted: Attempted) -> None:
         if attempted.judged is None:
-            self.record.end(Outcome.UNCHANGED)
+            unlockable = any(item.reason == CANNOT_LOCK for item in attempted.held)
+            self.record.end(Outcome.REJECTED if unlockable else Outcome.UNCHANGED)
         elif reasons := attempted.unjudged:
             self.record.end(
                 Outcome.UNJUDGED,

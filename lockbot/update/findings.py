@@ -11,6 +11,10 @@ from lockbot.nix.lockfile import LockFile
 from lockbot.report import words
 from lockbot.update.asking import Culprit, Finding, Reason
 from lockbot.update.histories import Histories, commit_link
+from lockbot.update.lockable import Unlockable
+
+CANNOT_LOCK = "cannot-be-locked"
+"""Why an input is held whose tip is no flake that Nix takes: `model.Held.reason`."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,14 @@ def tell(
     return Told(tuple(held), bad)
 
 
+def tell_unlockable(one: Unlockable, locked: Locked, histories: Histories, *, exact: bool) -> Held:
+    """Put into words that an input's tip can't be locked, and where it goes instead."""
+    bad = _bad_revision(one.culprit, locked, histories, exact=exact and one.culprit.exact) if one.culprit else None
+    why = f"Nix can't lock it ({one.why})"
+    where = _where(one.revision, one.tip.revision)
+    return Held(one.input, CANNOT_LOCK, f"{' '.join([why, *_since(bad)])}: {where}", locked.revision or None, bad)
+
+
 def _bad_revision(culprit: Culprit, locked: Locked, histories: Histories, *, exact: bool) -> BadRevision:
     said = histories.describe(locked, culprit.first_bad) if exact else None
     return BadRevision(
@@ -59,7 +71,7 @@ def _bad_revision(culprit: Culprit, locked: Locked, histories: Histories, *, exa
         date=said.authored if said is not None else None,
         link=commit_link(locked, culprit.first_bad),
         hosts=culprit.hosts,
-        after=culprit.last_good or locked.rev,
+        after=culprit.last_good or locked.revision or None,
         exact=exact,
     )
 
@@ -68,16 +80,25 @@ def _detail(
     finding: Finding, input: str, target: str, bad: BadRevision | None, why_open: Callable[[str], str]
 ) -> str:
     """`breaks web and db since 1a2b3c4 "subject" (2026-11-01): moved to 9f8e7d6 instead of 5c4d3e2`."""
-    parts = [_why(finding, input, why_open)]
-    if bad is not None and bad.exact:
-        subject = f' "{bad.subject}"' if bad.subject else ""
-        date = f" ({datetime.fromtimestamp(bad.date, UTC):%Y-%m-%d})" if bad.date is not None else ""
-        link = f" {bad.link}" if bad.link else ""
-        parts.append(f"since {words.short(bad.revision)}{subject}{date}{link}")
-    elif bad is not None:
-        parts.append(f"somewhere after {words.short(bad.after)}, up to {words.short(bad.revision)}")
-    where = f"moved to {words.short(finding.revision)}, not to" if finding.revision else "kept back from"
-    return f"{' '.join(parts)}: {where} {words.short(target)}"
+    parts = [_why(finding, input, why_open), *_since(bad)]
+    return f"{' '.join(parts)}: {_where(finding.revision, target)}"
+
+
+def _since(bad: BadRevision | None) -> tuple[str, ...]:
+    if bad is None:
+        return ()
+    if not bad.exact:
+        after = f"after {words.short(bad.after)}, " if bad.after else ""
+        return (f"somewhere {after}up to {words.short(bad.revision)}",)
+    subject = f' "{bad.subject}"' if bad.subject else ""
+    date = f" ({datetime.fromtimestamp(bad.date, UTC):%Y-%m-%d})" if bad.date is not None else ""
+    link = f" {bad.link}" if bad.link else ""
+    return (f"since {words.short(bad.revision)}{subject}{date}{link}",)
+
+
+def _where(revision: str | None, target: str) -> str:
+    where = f"moved to {words.short(revision)}, not to" if revision else "kept back from"
+    return f"{where} {words.short(target)}"
 
 
 def _why(finding: Finding, input: str, why_open: Callable[[str], str]) -> str:

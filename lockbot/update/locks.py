@@ -14,10 +14,11 @@ from lockbot.model import FailureKind, Locked
 from lockbot.nix import failure, lockfile
 from lockbot.nix.command import Nix
 from lockbot.nix.flakeref import FlakeRef
-from lockbot.nix.lockfile import LockFile
+from lockbot.nix.lockfile import LOCK_NAME, LockFile
 from lockbot.nix.storepath import source_path
 from lockbot.process import Deadline
-from lockbot.update.propose import LOCK_NAME, Lock
+from lockbot.update import relock
+from lockbot.update.propose import Lock
 
 Picks = Mapping[str, str]
 """Input → revision that it is moved to; what is missing stays as locked."""
@@ -59,7 +60,7 @@ class Locks:
         """The flake reference that pins an input to a revision. Raises FlakeRefError where there is none."""
         tip = self._tips[name]
         if revision == tip.revision:
-            return tip.url
+            return f"{tip.type}+{tip.url}" if tip.type in ("file", "tarball") else tip.url
         return str(FlakeRef.parse(tip.url).with_rev(revision))
 
     def source(self, name: str, revision: str) -> str | None:
@@ -87,7 +88,7 @@ class Locks:
     def _update(self, picks: Picks) -> None:
         overrides = {name: self.reference(name, revision) for name, revision in sorted(picks.items())}
         what = ", ".join(f"{name} at {revision[:10]}" for name, revision in sorted(picks.items()))
-        finished = self._nix.update(self._flake, (), overrides, Deadline(self._timeout, "making a lock"))
+        finished = relock.update(self._nix, self._flake, (), overrides, Deadline(self._timeout, "making a lock"))
         stale = failure.stale_fetch_lines(finished.stderr)
         if finished.code != 0 or stale:
             words = stale[0] if stale else failure.explain(finished.stderr)

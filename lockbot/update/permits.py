@@ -5,7 +5,7 @@ Finds out the facts that `policy` decides on. It must not know hosts or builds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -42,6 +42,10 @@ class Permits:
             self.until[name] = decision.until
 
 
+def _never(_old: str, _new: str) -> bool:
+    return False
+
+
 class Gatekeeper:
     """Decides on the moves of one run."""
 
@@ -52,12 +56,15 @@ class Gatekeeper:
         histories: Histories,
         now: datetime,
         checks: upstream_checks.Ask = upstream_checks.nobody,
+        is_own: Callable[[str, str], bool] = _never,
     ) -> None:
+        """`is_own(old, new)`: whether what lies between two commits are updates that lockbot itself made here."""
         self._rules = rules
         self._ledger = ledger
         self._histories = histories
         self._now = now
         self._checks = checks
+        self._is_own = is_own
         self._holds = ledger.holds()
         self._accepted = ledger.accepted()
 
@@ -135,6 +142,7 @@ class Gatekeeper:
             self._first_seen(name, new) if new is not None else None,
             hold,
             self._accepted.get(name),
+            own=self._is_only_own(move.change),
         )
         decision = policy.decide(move, facts, rules)
         match decision:
@@ -153,6 +161,10 @@ class Gatekeeper:
                 self._stay_at(permits, owner, move.change, hold.at, decision)
             case _:
                 permits.hold(owner, move.change.old, decision)
+
+    def _is_only_own(self, change: InputChange) -> bool:
+        old, new = change.old, change.new
+        return bool(old and new and old.rev and new.rev and old.rev != new.rev and self._is_own(old.rev, new.rev))
 
     def _stay_at(self, permits: Permits, name: str, change: InputChange, at: str, decision: Hold) -> None:
         """Held at a revision: that is where it goes, if it is not there."""

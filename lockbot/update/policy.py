@@ -45,6 +45,7 @@ class Reason(StrEnum):
     ORIGIN = "origin-changed"
     NEW_INPUT = "new-input"
     NEW_PATH = "new-local-path"
+    OWN = "own-commits"
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,8 @@ class Facts:
     first_seen: datetime | None = None
     hold: UserHold | None = None
     acceptance: Acceptance | None = None
+    own: bool = False
+    """All that is new there are lockbot's own commits: the input is this very repository."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,8 @@ def decide(move: Move, facts: Facts, rules: InputRules) -> Decision:
         for concern in concerns:
             if concern.answer is Answer.HOLD:
                 return Hold(concern.reason, f"{concern.detail}; `lockbot accept {move.change.input}` takes it")
+        if facts.own and not by_flake:
+            return Hold(Reason.OWN, f"{move.change.input} is this repository itself, {_ONLY_OWN}")
         young = None if by_flake else _too_young(move.change, facts, rules)
         if young is not None:
             return young
@@ -142,6 +147,9 @@ def is_wanted(change: InputChange, facts: Facts) -> bool:
     hold, acceptance = facts.hold, facts.acceptance
     pinned = hold is not None and hold.active(facts.now) and hold.at is not None and hold.at == new
     return pinned or (acceptance is not None and acceptance.covers(old, new))
+
+
+_ONLY_OWN = "and all that is new there are lockbot's own updates: each would be news for the next"
 
 
 # -- what is out of the ordinary about a move ------------------------------------------------------------------

@@ -6,8 +6,7 @@ nor what becomes of the lock.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,26 +15,18 @@ from lockbot.model import FailureKind, Held, InputChange, Locked, Progress, Retr
 from lockbot.nix import failure, lockfile
 from lockbot.nix.command import Nix
 from lockbot.nix.flakeref import FlakeRef
-from lockbot.nix.lockfile import LockFile
+from lockbot.nix.lockfile import LOCK_NAME, LockFile
+from lockbot.nix.locknodes import Node
 from lockbot.process import Deadline
+from lockbot.update import relock
+from lockbot.update.lockable import Lockable, Unlockable, newest_lockable
+from lockbot.update.wish import Wish, choose
 
-LOCK_NAME = "flake.lock"
+FETCH_FAILED, UNLOCKED = "fetch-failed", "unlocked"
+"""Why an input is held that can't be moved: `model.Held.reason`."""
 _GONE = "does not match any input"
+_NOT_WRITTEN = "has an unlocked input"
 _TRANSIENT = frozenset({FailureKind.NETWORK, FailureKind.DAEMON})
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What to move: the named inputs (None: all of them), and pins (input → flake reference)."""
-
-    inputs: tuple[str, ...] | None = None
-    overrides: Mapping[str, str] = field(default_factory=dict)
-    apart: frozenset[str] = frozenset()
-    """Inputs that stay where they are when all are meant."""
-
-    @property
-    def named(self) -> tuple[str, ...]:
-        return (*(self.inputs or ()), *self.overrides)
 
 
 @dataclass(frozen=True)
@@ -55,6 +46,14 @@ class Lock:
     changes: tuple[InputChange, ...]
 
 
+Older = Callable[[str, Locked, Locked], Sequence[str]]
+"""Input, where it is locked, its tip → the revisions that lie between, oldest first, the tip the last."""
+
+
+def _none_known(_input: str, _locked: Locked, _tip: Locked) -> Sequence[str]:
+    return ()
+
+
 @dataclass(frozen=True)
 class Proposal:
     """No changes: the working tree is as it was."""
@@ -62,6 +61,8 @@ class Proposal:
     changes: tuple[InputChange, ...]
     held: tuple[Held, ...]
     notes: tuple[str, ...]
+    unlockable: tuple[Unlockable, ...] = ()
+    """Inputs whose tip can't be locked; those of which an older revision can be are there."""
     tips: Mapping[str, Locked] = field(default_factory=dict)
     """Where each input that moved is now, by the name it was asked for by (`a`, or a nested `a/b`)."""
     asked: Mapping[str, Locked] = field(default_factory=dict)
@@ -81,15 +82,20 @@ class Proposal:
 class _Problem:
     kind: FailureKind
     message: str
+    reason: str = FETCH_FAILED
 
 
-def propose(nix: Nix, flake: Path, wish: Wish, limits: Limits, progress: Progress) -> Proposal:
+def propose(
+    nix: Nix, flake: Path, wish: Wish, limits: Limits, progress: Progress, older: Older = _none_known
+) -> Proposal:
     """Move inputs in the flake at this directory; flake.lock is left written with what could be moved.
+
+    Of an input whose tip can't be locked, the newest of its `older` revisions is taken that can be.
 
     Raises UsageError for inputs that can't be moved though they were named, LockFileError for a lock that can't
     be read, SurroundingsError when nothing at all could be fetched.
     """
-    return _Proposing(nix, flake, limits, progress).run(wish)
+    return _Proposing(nix, flake, limits, progress, older).run(wish)
 
 
 @dataclass(frozen=True)
@@ -98,6 +104,7 @@ class _Proposing:
     flake: Path
     limits: Limits
     progress: Progress
+    older: Older
 
     @property
     def path(self) -> Path:
@@ -112,23 +119,30 @@ class _Proposing:
         before = self._bytes()
         old = self._read()
         lock = old
-        if before is None or not lock.root_inputs.keys() >= {name.split("/")[0] for name in wish.named}:
+        if before is None or not lock.root_inputs.keys() >= {name.partition("/")[0] for name in wish.named}:
             self._create()  # never locked, or an input that flake.nix has and the lock has not
             lock = self._read()
         names, notes = choose(wish, lock)
         for name, ref in wish.overrides.items():
             self._pin(name, ref, lock)
-        held = self._move(names if before is not None or wish.inputs else (), lock)
+        problems = self._move(names if before is not None or wish.inputs else ())
+        unlockable = self._move_lower(problems, lock, before)
+        held = tuple(
+            Held(name, problem.reason, f"{problem.kind}: {problem.message}", _revision(lock, name))
+            for name, problem in problems.items()
+        )
         new = self._read()
         changes = lockfile.diff(old, new)
         if not changes:
             self._restore(before)  # another spelling of the same lock is not a change
-        if held and len(held) == len(names) and not changes and not wish.overrides:
+        if held and len(held) == len(names) and {item.reason for item in held} == {FETCH_FAILED} and not changes:
             raise _nothing_fetched(held)
-        asked = [name for name in (*names, *wish.overrides) if name not in {item.input for item in held}]
+        asked = [name for name in (*names, *wish.overrides) if name not in problems]
         answered = {name: locked for name in asked if (locked := new.locked(name)) is not None}
+        answered |= {one.input: one.tip for one in unlockable}
         were = {name: locked for name in (*names, *wish.overrides) if (locked := old.locked(name)) is not None}
-        return Proposal(changes, held, notes, _tips(asked, changes, new), answered, were, new.paths())
+        tips = _tips(asked, changes, new)
+        return Proposal(changes, held, notes, unlockable, tips, answered, were, new.paths())
 
     # -- one call of Nix, and whether to believe it --------------------------------------------------------
 
@@ -137,8 +151,8 @@ class _Proposing:
         before = self._bytes()
         what = ", ".join([*names, *overrides]) if len(names) < 4 else f"{len(names)} inputs"
         try:
-            finished = self.nix.update(
-                self.flake, names, overrides, Deadline(self.limits.timeout, f"fetching {what}")
+            finished = relock.update(
+                self.nix, self.flake, names, overrides, Deadline(self.limits.timeout, f"fetching {what}")
             )
         except LockbotError as error:
             self._restore(before)
@@ -151,11 +165,14 @@ class _Proposing:
             for line in failure.stale_fetch_lines(finished.stderr)
             if _GONE not in line and not any(f"at '{tree}'" in line for tree in (self.flake, *self.flake.parents))
         ]
-        if finished.code == 0 and not stale:
+        dirty = self._dirty([*names, *overrides], before, stale) if finished.code == 0 else None
+        if finished.code == 0 and not stale and dirty is None:
             return None
         self._restore(before)
+        if dirty is not None:
+            return dirty
         kind = failure.classify(finished.stderr)
-        if kind in (FailureKind.DISK_FULL, FailureKind.LOCK_FILE):
+        if kind is FailureKind.DISK_FULL:
             raise finished.error(f"cannot update {what}: {failure.explain(finished.stderr)}")
         if stale and finished.code == 0:
             # Nix answered from its cache and said all is well: it was not asked.
@@ -163,10 +180,24 @@ class _Proposing:
             return _Problem(kind, stale[0])
         return _Problem(kind, failure.explain(finished.stderr) or f"nix ended with code {finished.code}")
 
-    def _move(self, names: Sequence[str], lock: LockFile) -> tuple[Held, ...]:
-        """All together; where that fails, one by one, and those whose network failed again after a while."""
+    def _dirty(self, names: Sequence[str], before: bytes | None, stale: Sequence[str]) -> _Problem | None:
+        """Whether what was asked for led to a checkout with changes in it: no commit has what Nix read there."""
+        was = LockFile.parse(before.decode(errors="replace")) if before is not None else lockfile.EMPTY
+        new = self._read()
+        for path in sorted(new.unlocked):
+            if path not in was.unlocked or any(f"{path}/".startswith(f"{name}/") for name in names):
+                node = new.node(path)
+                return _uncommitted(f"{node.locked}" if node is not None else path)
+        said = next((line for line in stale if _NOT_WRITTEN in line), None)  # a Nix without allow-dirty-locks
+        return _uncommitted(f"({said}) its source") if said else None
+
+    def _move(self, names: Sequence[str]) -> dict[str, _Problem]:
+        """All together; where that fails, one by one, and those whose network failed again after a while.
+
+        Returns what could not be moved.
+        """
         if not names or self._update(names, {}) is None:
-            return ()
+            return {}
         problems: dict[str, _Problem] = {}
         waiting = list(names)
         for tries in range(self.limits.retries + 1):
@@ -182,10 +213,81 @@ class _Proposing:
             delay = self.limits.delay * 2**tries
             self.progress(Retrying("fetching " + ", ".join(waiting), problems[waiting[0]].message, delay))
             self.nix.cancel.sleep(delay)
-        return tuple(
-            Held(name, "fetch-failed", f"{problem.kind}: {problem.message}", _revision(lock, name))
-            for name, problem in problems.items()
+        return problems
+
+    def _move_lower(
+        self, problems: dict[str, _Problem], lock: LockFile, before: bytes | None
+    ) -> tuple[Unlockable, ...]:
+        """Of what could not be moved: each whose upstream can be had, and only not be locked, as far as it goes.
+
+        Takes them out of `problems`. Raises LockbotError where it is the flake itself that can't be locked.
+        """
+        waiting = [name for name, problem in problems.items() if problem.reason == FETCH_FAILED]
+        if not waiting or before is None or not self._locks_as_it_is(before):
+            return ()
+        found: list[Unlockable] = []
+        for name in waiting:
+            node, locked = lock.node(name), lock.locked(name)
+            if node is None or node.original is None or locked is None:
+                continue
+            tip = self._upstream(node.original)
+            if isinstance(tip, _Problem):
+                problems[name] = tip
+            if not isinstance(tip, Node) or tip.locked is None:
+                continue
+            seen = lockfile.locked_at(tip)
+            problem = problems.pop(name)
+            if seen is None or seen.revision == locked.revision:
+                continue  # nothing is newer
+            found.append(self._lower(name, locked, seen, tip.locked, problem))
+        return tuple(found)
+
+    def _locks_as_it_is(self, before: bytes) -> bool:
+        """Whether the flake can be locked with nothing moved. Raises LockbotError where that is its own fault."""
+        moved = self._bytes()
+        self._restore(before)
+        try:
+            finished = self.nix.lock(self.flake, Deadline(self.limits.timeout, "locking the flake"))
+        finally:
+            self._restore(moved)
+        if finished.code == 0:
+            return True
+        if failure.classify(finished.stderr).surroundings:
+            return False
+        raise LockbotError(
+            f"Nix can't update the flake: {failure.explain(finished.stderr)}",
+            "does `nix flake metadata` work there? See flake.nix and flake.lock",
         )
+
+    def _upstream(self, original: FlakeRef) -> Node | _Problem | None:
+        """Where an input is upstream, though it can't be locked; None: that can't be had either."""
+        try:
+            finished, node = relock.source(
+                self.nix, original, Deadline(self.limits.timeout, f"fetching {original}")
+            )
+        except LockbotError:
+            self.nix.cancel.check()
+            return None
+        if _NOT_WRITTEN in finished.stderr or (node and node.locked and node.locked.names_no_commit):
+            return _uncommitted(str(original))
+        return None if failure.stale_fetch_lines(finished.stderr) else node
+
+    def _lower(self, name: str, locked: Locked, tip: Locked, source: FlakeRef, problem: _Problem) -> Unlockable:
+        def attempt(revision: str) -> Lockable:
+            before = self._bytes()
+            tried = self._update([], {name: source.with_rev(revision).argument})
+            reached = self._read().locked(name)
+            self._restore(before)
+            if tried is None:
+                there = reached is not None and reached.revision == revision
+                return Lockable.YES if there else Lockable.UNKNOWN
+            return Lockable.UNKNOWN if tried.kind in _TRANSIENT else Lockable.NO
+
+        between = self.older(name, locked, tip)
+        found = newest_lockable(name, tip, f"{problem.kind}: {problem.message}", between, attempt)
+        if found.revision is not None:
+            self._update([], {name: source.with_rev(found.revision).argument})
+        return found
 
     def _pin(self, name: str, ref: str, old: LockFile) -> None:
         """Pin one input, and read the lock back: Nix has answered otherwise before."""
@@ -239,50 +341,6 @@ class _Proposing:
             self.path.write_bytes(content)
 
 
-def choose(wish: Wish, lock: LockFile) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Which inputs to move, and what to tell of those that can't be.
-
-    Raises UsageError that lists every named input that can't be moved, each with its reason.
-    """
-    roots = lock.root_inputs
-    wrong = [why for name in wish.overrides if (why := _unmovable(name, lock, pinned=True))]
-    if wish.inputs is not None:
-        wrong += [why for name in wish.inputs if (why := _unmovable(name, lock))]
-    if wrong:
-        raise UsageError("\n".join(wrong), "`lockbot inputs` lists the inputs and where each points")
-    if wish.inputs is not None:
-        return tuple(dict.fromkeys(name for name in wish.inputs if name not in wish.overrides)), ()
-    if wish.overrides:
-        return (), ()
-    names = tuple(path for name in roots for path in _movable_from(name, lock) if path not in wish.apart)
-    notes = tuple(
-        f"{name} is not updated: {root.why_not}"
-        for name, root in roots.items()
-        if not root.updatable and root.follows is None
-    )
-    return names, notes
-
-
-def _movable_from(path: str, lock: LockFile) -> tuple[str, ...]:
-    """An input that can move; or, of one that is a directory of this very flake, those of its own that can."""
-    found = lock.input(path)
-    if found is None:
-        return ()
-    if found.updatable:
-        return (path,)
-    original = found.original
-    if (
-        found.follows is not None
-        or original is None
-        or original.type != "path"
-        or original.text("path")[:1] == "/"
-    ):
-        return ()
-    depth = path.count("/") + 1
-    children = [one for one in lock.paths() if one.startswith(f"{path}/") and one.count("/") == depth]
-    return tuple(name for child in children for name in _movable_from(child, lock))
-
-
 def _tips(asked: Sequence[str], changes: Sequence[InputChange], new: LockFile) -> dict[str, Locked]:
     """Of the inputs that were asked for, those that moved, or below which something moved."""
     touched = [change.input for change in changes]
@@ -294,37 +352,16 @@ def _tips(asked: Sequence[str], changes: Sequence[InputChange], new: LockFile) -
     return found
 
 
+def _uncommitted(where: str) -> _Problem:
+    said = f"{where} has changes that are not committed, which no lock can name: commit them there"
+    return _Problem(FailureKind.SOURCE, said, UNLOCKED)
+
+
 def _nothing_fetched(held: Sequence[Held]) -> LockbotError:
-    """Not one input could be moved: the network, or, where all of them say the same, the flake itself."""
-    said = {item.detail for item in held}
-    if len(said) == 1 and next(iter(said)).startswith((FailureKind.EVALUATION, FailureKind.UNKNOWN)):
-        return LockbotError(
-            f"Nix can't update the flake: {said.pop()}", "does `nix flake metadata` work there? See flake.nix"
-        )
     return SurroundingsError(
         "no input could be fetched: " + "; ".join(f"{item.input}: {item.detail}" for item in held[:3]),
         "is the network up? The lock is as it was, and the next run tries again",
     )
-
-
-def _unmovable(name: str, lock: LockFile, *, pinned: bool = False) -> str | None:
-    """Why this input path can't be moved; None when it can."""
-    if not name or any(not part or part.startswith("-") for part in name.split("/")):
-        return f"'{name}' is not the name of an input"
-    follows = lock.follows(name)
-    if follows is not None:
-        return f"input '{name}' follows '{follows}': update that one instead"
-    known = lock.paths()
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        return f"there is no input '{name}' in flake.lock" + (f"; did you mean '{near[0]}'?" if near else "")
-    locked = lock.locked(name)
-    root = lock.root_inputs.get(name)
-    if not pinned and root is not None and not root.updatable:
-        return f"input '{name}' can't be updated: {root.why_not}"
-    if not pinned and locked is not None and locked.type == "path":
-        return f"input '{name}' can't be updated: it is a path, not a repository"
-    return None
 
 
 def _revision(lock: LockFile, name: str) -> str | None:

@@ -13,9 +13,7 @@ from lockbot.model import BadRevision, Held
 from lockbot.update.findings import Told
 from lockbot.update.permits import Permits
 from lockbot.update.policy import Reason
-from lockbot.update.propose import Proposal
-
-FETCH_FAILED = "fetch-failed"
+from lockbot.update.propose import FETCH_FAILED, Proposal
 
 
 def standing(held: Sequence[Held], picks: Mapping[str, str], before: Mapping[str, str | None]) -> tuple[Held, ...]:
@@ -70,7 +68,8 @@ class Sights:
                 first_bad=bad,
             )
         if kept is not None:
-            return replace(seen, state=_state(kept), reason=kept.reason, detail=kept.detail)
+            kept_as = replace(seen, state=_state(kept), reason=kept.reason, detail=kept.detail)
+            return replace(kept_as, last_good=seen.locked, first_bad=kept.culprit) if kept.culprit else kept_as
         return seen
 
 

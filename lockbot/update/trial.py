@@ -29,6 +29,7 @@ from lockbot.model import (
 )
 from lockbot.nix import evaluate
 from lockbot.nix.flakeref import compare_link
+from lockbot.nix.lockfile import LOCK_NAME
 from lockbot.process import Deadline
 from lockbot.report import words
 from lockbot.report.commit import commit_message
@@ -36,7 +37,7 @@ from lockbot.update import gate, judge, regenerate
 from lockbot.update.hosts import select
 from lockbot.update.judging import EVALUATED, UNLISTED, Baseline, Checkout, Judged, Known, Listing
 from lockbot.update.prediction import predict
-from lockbot.update.propose import LOCK_NAME, Lock
+from lockbot.update.propose import Lock
 from lockbot.update.record import Record
 from lockbot.update.rules import Rules, Tools
 

@@ -12,7 +12,7 @@ from lockbot.config import load
 from lockbot.history.values import InputState
 from lockbot.model import Event, Run
 from lockbot.process import CancelToken
-from lockbot.update.propose import Wish
+from lockbot.update.wish import Wish
 from tests import nixes
 from tests.fleet import Fleet, HostSpec, Input, Upstream
 

@@ -15,7 +15,8 @@ from lockbot.model import ChangeKind, Event, Retrying
 from lockbot.nix import command
 from lockbot.nix.lockfile import LockFileError
 from lockbot.process import CancelToken
-from lockbot.update.propose import Limits, Proposal, Wish, propose
+from lockbot.update.propose import Limits, Proposal, propose
+from lockbot.update.wish import Wish
 from tests import nixes
 from tests.fleet import Fleet, HostSpec, Input, Upstream
 

@@ -12,7 +12,7 @@ from lockbot.app import Options
 from lockbot.history.values import StateWord
 from lockbot.model import Outcome
 from lockbot.process import CancelToken
-from lockbot.update.propose import Wish
+from lockbot.update.wish import Wish
 from tests import nixes
 from tests.fleet import Breakage, HostSpec, together
 from tests.update.inside import World

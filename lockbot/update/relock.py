@@ -1,0 +1,159 @@
+"""Moving inputs in a flake.lock, whatever their names, by Nix itself.
+
+Nix's command line takes fewer names than flake.nix does (`x.y` and `1x` are refused). Such an input is locked in a
+small flake that calls it otherwise, and what Nix locked there is put in its place. It must not know why an input
+is moved.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import re
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from lockbot.errors import LockbotError
+from lockbot.nix.command import Nix, nix_string
+from lockbot.nix.flakeref import Attr, FlakeRef
+from lockbot.nix.lockfile import LOCK_NAME, LockFile, names_of
+from lockbot.nix.locknodes import InputPath, Node
+from lockbot.process import Deadline, Finished
+
+_TAKEN = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]*")
+"""The names that every Nix takes on its command line."""
+
+_Json = dict[str, Any]
+
+
+def update(
+    nix: Nix, flake: Path, names: Sequence[str], overrides: Mapping[str, str], deadline: Deadline
+) -> Finished:
+    """As `Nix.update`, of any input that the lock has. On a failure the lock may be half-moved.
+
+    Raises what running Nix can (DeadlineExceeded, Cancelled), LockFileError for a lock that can't be read.
+    """
+    wanted = [*names, *(name for name in overrides if name not in names)]
+    alone = [name for name in wanted if not _is_taken(name)]
+    rest = [name for name in names if _is_taken(name)]
+    pins = {name: ref for name, ref in overrides.items() if _is_taken(name)}
+    finished: Finished | None = None
+    if rest or pins or not alone:
+        finished = nix.update(flake, rest, pins, deadline)
+        if finished.code != 0 or not alone:
+            return finished
+    others = _update_alone(nix, flake, {name: overrides.get(name) for name in alone}, deadline)
+    return _after(finished, others)
+
+
+def source(nix: Nix, original: FlakeRef, deadline: Deadline) -> tuple[Finished, Node | None]:
+    """Where an input is upstream now, without a look into it: what it holds need be no flake, nor a sound one."""
+    with _flake_of([(original, False)]) as directory:
+        finished = nix.update(directory, (), {}, deadline, plain=True)
+        lock = LockFile.read(directory / LOCK_NAME)
+        return finished, lock.node(_alias(0)) if finished.code == 0 else None
+
+
+def _after(first: Finished | None, then: Finished) -> Finished:
+    return then if first is None else replace(then, stderr=f"{first.stderr}\n{then.stderr}")
+
+
+def _is_taken(path: str) -> bool:
+    return all(map(_TAKEN.fullmatch, names_of(path)))
+
+
+def _update_alone(nix: Nix, flake: Path, pins: Mapping[str, str | None], deadline: Deadline) -> Finished:
+    """Lock inputs (each at its pin, or at its tip) under other names, and put them into the flake's own lock."""
+    path = flake / LOCK_NAME
+    lock = LockFile.read(path)
+    originals = [_original(lock, name) for name in pins]
+    with _flake_of(originals) as directory:
+        overrides = {_alias(number): pin for number, pin in enumerate(pins.values()) if pin is not None}
+        finished = nix.update(directory, (), overrides, deadline, plain=True)
+        if finished.code != 0 or not (directory / LOCK_NAME).exists():
+            return finished
+        part = json.loads((directory / LOCK_NAME).read_text())
+    whole = json.loads(path.read_text())
+    _graft(whole, part, {_alias(number): names_of(name) for number, name in enumerate(pins)})
+    path.write_text(json.dumps(_relabelled(whole), indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+    return _after(finished, nix.lock(flake, deadline))  # it adds what flake.nix says of their own inputs
+
+
+def _original(lock: LockFile, name: str) -> tuple[FlakeRef, bool]:
+    node = lock.node(name)
+    if node is None or node.original is None:
+        raise LockbotError(f"there is no input {name!r} in {LOCK_NAME}")
+    return node.original, node.flake
+
+
+def _alias(number: int) -> str:
+    return f"input{number}"
+
+
+@contextlib.contextmanager
+def _flake_of(originals: Sequence[tuple[FlakeRef, bool]]) -> Iterator[Path]:
+    """A flake of our own with these inputs (and whether each is a flake), for as long as the context lasts."""
+    said = ""
+    for number, (original, is_flake) in enumerate(originals):
+        attributes = {**dict(original.attrs), "type": original.type, "flake": is_flake}
+        words = " ".join(f"{nix_string(name)} = {_literal(value)};" for name, value in attributes.items())
+        said += f"inputs.{_alias(number)} = {{ {words} }};\n"
+    with tempfile.TemporaryDirectory(prefix="lockbot-input-") as temporary:
+        directory = Path(temporary).resolve()
+        (directory / "flake.nix").write_text(f"{{\n{said}outputs = _: {{ }};\n}}\n")
+        yield directory
+
+
+def _literal(value: Attr) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int) else nix_string(value)
+
+
+def _graft(whole: _Json, part: _Json, paths: Mapping[str, InputPath]) -> None:
+    """Put each input of `part`, with all that it brings, at its path of `whole`."""
+    nodes = whole["nodes"]
+
+    def moved(edge: str | list[str]) -> str | list[str]:
+        if isinstance(edge, str):
+            return f"{edge}\0"  # no label of the whole's: named anew before it is written
+        return [*paths[edge[0]], *edge[1:]]
+
+    for label, node in part["nodes"].items():
+        if label == part["root"]:
+            continue
+        if "inputs" in node:
+            node["inputs"] = {name: moved(edge) for name, edge in node["inputs"].items()}
+        if "parent" in node:
+            node["parent"] = moved(node["parent"])
+        nodes[f"{label}\0"] = node
+    for alias, path in paths.items():
+        holder = nodes[whole["root"]]
+        for name in path[:-1]:
+            holder = nodes[holder["inputs"][name]]
+        holder["inputs"][path[-1]] = moved(part["nodes"][part["root"]]["inputs"][alias])
+
+
+def _relabelled(whole: _Json) -> _Json:
+    """The same lock with labels as Nix gives them, and without what nothing leads to any more."""
+    labels: dict[str, str] = {}
+    nodes: _Json = {}
+
+    def visit(old: str, wish: str) -> str:
+        if old in labels:
+            return labels[old]
+        free = (f"{wish}_{number}" for number in itertools.count(2))
+        label = labels[old] = wish if wish not in nodes else next(name for name in free if name not in nodes)
+        nodes[label] = node = dict(whole["nodes"][old])
+        if "inputs" in node:
+            node["inputs"] = {
+                name: visit(edge, name) if isinstance(edge, str) else edge
+                for name, edge in sorted(node["inputs"].items())
+            }
+        return label
+
+    return {**whole, "root": visit(whole["root"], "root"), "nodes": nodes}
