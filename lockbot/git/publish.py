@@ -248,9 +248,10 @@ def _is_ours(git: Git, name: str, tip: str) -> bool:
     return bool(git.ask("show", "-s", f"--format=%(trailers:key={TRAILER},valueonly)", tip, "--").strip())
 
 
-def only_updates(clone: Clone, old: str, new: str) -> bool:
-    """Whether all that came between two commits of the clone are updates of lockbot's; False: one is not there."""
-    if not (clone.has(old) and clone.has(new) and clone.is_ancestor(old, new)):
+def only_updates(clone: Clone, base: str, old: str, new: str) -> bool:
+    """Whether two commits are in the history of `base`, with updates of lockbot's alone between them."""
+    there = clone.has(old) and clone.has(new)
+    if not (there and clone.is_ancestor(old, new) and clone.is_ancestor(new, base)):
         return False
     trailer = f"--format=%(trailers:key={TRAILER},valueonly,separator=%x2C)"
     runs = clone.git.ask("log", trailer, f"{old}..{new}", "--").split("\n")

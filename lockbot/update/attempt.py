@@ -92,6 +92,7 @@ class Attempt:
         """`held` is to be told of pinned inputs: known from before."""
         self._told_before = tuple(held)
         self._tools = tools
+        self._base = base
         self._rules = rules
         self._wish = wish
         self._record = record
@@ -157,10 +158,14 @@ class Attempt:
             self._histories,
             self._tools.clock(),
             self._tools.checks,
-            lambda old, new: only_updates(self._tools.clone, old, new),
+            lambda old, new: only_updates(self._tools.clone, self._base.commit, old, new),
         )
         asked = {name: tip for name, tip in proposal.asked.items() if name not in self._wish.overrides}
-        keeper.see(asked)  # a revision that the user named need not be where the branch is
+        # A revision that the user named need not be where the branch is; one below a tip that can't be locked has
+        # been out for as long.
+        lower = {one.input for one in proposal.unlockable if one.revision}
+        keeper.see({name: tip for name, tip in proposal.tips.items() if name in lower})
+        keeper.see(asked)
         self._keeper = keeper
         return keeper.permit(proposal.changes, proposal.tips, frozenset(self._wish.overrides))
 

@@ -14,7 +14,7 @@ from lockbot.errors import LockbotError, SurroundingsError, UsageError
 from lockbot.model import FailureKind, Held, InputChange, Locked, Progress, Retrying
 from lockbot.nix import failure, lockfile
 from lockbot.nix.command import Nix
-from lockbot.nix.flakeref import FlakeRef
+from lockbot.nix.flakeref import FlakeRef, FlakeRefError
 from lockbot.nix.lockfile import LOCK_NAME, LockFile
 from lockbot.nix.locknodes import Node
 from lockbot.process import Deadline
@@ -275,7 +275,10 @@ class _Proposing:
     def _lower(self, name: str, locked: Locked, tip: Locked, source: FlakeRef, problem: _Problem) -> Unlockable:
         def attempt(revision: str) -> Lockable:
             before = self._bytes()
-            tried = self._update([], {name: source.with_rev(revision).argument})
+            try:
+                tried = self._update([], {name: source.with_rev(revision).argument})
+            except FlakeRefError:  # a tarball of old: nothing can name it any more
+                return Lockable.UNKNOWN
             reached = self._read().locked(name)
             self._restore(before)
             if tried is None:

@@ -17,7 +17,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lockbot.errors import LockbotError
 from lockbot.nix.command import Nix, nix_string
 from lockbot.nix.flakeref import Attr, FlakeRef
 from lockbot.nix.lockfile import LOCK_NAME, LockFile, names_of
@@ -41,12 +40,13 @@ def update(
     alone = [name for name in wanted if not _is_taken(name)]
     rest = [name for name in names if _is_taken(name)]
     pins = {name: ref for name, ref in overrides.items() if _is_taken(name)}
-    finished: Finished | None = None
-    if rest or pins or not alone:
-        finished = nix.update(flake, rest, pins, deadline)
-        if finished.code != 0 or not alone:
-            return finished
-    others = _update_alone(nix, flake, {name: overrides.get(name) for name in alone}, deadline)
+    # What flake.nix has no longer is gone from the lock then, and what it says otherwise is there as it says.
+    finished = nix.update(flake, rest, pins, deadline) if rest or pins else nix.lock(flake, deadline)
+    lock = LockFile.read(flake / LOCK_NAME)
+    there = {name: node for name in alone if (node := lock.node(name)) is not None and node.original is not None}
+    if finished.code != 0 or not there:
+        return finished
+    others = _update_alone(nix, flake, there, overrides, deadline)
     return _after(finished, others)
 
 
@@ -58,36 +58,30 @@ def source(nix: Nix, original: FlakeRef, deadline: Deadline) -> tuple[Finished, 
         return finished, lock.node(_alias(0)) if finished.code == 0 else None
 
 
-def _after(first: Finished | None, then: Finished) -> Finished:
-    return then if first is None else replace(then, stderr=f"{first.stderr}\n{then.stderr}")
+def _after(first: Finished, then: Finished) -> Finished:
+    return replace(then, stderr=f"{first.stderr}\n{then.stderr}")
 
 
 def _is_taken(path: str) -> bool:
     return all(map(_TAKEN.fullmatch, names_of(path)))
 
 
-def _update_alone(nix: Nix, flake: Path, pins: Mapping[str, str | None], deadline: Deadline) -> Finished:
+def _update_alone(
+    nix: Nix, flake: Path, inputs: Mapping[str, Node], pins: Mapping[str, str], deadline: Deadline
+) -> Finished:
     """Lock inputs (each at its pin, or at its tip) under other names, and put them into the flake's own lock."""
     path = flake / LOCK_NAME
-    lock = LockFile.read(path)
-    originals = [_original(lock, name) for name in pins]
+    originals = [(node.original, node.flake) for node in inputs.values() if node.original is not None]
     with _flake_of(originals) as directory:
-        overrides = {_alias(number): pin for number, pin in enumerate(pins.values()) if pin is not None}
+        overrides = {_alias(number): pins[name] for number, name in enumerate(inputs) if name in pins}
         finished = nix.update(directory, (), overrides, deadline, plain=True)
         if finished.code != 0 or not (directory / LOCK_NAME).exists():
             return finished
         part = json.loads((directory / LOCK_NAME).read_text())
     whole = json.loads(path.read_text())
-    _graft(whole, part, {_alias(number): names_of(name) for number, name in enumerate(pins)})
+    _graft(whole, part, {_alias(number): names_of(name) for number, name in enumerate(inputs)})
     path.write_text(json.dumps(_relabelled(whole), indent=2, sort_keys=True, ensure_ascii=False) + "\n")
     return _after(finished, nix.lock(flake, deadline))  # it adds what flake.nix says of their own inputs
-
-
-def _original(lock: LockFile, name: str) -> tuple[FlakeRef, bool]:
-    node = lock.node(name)
-    if node is None or node.original is None:
-        raise LockbotError(f"there is no input {name!r} in {LOCK_NAME}")
-    return node.original, node.flake
 
 
 def _alias(number: int) -> str:

@@ -177,6 +177,33 @@ def test_a_revision_that_locks_still_has_to_build(nix: nixes.Nix, tmp_path: Path
     assert {held["reason"] for held in result["held"] if held["input"] == "b"} == {"cannot-be-locked", "breaks"}
 
 
+def test_what_is_taken_instead_of_a_tip_waits_for_its_age_like_any(one_nix: nixes.Nix, tmp_path: Path) -> None:
+    world = World.create(one_nix, tmp_path / "world", inputs="a")
+    world.settings["policy"] = 'minimum_age = "2s"'
+    a = world.upstreams["a"]
+    good = a.commit("good")
+    a.commit("does not lock", files=UNLOCKABLE["a syntax error"])
+    first = world.update()
+    assert {held["reason"] for held in first["held"]} == {"cannot-be-locked", "waiting-for-age"}, first.stderr
+    time.sleep(2)
+    assert world.update()["outcome"] == "partly published"
+    assert world.locked("a") == good
+
+
+def test_an_odd_name_that_is_gone_or_means_something_else(nix: nixes.Nix, tmp_path: Path) -> None:
+    """flake.nix has moved on, and the lock has not: what it no longer has goes, what it says now is there."""
+    a, b, c = (Upstream.create(tmp_path, name) for name in "abc")
+    inputs = [Input(a), Input(b, "x.y"), Input(b, "1x"), Input(b, "a:b")]
+    world = world_of(nix, tmp_path, {"a": a, "b": b, "c": c}, inputs, [HostSpec("web", ["a"])])
+    world.settings["policy"] = 'origin = "allow"'
+    world.fleet.declare(inputs=[Input(a), Input(b, "_new"), Input(c, "1x"), Input(b, "a:b")])
+    new = {name: upstream.commit("more") for name, upstream in world.upstreams.items()}
+    result = world.update()
+    assert result["outcome"] == "published", result.stderr
+    assert world.fleet.lock("main")["nodes"]["root"]["inputs"].keys() == {"a", "_new", "1x", "a:b"}
+    assert [world.locked(name) for name in ("a", "_new", "1x", "a:b")] == [new[name] for name in "abcb"]
+
+
 def test_a_flake_that_cannot_be_locked_itself_blames_no_input(nix: nixes.Nix, tmp_path: Path) -> None:
     world = World.create(nix, tmp_path / "world", inputs="ab")
     flake = (world.fleet.flake / "flake.nix").read_text()
