@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from lockbot.errors import LockbotError
 from lockbot.model import ChangeKind
 from lockbot.nix.jsontext import Json, JsonError
-from lockbot.nix.lockfile import EMPTY, Fixed, LockFile, LockFileError, diff
+from lockbot.nix.lockfile import EMPTY, Fixed, LockFile, LockFileError, diff, names_of, spelled
 from lockbot.report.block import lock_block
 from tests import nixes
 
@@ -494,3 +494,15 @@ def repository(nix: nixes.Nix, path: Path, flake: str) -> str:
     for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "x"]):
         nix.run("git", *words, cwd=path)
     return f"git+file://{path}"
+
+
+@given(st.lists(st.text(alphabet="a/%2F5. "), min_size=1, max_size=4))
+def test_a_path_is_spelled_so_that_it_can_be_read_back(names: list[str]) -> None:
+    text = spelled(tuple(names))
+    assert names_of(text) == tuple(names)
+    assert text.count("/") == len(names) - 1, "a slash is only between names"
+
+
+def test_ordinary_names_are_spelled_as_they_are() -> None:
+    for path in (("nixpkgs",), ("home-manager", "nixpkgs"), ("100%",), ("x.y", "_1")):
+        assert spelled(path) == "/".join(path)
