@@ -6,6 +6,7 @@ Everything heavy is imported inside the commands, so that `--help` and completio
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 import time
@@ -19,6 +20,7 @@ import click
 
 from lockbot import __version__
 from lockbot.errors import CommandError, LockbotError
+from lockbot.redact import redact
 
 if TYPE_CHECKING:
     from lockbot.app import App
@@ -77,7 +79,9 @@ def main() -> NoReturn:
     except click.exceptions.Exit as end:
         code = end.exit_code
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        click.echo(redact(shown.getvalue()), err=True, nl=False)
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
         code = 130
@@ -85,7 +89,7 @@ def main() -> NoReturn:
         tell_error(error)
         code = error.exit_code
     except Exception:  # noqa: BLE001 -- the program's boundary: Python's own exit code, 1, means `rejected`
-        traceback.print_exc()
+        click.echo(redact(traceback.format_exc()), err=True, nl=False)
         click.echo("lockbot: error: a bug in lockbot; please report it with the lines above", err=True)
         code = 3
     sys.exit(code if isinstance(code, int) else 0)

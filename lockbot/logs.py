@@ -1,7 +1,7 @@
 """A run's events as records for machines: JSON lines on stderr, and in a file of the run's own, `RUN/run.jsonl`.
 
 Knows events, JSON and files; not who asks. The daemon's own log is made here, too, with structlog, which only it
-imports. Records hold what events hold, and nothing of the settings: no secret gets here.
+imports. Records hold what events hold, and nothing of the settings; whatever else is a secret is taken out here.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from lockbot.model import (
     Retrying,
     Run,
 )
+from lockbot.redact import redact, redacted
 from lockbot.report import words
 from lockbot.report.escape import plain
 
@@ -87,8 +88,8 @@ def _record(level: str, event: str, **fields: object) -> Record:
 
 
 def encode(one: Mapping[str, object]) -> str:
-    """One line of JSON, in ASCII: it can do nothing to a terminal."""
-    return json.dumps(one, default=str)
+    """One line of JSON, in ASCII: it can do nothing to a terminal. No secret is in it."""
+    return json.dumps(redacted(one), default=lambda value: redact(str(value)))
 
 
 def decode(line: str) -> Record | None:
@@ -233,6 +234,7 @@ def configure(stream: TextIO, environ: Mapping[str, str], *, verbose: bool = Fal
             structlog.dev.ConsoleRenderer(
                 colors="NO_COLOR" not in environ, exception_formatter=structlog.dev.plain_traceback
             ),
+            _without_secrets,
         ]
     else:
         processors += [
@@ -254,6 +256,11 @@ def _harmless(logger: object, method: str, event: EventDict) -> EventDict:  # no
         name: plain(value) if isinstance(value, str) and name != "exception" else value
         for name, value in event.items()
     }
+
+
+def _without_secrets(logger: object, method: str, event: str) -> str:  # noqa: ARG001 -- structlog's shape
+    """Of what was rendered: tracebacks and lists are in it, too."""
+    return redact(event)
 
 
 def _line(logger: object, method: str, event: EventDict) -> str:  # noqa: ARG001 -- structlog's shape

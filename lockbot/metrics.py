@@ -29,6 +29,7 @@ from lockbot.errors import Cancelled, LockbotError, SurroundingsError
 from lockbot.history.totals import Totals
 from lockbot.history.values import StateWord
 from lockbot.model import HostStatus, Outcome, Phase
+from lockbot.redact import redact
 from lockbot.report.escape import plain
 from lockbot.state import free_bytes
 
@@ -75,6 +76,7 @@ def write(path: Path, text: bytes) -> None:
 
 def label(text: str) -> str:
     """A label value for a name from outside: printable, no longer than LONGEST_LABEL, as distinct as the name."""
+    text = redact(text)  # before it is hashed, too: a rotated token begins no new series
     shown = plain(text, LONGEST_LABEL)
     if shown == text:
         return shown

@@ -15,6 +15,7 @@ from lockbot.daemon.plan import Task
 from lockbot.logs import Record
 from lockbot.model import Outcome, Phase
 from lockbot.process import CancelToken, Deadline
+from lockbot.redact import redact
 
 PATIENCE = 300.0
 """Seconds that a run gets beyond its own deadline, to end itself."""
@@ -38,7 +39,7 @@ class Child:
 
         def line(text: str) -> None:
             if text.strip():
-                on_record(logs.decode(text) or {"level": "warning", "event": "said", "text": text[:2000]})
+                on_record(logs.decode(text) or {"level": "warning", "event": "said", "text": redact(text)[:2000]})
 
         try:
             done = process.run(

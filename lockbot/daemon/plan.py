@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from lockbot.config import Settings, load
 from lockbot.config.types import timing
 from lockbot.errors import LockbotError, UsageError
+from lockbot.redact import redact
 from lockbot.schedule import Quiet, Timetable, spread
 
 
@@ -97,7 +98,7 @@ def _labels(found: Mapping[Path, Settings]) -> dict[Path, str]:
 
 def _name(path: Path, settings: Settings) -> str:
     place = settings.repository.url or str(settings.repository.path or path.parent)
-    return place.rstrip("/").removesuffix("/.git").removesuffix(".git").rpartition("/")[2] or path.stem
+    return redact(place).rstrip("/").removesuffix("/.git").removesuffix(".git").rpartition("/")[2] or path.stem
 
 
 def next_run(settings: Settings, now: datetime) -> datetime | None:

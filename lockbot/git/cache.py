@@ -25,6 +25,7 @@ from lockbot.git.command import Git, own_environment, user_environment
 from lockbot.git.sync import talk
 from lockbot.git.upstream import REMOTE, Origin
 from lockbot.process import CancelToken, Deadline
+from lockbot.redact import without_secrets
 
 _FORMAT = "1"
 """Raise it when caches made by older versions must be made anew."""
@@ -204,7 +205,8 @@ def _is_left_over(path: Path) -> bool:
 
 
 def _name(url: str) -> str:
-    """`nixpkgs-1f2e3d4c.git`: readable, and another for every URL."""
+    """`nixpkgs-1f2e3d4c.git`: readable, and another for every URL; the same with another token in it."""
+    url = without_secrets(url)
     readable = re.sub(r"[^0-9a-z]+", "-", url.rstrip("/").removesuffix(".git").rpartition("/")[2].lower())
     return f"{readable.strip('-')[:40] or 'upstream'}-{hashlib.sha256(url.encode()).hexdigest()[:12]}.git"
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from lockbot.errors import LockbotError, SurroundingsError, UsageError
 from lockbot.model import FailureKind
 from lockbot.process import Finished
+from lockbot.redact import redact
 
 
 class RemoteError(SurroundingsError):
@@ -40,18 +41,11 @@ _NETWORK = re.compile(
 )
 _DISK = re.compile(r"no space left on device|disk quota exceeded|read-only file system", re.IGNORECASE)
 _OWNER = re.compile(r"detected dubious ownership in repository at '([^'\n]*)'")
-_HTTP_USER = re.compile(r"(https?://)[^/@\s']+@", re.IGNORECASE)
-_PASSWORD = re.compile(r"(://[^/@\s:']*):[^/@\s']+@")
 
 SHALLOW = re.compile(
     r"shallow roots are not allowed|shallow update not allowed|attempt to fetch.*shallow", re.IGNORECASE
 )
 SHA256 = re.compile(r"mismatched algorithms|server sha256|unknown object format|unsupported hash", re.IGNORECASE)
-
-
-def redact(text: str) -> str:
-    """Without what may be a secret in a URL: `https://TOKEN@host` → `https://***@host`."""
-    return _PASSWORD.sub(r"\1:***@", _HTTP_USER.sub(r"\1***@", text))
 
 
 def explain(finished: Finished) -> LockbotError:

@@ -16,6 +16,7 @@ from lockbot.git.failure import RemoteError
 from lockbot.git.source import Remote
 from lockbot.git.sync import fetch_remote, heads, talk
 from lockbot.process import Finished
+from lockbot.redact import redact
 
 _OPTIONS = ("--porcelain", "--atomic", "--no-verify", "--no-follow-tags", "--recurse-submodules=no")
 
@@ -88,7 +89,7 @@ def _refusal(finished: Finished, remote: Remote, branch: str) -> LockbotError:
     lines = [
         line.removeprefix("remote:").strip() for line in finished.stderr.splitlines() if line.startswith("remote:")
     ]
-    words = failure.redact("\n".join(line for line in lines if line))
+    words = redact("\n".join(line for line in lines if line))
     if "lock" in reason and "declined" not in reason:  # another push is under way: nobody refuses anything
         return SurroundingsError(f"{remote.shown} is busy: {reason}", "try again")
     return CommandError(

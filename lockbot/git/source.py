@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from lockbot.errors import LockbotError, UsageError
 from lockbot.git import failure
 from lockbot.git.command import Git, Pair
+from lockbot.redact import redact
 
 
 @dataclass(frozen=True)
@@ -205,19 +206,24 @@ def remote_of(repository: Repository, here: Sequence[Pair]) -> Remote:
             missing[key, value] -= 1
             config.append((key, value))
     url = next(value for key, value in config if key == f"{prefix}url")
-    shown = f"remote {name} ({failure.redact(url)})"
+    shown = f"remote {name} ({redact(url)})"
     return Remote(name, shown, tuple(config), dict(there).get("core.sshcommand"), _is_path(url))
 
 
-def remote_at(url: str, here: Sequence[Pair]) -> Remote:
-    """A RemoteSource's remote. Raises UsageError for a URL that holds a password or names a program."""
+def check_url(url: str) -> None:
+    """Raises UsageError for the URL of a repository that holds a password or names a program."""
     if not url or url.startswith("-") or not url.isprintable() or re.match(r"\w+::", url):
-        raise UsageError(f"{failure.redact(url)!r} cannot be the address of a repository")
-    if failure.redact(url) != url:
+        raise UsageError(f"{redact(url)!r} cannot be the address of a repository")
+    if redact(url) != url:
         raise UsageError(
-            f"the address {failure.redact(url)} holds a user name or a password",
+            f"the address {redact(url)} holds a user name, a password or a token",
             "take it out, and give it to git by a credential helper",
         )
+
+
+def remote_at(url: str, here: Sequence[Pair]) -> Remote:
+    """A RemoteSource's remote. Raises UsageError as `check_url` does."""
+    check_url(url)
     config = (("remote.source.url", _absolute(url, Path.cwd())),)
     return Remote("source", url, config, dict(here).get("core.sshcommand"), _is_path(url))
 

@@ -17,6 +17,7 @@ from lockbot.git.failure import RemoteError
 from lockbot.git.sync import talk
 from lockbot.model import FailureKind
 from lockbot.process import Deadline
+from lockbot.redact import redact
 
 REMOTE = "upstream"
 """What an origin's remote is called in the configuration that is handed to git."""
@@ -32,6 +33,7 @@ _BAD_REF = re.compile(r"^[-/]|[\x00-\x20\x7f~^:?*\[\\]|\.\.|//|@\{|/\.|\.lock(?:
 class Origin:
     """A branch (or a tag) of a git repository. Raises UsageError for what git should never be given.
 
+    A password in the URL, which flake.nix has put there, goes to git as it is; it gets into no argument.
     `ref` as git takes it: `main`, `refs/tags/v1`, `HEAD` for the default branch.
     """
 
@@ -41,8 +43,8 @@ class Origin:
     """The one commit that is wanted, where the reference names it: it never moves."""
 
     def __post_init__(self) -> None:
-        if not _URL.fullmatch(self.url) or failure.redact(self.url) != self.url:
-            raise UsageError(f"{failure.redact(self.url)[:200]!r} cannot be the address of an upstream repository")
+        if not _URL.fullmatch(self.url):
+            raise UsageError(f"{redact(self.url)[:200]!r} cannot be the address of an upstream repository")
         if _BAD_REF.search(self.ref):
             raise UsageError(f"{self.ref[:100]!r} cannot be the name of a branch")
         if self.pinned is not None and not _COMMIT.fullmatch(self.pinned):

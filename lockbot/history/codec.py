@@ -1,7 +1,8 @@
 """The model's values as rows, and back. Knows the tables' columns; not when or why something is stored.
 
 Every function runs inside the caller's transaction. What comes from outside is made storable here, and nothing of
-it raises: SQLite takes no lone surrogates and no integer above 64 bits, and prose has no natural end.
+it raises: SQLite takes no lone surrogates and no integer above 64 bits, prose has no natural end, and no secret is
+kept.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from lockbot.model import (
     Outcome,
     Run,
 )
+from lockbot.redact import redact, without_secrets
 
 PROSE_CHARACTERS = 64 * 1024
 """How much of one message, note or log line is kept: its beginning and its end. Whole logs are files."""
@@ -46,8 +48,13 @@ Value = str | int | float | None
 
 
 def storable(text: str) -> str:
-    """The text, with each lone surrogate (a byte that was no UTF-8) written out as `\\udcff`."""
-    return text.encode(errors="backslashreplace").decode()
+    """The text without secrets, each lone surrogate (a byte that was no UTF-8) written out as `\\udcff`."""
+    return redact(text).encode(errors="backslashreplace").decode()
+
+
+def origin(url: str) -> str:
+    """Storable, and the same whoever may ask there: a rotated token makes no other source."""
+    return storable(without_secrets(url))
 
 
 def prose(text: str) -> str:
@@ -160,8 +167,8 @@ def build_columns(connection: sqlite3.Connection, build: HostBuild) -> dict[str,
         "kind": build.host.kind,
         "evaluate_only": build.host.evaluate_only,
         "status": build.status,
-        "drv": optional(build.drv),
-        "out": optional(build.out),
+        "drv": _store_path(build.drv),
+        "out": _store_path(build.out),
         "system": optional(build.system),
         "failure": None if build.failure is None else write_failure(connection, build.failure),
         **_judgement_columns("", build.here),
@@ -320,6 +327,11 @@ def _culprit(text: str) -> BadRevision:
 def optional(text: str | None) -> str | None:
     """Storable, or nothing."""
     return None if text is None else storable(text)
+
+
+def _store_path(path: str | None) -> str | None:
+    """Nothing for one that can't be kept as it is: what is made of a URL may be called by its query."""
+    return path if path is not None and storable(path) == path else None
 
 
 def integer(number: int | None) -> int | None:

@@ -7,7 +7,8 @@ transaction of the History that it belongs to. Text from outside is made storabl
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
@@ -34,6 +35,22 @@ _Key = tuple[str, str]
 """Flake and context."""
 
 
+@dataclass(frozen=True, eq=False)
+class _ByInput(Mapping[str, _Result]):
+    """What is kept of inputs, found by their names as flake.nix has them: kept are those without secrets."""
+
+    kept: dict[str, _Result]
+
+    def __getitem__(self, input: str) -> _Result:
+        return self.kept[codec.storable(input)]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.kept)
+
+    def __len__(self) -> int:
+        return len(self.kept)
+
+
 class Transact(Protocol):
     """Runs an action in a transaction, and heals what it meets: History's own."""
 
@@ -53,13 +70,13 @@ class Ledger:
 
     def see(self, input: str, source: str, revision: str, committed: int | None = None) -> None:
         """Remember that what `input` follows (`source`, a flake reference) was at `revision` just now."""
-        key = (self._flake, *map(codec.storable, (input, source, revision)))
+        key = (self._flake, codec.storable(input), codec.origin(source), codec.storable(revision))
         now = codec.moment(self._clock())
         self._write(lambda connection: connection.execute(_SEE, (*key, now, now, codec.integer(committed))))
 
     def tips(self, input: str, source: str, limit: int = -1) -> tuple[SeenTip, ...]:
         """The tips that were seen of this source, the one seen last first; at most `limit` unless negative."""
-        key = (self._flake, codec.storable(input), codec.storable(source), limit)
+        key = (self._flake, codec.storable(input), codec.origin(source), limit)
         return self._read(lambda connection: tuple(map(rows.tip, connection.execute(_TIPS, key).fetchall())))
 
     def first_seen(self, input: str, source: str) -> dict[str, datetime]:
@@ -90,9 +107,9 @@ class Ledger:
 
         return self._write(end)
 
-    def holds(self) -> dict[str, UserHold]:
+    def holds(self) -> Mapping[str, UserHold]:
         """Every hold, also those whose time is over (`UserHold.active`), by input."""
-        return {hold.input: hold for hold in self._all("holds", rows.hold)}
+        return _ByInput({hold.input: hold for hold in self._all("holds", rows.hold)})
 
     def accept(self, acceptance: Acceptance) -> None:
         """Let the next move of an input pass in spite of what holds it; in place of an earlier acceptance."""
@@ -105,15 +122,15 @@ class Ledger:
         }
         self._write(lambda connection: _replace(connection, "accepted", row))
 
-    def accepted(self) -> dict[str, Acceptance]:
+    def accepted(self) -> Mapping[str, Acceptance]:
         """What was accepted and not used up yet, by input (`Acceptance.covers`)."""
-        return {acceptance.input: acceptance for acceptance in self._all("accepted", rows.acceptance)}
+        return _ByInput({one.input: one for one in self._all("accepted", rows.acceptance)})
 
     # -- how inputs stand
 
-    def states(self) -> dict[str, InputState]:
+    def states(self) -> Mapping[str, InputState]:
         """How each input stood after the last run that had it."""
-        return {state.input: state for state in self._all("inputs", rows.state)}
+        return _ByInput({state.input: state for state in self._all("inputs", rows.state)})
 
     def record(self, observations: Iterable[Observation]) -> None:
         """Take over what a run found out. Acceptances of inputs that have moved are used up."""

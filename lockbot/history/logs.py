@@ -18,6 +18,8 @@ import zlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from lockbot.redact import redact
+
 _HEADER = "# log of "
 _SUFFIX = ".log.gz"
 _PLAIN = re.compile(r"[0-9a-z][0-9a-z-]{0,60}")
@@ -25,12 +27,13 @@ _HEADER_BYTES = 64 * 1024
 
 
 def write_log(logs: Path, run: str, host: str, text: str, limit: int) -> str | None:
-    """Keep a log, at most `limit` bytes of it. Returns a sentence for the user when that failed; never raises.
+    """Keep at most `limit` bytes of a log, without secrets. A sentence for the user when that failed; no error.
 
     The file appears whole or not at all, readable by its owner only; an earlier log of the host is replaced.
     """
+    host = redact(host)
     head = f"{_HEADER}{json.dumps(host)}\n"
-    data = gzip.compress(head.encode() + shorten(text, limit), compresslevel=6, mtime=0)
+    data = gzip.compress(head.encode() + shorten(redact(text), limit), compresslevel=6, mtime=0)
     target = _file(logs, run, host)
     temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
@@ -47,13 +50,13 @@ def write_log(logs: Path, run: str, host: str, text: str, limit: int) -> str | N
 
 
 def read_log(logs: Path, run: str, host: str) -> str | None:
-    """The log as it was kept; None when there is none. Of a damaged file, what can still be read."""
+    """The log as it was kept, without secrets; None when there is none. Of a damaged file, what can be read."""
     try:
         data = _file(logs, run, host).read_bytes()
     except OSError:
         return None
     text, whole = _decompress(data)
-    body = text.partition("\n")[2]
+    body = redact(text.partition("\n")[2])  # an older lockbot kept what there was
     return body if whole else f"{body}\n[… the rest of this log is damaged …]\n"
 
 
@@ -105,7 +108,7 @@ def _directory(logs: Path, run: str) -> Path:
 
 
 def _file(logs: Path, run: str, host: str) -> Path:
-    return _directory(logs, run) / (_safe(host) + _SUFFIX)
+    return _directory(logs, run) / (_safe(redact(host)) + _SUFFIX)
 
 
 def _safe(name: str) -> str:

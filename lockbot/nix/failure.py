@@ -17,6 +17,7 @@ from dataclasses import replace
 from itertools import islice
 
 from lockbot.model import Failure, FailureKind
+from lockbot.redact import redact
 
 MESSAGE_LENGTH = 600
 """The longest message that `explain` and `derivation_failures` give, in characters."""
@@ -366,6 +367,7 @@ def _built(kind: FailureKind, message: str, drv: str, block: str) -> Failure:
 
 
 def shortened(message: str) -> str:
-    """One line: whatever Python takes for the end of a line becomes a space."""
-    message = " ".join(message.split())
+    """One line: whatever Python takes for the end of a line becomes a space. Without secrets: half of one that is
+    cut could no longer be told by what stands around it."""
+    message = " ".join(redact(message).split())
     return message if len(message) <= MESSAGE_LENGTH else message[: MESSAGE_LENGTH - 1] + "…"

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
 
+from lockbot.redact import redact
+
 DEEPEST = 32
 _DIGITS = 20
 
@@ -142,5 +144,6 @@ _DECODER = json.JSONDecoder(parse_int=_integer, parse_constant=_constant)
 
 
 def shown(text: str) -> str:
-    """A stranger's string within an error: quoted, escaped and short."""
+    """A stranger's string within an error: quoted, escaped and short, without secrets."""
+    text = redact(text)
     return json.dumps(text if len(text) <= 60 else text[:59] + "…", ensure_ascii=not text.isprintable())

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TypeAlias, cast
 
 from lockbot.model import BadRevision, Failure, Held, HostBuild, HostStatus, InputChange, Judgement, Locked, Run
+from lockbot.redact import redacted
 
 Document: TypeAlias = dict[str, object]
 
@@ -38,8 +39,11 @@ def history_document(runs: Sequence[Run]) -> Document:
 
 
 def dump(document: Document) -> str:
-    """Indented JSON in ASCII, so that it can't do anything to a terminal either; no newline at its end."""
-    return json.dumps(document, indent=2, allow_nan=False)
+    """Indented JSON in ASCII, so that it can't do anything to a terminal either; no newline at its end.
+
+    Of every document that is printed: no secret is in it.
+    """
+    return json.dumps(redacted(document), indent=2, allow_nan=False)
 
 
 def _head(run: Run) -> Document:

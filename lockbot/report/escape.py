@@ -1,7 +1,7 @@
 """Text from outside, made harmless for the place where it is shown: one function per sink.
 
 Knows what each sink acts upon, nothing of what the text means. Lock files, flakes, build logs and
-commit subjects are written by strangers: whatever a report shows goes through here.
+commit subjects are written by strangers: whatever a report shows goes through here, and no secret gets past it.
 
 Escaping is for the reader's eyes and can't be undone; what machines read back is in `trailers`.
 """
@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import html as _html
 import re
+
+from lockbot.redact import redact
 
 # Letters and symbols that Python calls printable though nothing is seen: fillers, the blank Braille
 # pattern, the grapheme joiner.
@@ -32,6 +34,7 @@ def plain(text: str, limit: int | None = None) -> str:
 
     Lone surrogates too, so the result can always be encoded. At most `limit` characters, the last one `…`.
     """
+    text = redact(text)
     if not text.isprintable() or not _BLANK.isdisjoint(text):
         # No more of it than can be shown: a name of megabytes costs nothing.
         text = "".join(map(_visible, text if limit is None else text[: limit + 1]))

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lockbot.model import ChangeKind, FailureKind, Host, HostBuild, HostStatus, InputChange
+from lockbot.redact import without_secrets
 from lockbot.report import words
 
 STATUS_ORDER = (
@@ -100,7 +101,7 @@ def progress(change: InputChange) -> tuple[str, ...]:
 
 def moved_source(change: InputChange) -> str | None:
     """`now from github:b/x, was github:a/x`, when the flake points an input elsewhere: a reviewer must see it."""
-    if change.old and change.new and change.old.original != change.new.original:
+    if change.old and change.new and without_secrets(change.old.original) != without_secrets(change.new.original):
         return f"now from {change.new.original}, was {change.old.original}"
     return None
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from lockbot.model import HostBuild, InputChange, Locked
+from lockbot.redact import redact
 from lockbot.report.escape import plain
 from lockbot.report.grouping import in_order
 
@@ -78,7 +79,7 @@ def _input(change: InputChange) -> str:
 
 
 def _line(key: str, *fields: str) -> str:
-    return f"{key}: {' '.join(map(_field, fields))}"
+    return f"{key}: {' '.join(_field(redact(field)) for field in fields)}"
 
 
 def _field(text: str) -> str:

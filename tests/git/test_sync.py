@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from lockbot.errors import LockbotError, UsageError
-from lockbot.git import failure
 from lockbot.git.failure import RemoteError
 from lockbot.git.source import LocalSource, RemoteSource, Repository, discover, remote_of
 from lockbot.git.sync import Base, sync
@@ -281,8 +280,3 @@ def test_a_relative_remote_and_what_only_the_repository_configures(world: World)
 def test_addresses_that_are_refused(world: World, url: str) -> None:
     with pytest.raises(LockbotError):
         synced(world, RemoteSource(url, "main"))
-
-
-def test_secrets_are_cut_from_what_git_says() -> None:
-    text = "https://token@h/x https://me:pw@h/x ssh://git@h/x ssh://me:pw@h/x http://h/x@y"
-    assert failure.redact(text) == ("https://***@h/x https://***@h/x ssh://git@h/x ssh://me:***@h/x http://h/x@y")

@@ -137,12 +137,11 @@ def listed(found: revisions.Revisions) -> list[str]:
         "ext::sh -c 'touch /tmp/x'",
         "--upload-pack=x",
         "-oProxyCommand=x",
-        "https://user:secret@example.org/x",
-        "https://token@example.org/x",
         "https://example.org/a\nb",
         "relative/path",
         "fd::17/foo",
         "ftp://example.org/x",
+        "ftp://user:secret@example.org/x",
     ],
 )
 def test_addresses_that_git_is_never_given(url: str) -> None:
