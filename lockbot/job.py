@@ -16,6 +16,7 @@ from lockbot.model import Outcome, Run
 from lockbot.nix import build, evaluate
 from lockbot.nix import context as nix_context
 from lockbot.nix.command import Nix
+from lockbot.nix.flakeref import FlakeRef
 from lockbot.state import RunLock, check_disk, new_run_id
 from lockbot.update import answers, judging, propose
 from lockbot.update.cycle import heal, run_cycle
@@ -58,6 +59,8 @@ def update(app: App, wish: Wish, options: Options) -> Run:
 
 def _cycle(app: App, place: Place, history: History, wish: Wish, options: Options, run: Run) -> Run:
     try:
+        for reference in wish.overrides.values():
+            FlakeRef.parse(reference)  # what a lock holds is not the user's to word; this is
         tools = _tools(app, place, history)
         heal(tools, place.source, place.identity, place.flake, keep_results=app.settings.state.keep_results)
         rules = _rules(app, place, options, tools.nix)

@@ -48,7 +48,7 @@ _KNOWN = {host: Kind(kind) for host, kind in KNOWN_HOSTS.items() if kind in froz
 def place_of(locked: Locked, accounts: Mapping[str, Account]) -> Place | None:
     """Where an input was fetched from; None: from no forge that is known or configured (`accounts`, by host)."""
     try:
-        ref = FlakeRef.parse(locked.url)
+        ref = FlakeRef.read(locked.url)
     except FlakeRefError:
         return None
     if ref.type in _DEFAULTS:

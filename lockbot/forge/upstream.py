@@ -66,7 +66,7 @@ class UpstreamChecks:
             if error.everywhere:
                 self._silent[place.host] = answer
             return answer
-        return sum_up(checks, FlakeRef.parse(locked.url).commit_link(revision))
+        return sum_up(checks, FlakeRef.read(locked.url).commit_link(revision))
 
 
 def sum_up(checks: tuple[Check, ...], page: str | None) -> Checks:

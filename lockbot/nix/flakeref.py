@@ -13,6 +13,7 @@ from urllib.parse import quote, unquote
 
 from lockbot.errors import UsageError
 from lockbot.model import Locked
+from lockbot.redact import redact
 
 Attr = str | int | bool
 
@@ -70,6 +71,9 @@ _DEFAULT_HOSTS = {"github": "github.com", "gitlab": "gitlab.com", "sourcehut": "
 class FlakeRefError(UsageError):
     """A flake reference that can't be used. The message never holds a password."""
 
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(redact(message), hint)
+
 
 @dataclass(frozen=True)
 class FlakeRef:
@@ -94,7 +98,13 @@ class FlakeRef:
 
     @classmethod
     def parse(cls, text: str) -> FlakeRef:
-        """A URL as a user writes it or Nix prints it. Raises FlakeRefError, with what to write instead."""
+        """A URL as a user writes it. Raises FlakeRefError, with what to write instead; of a password, too."""
+        _refuse_secrets(text)
+        return cls.read(text)
+
+    @classmethod
+    def read(cls, text: str) -> FlakeRef:
+        """A URL as Nix prints it of a lock, with what secrets flake.nix has put there. Raises FlakeRefError."""
         _refuse_unsafe(text)
         if match := _URL.fullmatch(text):
             return cls.from_attrs(_from_url(text, *match.groups()))
@@ -211,7 +221,7 @@ class FlakeRef:
 def compare_link(old: Locked, new: Locked) -> str | None:
     """The web page that shows what came between two states of one input; None: none is known, or two sources."""
     try:
-        before, after = FlakeRef.parse(old.url), FlakeRef.parse(new.url)
+        before, after = FlakeRef.read(old.url), FlakeRef.read(new.url)
     except FlakeRefError:
         return None
     if before._page() != after._page() or old.rev is None or new.rev is None:
@@ -264,6 +274,13 @@ def _refuse_unsafe(text: str) -> None:
             f"a flake reference can't hold {match[0]!r} (at its character {match.start() + 1})",
             f"write it percent-encoded: {quote(match[0].encode(errors='replace'))}",
         )
+    if re.match(r"ssh://", text) or ("://" not in text and _SCP.fullmatch(text)):
+        raise FlakeRefError(f"Nix takes no such address: {text!r}", "write git+ssh://USER@HOST/PATH")
+    if "#" in text:
+        raise FlakeRefError(f"a flake reference names no output: {text!r}", "leave out the # and what follows it")
+
+
+def _refuse_secrets(text: str) -> None:
     authority = re.match(r"[^:]*://([^/?#]*)", text)
     if authority and "@" in authority[1]:
         user = authority[1].rpartition("@")[0]
@@ -273,10 +290,6 @@ def _refuse_unsafe(text: str) -> None:
                 "a flake reference with a user name or password in it would end up in the lock and in commits",
                 "use Nix's access-tokens or a netrc file, or git+ssh:// with a key",
             )
-    if re.match(r"ssh://", text) or ("://" not in text and _SCP.fullmatch(text)):
-        raise FlakeRefError(f"Nix takes no such address: {text!r}", "write git+ssh://USER@HOST/PATH")
-    if "#" in text:
-        raise FlakeRefError(f"a flake reference names no output: {text!r}", "leave out the # and what follows it")
 
 
 def _from_url(

@@ -89,6 +89,6 @@ class Histories:
 def commit_link(locked: Locked, revision: str) -> str | None:
     """The web page of one upstream commit."""
     try:
-        return FlakeRef.parse(locked.url).commit_link(revision)
+        return FlakeRef.read(locked.url).commit_link(revision)
     except FlakeRefError:
         return None

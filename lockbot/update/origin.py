@@ -22,7 +22,7 @@ def origin_of(reference: FlakeRef | str) -> Origin | None:
     That is so for tarballs, paths, Mercurial and the registry's names, and for what no git should be given.
     """
     try:
-        ref = FlakeRef.parse(reference) if isinstance(reference, str) else reference
+        ref = FlakeRef.read(reference) if isinstance(reference, str) else reference
         url = _url(ref)
         return Origin(url, ref.ref or "HEAD", ref.rev) if url is not None else None
     except UsageError:

@@ -18,6 +18,7 @@ from fnmatch import fnmatchcase
 from lockbot.history.values import Acceptance, UserHold
 from lockbot.model import ChangeKind, InputChange, Locked
 from lockbot.nix.flakeref import FlakeRef, FlakeRefError
+from lockbot.redact import without_secrets
 from lockbot.report import words
 from lockbot.update.ages import later
 from lockbot.update.rulebook import Answer, InputRules
@@ -111,8 +112,8 @@ def moves(changes: Sequence[InputChange]) -> tuple[Move, ...]:
 
 
 def forced(change: InputChange) -> bool:
-    """Whether flake.nix itself asks for this change: a lock without it would not fit. What keeps such a move back
-    keeps the whole update back."""
+    """Whether flake.nix itself asks for this change: a lock without it would not fit, were it only that a token in
+    the URL is another. What keeps such a move back keeps the whole update back."""
     if change.kind is not ChangeKind.UPDATED or change.old is None or change.new is None:
         return True
     return _without(change.old.original) != _without(change.new.original)
@@ -174,6 +175,8 @@ def _own_concerns(change: InputChange, facts: Facts, rules: InputRules) -> list[
     if old is None or new is None or change.kind is not ChangeKind.UPDATED:
         return []
     if forced(change):
+        if without_secrets(_without(old.original)) == without_secrets(_without(new.original)):
+            return []
         detail = f"{change.input} is {new.original} now, as flake.nix says; before: {old.original}"
         return [_Concern(Answer.ALLOW, Reason.ORIGIN, detail)]
     moved_house = _moved_house(change.input, old, new, rules)
@@ -190,7 +193,7 @@ def _own_concerns(change: InputChange, facts: Facts, rules: InputRules) -> list[
 
 def _moved_house(input: str, old: Locked, new: Locked, rules: InputRules) -> _Concern | None:
     """Whether it comes from elsewhere. Another commit that is asked for is no other place."""
-    if _without(old.original, *_COMMIT_ATTRS) != _without(new.original, *_COMMIT_ATTRS):
+    if _place(old) != _place(new):
         detail = f"{input} is {new.original} now; before: {old.original}"
     elif (was := _origin(old)) != (now := _origin(new)):
         detail = f"{input} was fetched from {was}, and now comes from {now}"
@@ -248,12 +251,17 @@ def reads_this_machine(locked: Locked) -> bool:
 _COMMIT_ATTRS = ("rev", "narHash", "lastModified", "revCount")
 
 
+def _place(locked: Locked) -> str:
+    """What is asked for, whichever commit of it. Who may ask for it is no part of that."""
+    return without_secrets(_without(locked.original, *_COMMIT_ATTRS))
+
+
 def _origin(locked: Locked) -> str:
-    """Where it was fetched from: type and place, without revision and hash.
+    """Where it was fetched from: type and place, without revision, hash and secrets.
 
     Of a tarball only the host: a channel's address leads to another file with each release.
     """
-    text = _without(locked.url, "ref", *_COMMIT_ATTRS)
+    text = without_secrets(_without(locked.url, "ref", *_COMMIT_ATTRS))
     host = _HOST.match(text) if locked.type in ("tarball", "file") else None
     return f"{locked.type} {host[0].lower()}" if host is not None else text
 
@@ -262,9 +270,9 @@ _HOST = re.compile(r"(?!file:)[a-z+]+://[^/?#]+", re.IGNORECASE)
 
 
 def _without(text: str, *names: str) -> str:
-    """A flake reference in one spelling, without these attributes; what can't be parsed, as it is."""
+    """A flake reference in one spelling, without these attributes; what can't be parsed, as it is but for them."""
     try:
-        ref = FlakeRef.parse(text)
+        ref = FlakeRef.read(text)
         attrs = {name: value for name, value in ref.attrs if name not in names and value != ""}
         if "ref" in attrs:
             attrs["ref"] = str(attrs["ref"]).removeprefix("refs/heads/")
@@ -272,7 +280,8 @@ def _without(text: str, *names: str) -> str:
             attrs |= {name: str(attrs[name]).lower() for name in ("owner", "repo", "host") if name in attrs}
         return str(FlakeRef.from_attrs({**attrs, "type": ref.type}))
     except FlakeRefError:
-        return text
+        given = re.sub(rf"(?<=[?&])(?:{'|'.join(names)})=[^&]*(?:&|$)", "", text) if names else text
+        return given.rstrip("?&")
 
 
 # -- the user's hold --------------------------------------------------------------------------------------------

@@ -294,7 +294,7 @@ class _Proposing:
 
     def _pin(self, name: str, ref: str, old: LockFile) -> None:
         """Pin one input, and read the lock back: Nix has answered otherwise before."""
-        wanted = FlakeRef.parse(ref)
+        wanted = FlakeRef.read(ref)
         if wanted.type == "indirect":
             raise UsageError(
                 f"cannot pin {name} to {ref}: that is an indirect reference, and no registry is asked",

@@ -82,7 +82,7 @@ def revisions_of(locked: Locked, rules: InputRules) -> Revisions:
     if rules.revisions is not None:
         return rules.revisions
     try:
-        ref = FlakeRef.parse(locked.original)
+        ref = FlakeRef.read(locked.original)
     except FlakeRefError:
         return Revisions.TIPS
     if ref.type in ("tarball", "file", "path", "indirect"):

@@ -30,7 +30,7 @@ REV = "a" * 40
         ("path:/srv/x", None),
         ("nixpkgs", None),
         ("hg+https://example.org/x", None),
-        ("git+https://token@example.org/x", None),
+        ("git+https://token@example.org/x?ref=next", Origin("https://token@example.org/x", "next")),
         ("git+https://example.org/x?ref=--upload-pack%3Dx", None),
         ("github:o/r%0A", None),
     ],
