@@ -7,6 +7,9 @@ released is never edited, a new one is appended. A list of statements, because `
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
+
+from lockbot.redact import redact, without_secrets
 
 APPLICATION = 0x6C6B6274
 """`PRAGMA application_id`: "lkbt". It tells this database from another program's."""
@@ -290,7 +293,45 @@ _FLAKES = (
     "CREATE TABLE adopted (flake TEXT NOT NULL PRIMARY KEY) STRICT, WITHOUT ROWID",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _LEDGER, _FLAKES)
+# What an older lockbot kept as it came is kept without secrets from here on; what is looked up by a text that
+# held one is found by the text without it (`codec.storable`, `codec.origin`).
+_PROSE = {
+    "runs": ("repository", "flake", "error", "hint"),
+    "changes": ("input", "old_url", "old_original", "new_url", "new_original"),
+    "hosts": ("name", "attribute"),
+    "failures": ("message", "culprit", "tail", "log"),
+    "held": ("input", "detail", "culprit"),
+    "notes": ("text",),
+    **dict.fromkeys(("holds", "holds_of_repositories"), ("input", "why")),
+    **dict.fromkeys(("inputs", "inputs_of_repositories"), ("input", "detail")),
+}
+_REDACTED = (
+    *(
+        f"UPDATE OR IGNORE {table} SET {', '.join(f'{name} = redacted({name})' for name in names)}"  # noqa: S608 -- our own names
+        f" WHERE {' OR '.join(f'{name} <> redacted({name})' for name in names)}"
+        for table, names in _PROSE.items()
+    ),
+    *(
+        statement.format(tips=tips, owner=owner)
+        for tips, owner in (("tips", "flake"), ("tips_of_repositories", "repository"))
+        for statement in (
+            """
+            INSERT INTO {tips} ({owner}, input, source, revision, first_seen, last_seen, committed)
+            SELECT {owner}, redacted(input), origin(source), revision,
+                min(first_seen), max(last_seen), max(committed)
+            FROM {tips} WHERE source <> origin(source) OR input <> redacted(input)
+            GROUP BY 1, 2, 3, 4
+            ON CONFLICT DO UPDATE SET
+                first_seen = min(first_seen, excluded.first_seen),
+                last_seen = max(last_seen, excluded.last_seen),
+                committed = coalesce(committed, excluded.committed)
+            """,
+            "DELETE FROM {tips} WHERE source <> origin(source) OR input <> redacted(input)",
+        )
+    ),
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _LEDGER, _FLAKES, _REDACTED)
 
 
 def version(connection: sqlite3.Connection) -> int:
@@ -309,6 +350,9 @@ def migrate(connection: sqlite3.Connection, migrations: tuple[tuple[str, ...], .
     """Lift the database to the newest version, all or nothing. Foreign keys must be off, the caller alone."""
     if version(connection) >= len(migrations):
         return
+    for name, function in (("redacted", redact), ("origin", without_secrets)):
+        connection.create_function(name, 1, _or_null(function), deterministic=True)
+    connection.execute("PRAGMA secure_delete = ON")  # else the file would hold for long what its rows no longer do
     connection.execute("BEGIN IMMEDIATE")
     try:
         for step in migrations[version(connection) :]:
@@ -321,3 +365,7 @@ def migrate(connection: sqlite3.Connection, migrations: tuple[tuple[str, ...], .
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def _or_null(function: Callable[[str], str]) -> Callable[[str | None], str | None]:
+    return lambda text: None if text is None else function(text)
