@@ -102,7 +102,7 @@ def _hidden_user(match: re.Match[str], user: str, colon: str) -> str:
 
 
 _ENCODED_AUTHORITY = re.compile(
-    r"""(?P<before>%(?:25)*3a(?:%(?:25)*2f){2})(?P<run>(?:(?!%(?:25)*2f)[^\s/"'<>&])+)""", re.IGNORECASE
+    r"""(?P<before>(?::|%(?:25)*3a)(?:/|%(?:25)*2f){2})(?P<run>(?:(?!%(?:25)*2f)[^\s/"'<>&?#])+)""", re.IGNORECASE
 )
 _ENCODED_AT = re.compile(r"@|%(?:25)*40", re.IGNORECASE)
 _ENCODED_COLON = re.compile(r":|%(?:25)*3a", re.IGNORECASE)

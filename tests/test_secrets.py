@@ -226,8 +226,10 @@ def test_such_inputs_move_and_fail_like_any_other_and_nothing_tells_of_the_secre
     good = site.git(site.place / "p", "rev-parse", "HEAD").strip()
     words = " ".join([f"cannot fetch {url}" for url in site.urls.values()])
     site.move("p", "4", f"echo '{words}' >&2; exit 1")
+    site.move("w", "4", "exit 1")
     partly = site.update("--log-format", "json")
-    assert [held["reason"] for held in partly["held"]] == ["breaks"], partly["held"]
+    assert {held["input"]: held["reason"] for held in partly["held"]} == {"p": "breaks", "w": "breaks"}
+    assert "unknown" not in json.dumps(partly["held"])
     assert site.states()["p"] == good
     told = [site.lockbot(*command) for command in COMMANDS]
     assert all(done.returncode in (0, 1, 2) for done in told), [done.stderr for done in told]

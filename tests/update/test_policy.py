@@ -158,6 +158,54 @@ def test_what_an_upstream_gets_from_elsewhere_is_held(old: Locked, new: Locked, 
     assert bool(allowed.loud) == held
 
 
+SECRET = {
+    "user and token": ("git", "git+https://joe:{}@h/o/r?ref=main"),
+    "token alone": ("git", "git+https://{}@h/o/r?ref=main"),
+    "ssh": ("git", "git+ssh://git:{}@h/o/r"),
+    "encoded": ("git", "git+https://joe:a%40{}%2F@h/o/r"),
+    "in the query of git": ("git", "git+https://h/o/r?private_token={}&ref=main"),
+    "Mercurial": ("hg", "hg+https://joe:{}@h/o/r"),
+    "tarball": ("tarball", "https://h/x.tar.gz?token={}"),
+    "tarball, by user": ("tarball", "https://joe:{}@h/x.tar.gz"),
+    "signed": ("tarball", "https://h/x.tar.gz?X-Amz-Credential={}&X-Amz-Signature={}"),
+    "file": ("file", "https://h/x.txt?access_token={}"),
+    "a type of a newer Nix": ("new", "new:?url=https:%2F%2Fjoe%3A{}%40h%2Fx"),
+}
+
+
+def at(kind: str, url: str, secret: str, commit: str) -> Locked:
+    """As Nix prints it: with a commit, or the hash of a content."""
+    original = url.replace("{}", secret)
+    git = kind in ("git", "hg")
+    attribute = f"rev={commit}" if git else f"narHash=sha256-{commit}"
+    whole = original + ("&" if "?" in original else "?") + attribute
+    return Locked(kind, whole, original, commit if git else None, nar_hash=None if git else f"sha256-{commit}")
+
+
+@pytest.mark.parametrize(("kind", "url"), SECRET.values(), ids=SECRET.keys())
+def test_an_input_with_a_secret_in_its_address_moves_like_any_other(kind: str, url: str) -> None:
+    for name in ("a", "a/b"):
+        change = updated(name, at(kind, url, "S3CRET", OLD), at(kind, url, "S3CRET", NEW))
+        assert not forced(change)
+        assert decided(*[change] * (name != "a"), change=change if name == "a" else None) == Allow()
+
+
+@pytest.mark.parametrize(("kind", "url"), SECRET.values(), ids=SECRET.keys())
+def test_a_rotated_secret_is_no_other_origin(kind: str, url: str) -> None:
+    rotated = updated("a", at(kind, url, "S3CRET", OLD), at(kind, url, "other", NEW))
+    assert forced(rotated), "flake.nix asks for it: a lock with the old one would not fit"
+    assert decided(change=rotated) == Allow()
+    assert decided(replace(rotated, input="a/b")) == Allow()
+
+
+@pytest.mark.parametrize(("kind", "url"), SECRET.values(), ids=SECRET.keys())
+def test_another_host_is_another_origin_whatever_the_secret(kind: str, url: str) -> None:
+    elsewhere = url.replace("@h", "@evil").replace("//h/", "//evil/").replace("%40h", "%40evil")
+    moved = updated("a/b", at(kind, url, "S3CRET", OLD), at(kind, elsewhere, "S3CRET", NEW))
+    decision = decided(moved)
+    assert isinstance(decision, Hold) and decision.reason is Reason.ORIGIN
+
+
 def tarball(url: str, original: str = "https://channels.example/x.tar.xz") -> Locked:
     return Locked("tarball", url, original, nar_hash=f"sha256-{url}")
 
