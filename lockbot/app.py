@@ -18,7 +18,7 @@ from lockbot.config import Settings
 from lockbot.errors import UsageError
 from lockbot.git.clone import Clone, open_clone
 from lockbot.git.command import Git, user_environment
-from lockbot.git.source import LocalSource, RemoteSource, Repository, Source, check_url, discover
+from lockbot.git.source import LocalSource, RemoteSource, Repository, Source, discover
 from lockbot.history.store import History
 from lockbot.model import Progress
 from lockbot.process import CancelToken, Deadline
@@ -103,7 +103,6 @@ class App:
         """Find the repository. Raises UsageError: none here, detached, shallow …"""
         wanted = self.settings.repository
         if wanted.url is not None:
-            check_url(wanted.url)  # before anything is called by it
             directory = self.state().repository_directory(wanted.url)
             remote = RemoteSource(wanted.url, wanted.branch, wanted.push)
             flake = flake_key(wanted.url, wanted.branch, wanted.flake_dir)

@@ -210,8 +210,8 @@ def remote_of(repository: Repository, here: Sequence[Pair]) -> Remote:
     return Remote(name, shown, tuple(config), dict(there).get("core.sshcommand"), _is_path(url))
 
 
-def check_url(url: str) -> None:
-    """Raises UsageError for the URL of a repository that holds a password or names a program."""
+def remote_at(url: str, here: Sequence[Pair]) -> Remote:
+    """A RemoteSource's remote. Raises UsageError for a URL that holds a password or names a program."""
     if not url or url.startswith("-") or not url.isprintable() or re.match(r"\w+::", url):
         raise UsageError(f"{redact(url)!r} cannot be the address of a repository")
     if redact(url) != url:
@@ -219,11 +219,6 @@ def check_url(url: str) -> None:
             f"the address {redact(url)} holds a user name, a password or a token",
             "take it out, and give it to git by a credential helper",
         )
-
-
-def remote_at(url: str, here: Sequence[Pair]) -> Remote:
-    """A RemoteSource's remote. Raises UsageError as `check_url` does."""
-    check_url(url)
     config = (("remote.source.url", _absolute(url, Path.cwd())),)
     return Remote("source", url, config, dict(here).get("core.sshcommand"), _is_path(url))
 
