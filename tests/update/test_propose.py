@@ -180,7 +180,6 @@ def test_a_pin_together_with_named_inputs(bench: Bench, upstreams: dict[str, Ups
     [
         ("git+file:///nowhere?rev=" + "0" * 40, "cannot pin a"),
         ("--option", "--option"),
-        ("git+https://user:secret@example.org/x", "password"),
         ("nixpkgs", "indirect"),
     ],
 )
