@@ -193,7 +193,9 @@ _BEARER = re.compile(r"(bearer[ \t]{1,4})[\w.~+/-]{16,}=*", re.IGNORECASE)
 # What a log or a source says outside of any URL: `FORGE_TOKEN=x`, `"password": "x"`, `password = "x"`.
 _STRONG = ("token", "password", "passwd", "secret", "apikey", "api_key", "api-key", "_key", "privatekey")
 _WORD = r"(?:token|password|passwd|secret|api[_-]?key|(?:access|secret|private)[_-]?key)s?"
-_ASSIGNED = re.compile(rf"({_WORD}=)" + r"""(?![*$(\\{])[^\s"'$(){}<>;&|,*\\#`]{3,}""", re.IGNORECASE)
+_ASSIGNED = re.compile(
+    rf"({_WORD}=)" + r"""(?![*$(\\{]|(?:none|null|true|false)\b)[^\s"'$(){}<>;&|,*\\#`]{3,}""", re.IGNORECASE
+)
 _QUOTED = re.compile(
     rf"({_WORD}(?:{_QUOTE})?{_GAP}[:=]{_GAP}{_QUOTE})" + r"""(?![*$])[^\s"'\\]{3,}""", re.IGNORECASE
 )

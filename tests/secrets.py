@@ -110,6 +110,7 @@ HARMLESS = (
     "the option `services.x.passwordFile' is used but not defined",
     'passwordFile = "/run/secrets/password";',
     "curl --token=$TOKEN ${secret}",
+    "connect(password=None, token=null)",
     "/nix/store/0123456789abcdfghijklmnpqrsvwxyz-keycloak-token-26.1.drv",
     "the key is too short, and so is the author=x",
     "nothing at all",

@@ -268,6 +268,20 @@ def test_a_rotated_token_is_no_other_origin(site: Site) -> None:
     assert site.leaks() == []
 
 
+def test_they_move_one_commit_each(site: Site) -> None:
+    """Then each is pinned to where it was found to go: by its whole address, which nobody has typed in."""
+    with (site.place / "lockbot.toml").open("a") as config:
+        config.write("[search]\none_commit_per_input = true\n")
+    before = site.git(site.fleet, "rev-parse", "main").strip()
+    names = ("p", "t", "w")
+    for name in names:
+        site.move(name, "2")
+    document = site.update()
+    assert (document["outcome"], document["held"]) == ("published", []), document
+    assert len(site.git(site.fleet, "rev-list", f"{before}..main").split()) == len(names)
+    assert site.leaks() == []
+
+
 def test_one_that_is_typed_in_is_refused_and_not_repeated(site: Site) -> None:
     done = site.lockbot("update", "--override-input", "p", f"git+https://joe:{CANARY}@forge.invalid/p")
     assert done.returncode == 2
