@@ -140,7 +140,7 @@ class App:
 
         secret = self.settings.eval.access_tokens
         tokens = {"access-tokens": secret.get_secret_value()} if secret is not None else {}
-        data_home = self.settings.state.directory / "nix-data"
+        data_home = self.settings.state.directory / state.NIX_DATA
         return command.find(self.environ, self.cancel, data_home, tokens)
 
     def clone(self, place: Place) -> Clone:

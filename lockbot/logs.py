@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, assert_never
 
+from lockbot import files
 from lockbot.errors import LockbotError
 from lockbot.model import (
     DerivationStarted,
@@ -164,7 +165,8 @@ def kept(onward: Progress, logs: Path, run: Run) -> Iterator[Kept]:
     with contextlib.ExitStack() as stack:
         file: JsonLines | None = None
         with contextlib.suppress(OSError):
-            (logs / run.id).mkdir(mode=0o700, exist_ok=True)
+            files.directory(logs / run.id)
+            files.check_file(logs / run.id / FILE)
             descriptor = os.open(
                 logs / run.id / FILE, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
             )

@@ -20,12 +20,12 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from lockbot import __version__
+from lockbot import __version__, files
 from lockbot import status as standing
 from lockbot.app import App
 from lockbot.daemon import memory
 from lockbot.daemon.plan import scheduled
-from lockbot.errors import Cancelled, LockbotError, SurroundingsError
+from lockbot.errors import Cancelled, LockbotError, SurroundingsError, UsageError
 from lockbot.history.totals import Totals
 from lockbot.history.values import StateWord
 from lockbot.model import HostStatus, Outcome, Phase
@@ -54,17 +54,22 @@ def render(*apps: App) -> bytes:
 def write(path: Path, text: bytes) -> None:
     """Replace a textfile whole, readable by everybody, so that no scrape sees half of it.
 
-    Raises SurroundingsError; what was there before stays then.
+    Raises UsageError for what can't be replaced so (a link, a FIFO, another user's file), else SurroundingsError;
+    what was there before stays then.
     """
     path = path.absolute()
     temporary = ""
     try:
+        files.check_file(path)
         # The name must not end in .prom, or node_exporter would read it while it is written.
         descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
         with os.fdopen(descriptor, "wb") as file:
             file.write(text)
             os.fchmod(file.fileno(), 0o644)
         Path(temporary).replace(path)
+    except files.NotOurs as error:
+        hint = "name a new file, or one that lockbot made; without --textfile, metrics go to stdout, for any pipe"
+        raise UsageError(f"the metrics are not written: {error.strerror}", hint) from error
     except OSError as error:
         if temporary:
             Path(temporary).unlink(missing_ok=True)

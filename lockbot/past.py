@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 
-from lockbot import logs
+from lockbot import files, logs
 from lockbot.app import App
 from lockbot.errors import LockbotError, UsageError
 from lockbot.history.store import History
@@ -78,6 +78,7 @@ def records(run: Run, app: App, *, follow: bool) -> Iterator[Record]:
     """What happened in a run; with `follow` as it happens, to its end. Raises UsageError: nothing is kept."""
     path = app.state().logs / run.id / logs.FILE
     try:
+        files.check_file(path)
         file = path.open(encoding="ascii", errors="replace")
     except OSError:
         raise UsageError(f"run {run.id} keeps no log of its steps") from None

@@ -43,6 +43,8 @@ def configuration(app: App) -> str:
 def write(text: str, path: Path, *, force: bool) -> Path:
     """Write the file; one that is there stays, unless `force`."""
     try:
+        if force and path.exists() and not path.is_file():
+            raise UsageError(f"{path} is no regular file: it is not overwritten")
         with path.open("w" if force else "x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:

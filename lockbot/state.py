@@ -31,6 +31,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from lockbot import files
 from lockbot.errors import BusyError, LockbotError, SurroundingsError, UsageError
 from lockbot.model import Note, Progress, silent
 from lockbot.process import CancelToken, process_start
@@ -38,26 +39,35 @@ from lockbot.process import CancelToken, process_start
 CLONE = "clone.git"
 WORKTREES = "worktrees"
 ROOTS = "roots"
+UPSTREAMS = "upstreams"
+NIX_DATA = "nix-data"
 LOCK = "lock"
 
 _ELSEWHERE = "choose another with `[state] directory` in the configuration"
+_NEVER_FOLLOWED = "to keep the state on another disk, move all of it and link the state directory itself"
 _POLL_SECONDS = 0.25
 _LARGEST_LOCK_FILE = 4096
 
 
 class StateDirectory:
-    """lockbot's own place. Making one creates it (mode 0700) or refuses it with a LockbotError that says why."""
+    """lockbot's own place. Making one creates it (mode 0700) or refuses it with a LockbotError that says why.
+
+    Itself it may be a link, for whoever keeps it on another disk. What lockbot made in it may not: it works there,
+    and removes what it finds.
+    """
 
     def __init__(self, root: Path) -> None:
         try:
             self.root = root.resolve()
-            _make(self.root)
+            _check_link(root, self.root)
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         except (OSError, RuntimeError) as error:  # RuntimeError: a symlink loop, before Python 3.13
             raise _refused(root, error) from error
         _check_owner(self.root)
         try:
-            _make(self.root / "repos")
-            _make(self.root / "logs")
+            files.directory(self.root / "repos")
+            files.directory(self.root / "logs")
+            files.check_directory(self.root / NIX_DATA)
         except OSError as error:
             raise _refused(self.root, error) from error
         if not os.access(self.root, os.W_OK):  # false on a read-only file system, for root, too
@@ -82,7 +92,9 @@ class StateDirectory:
         directory = self.root / "repos" / f"{readable or 'repository'}-{digest(identity)}"
         try:
             for place in (directory, directory / WORKTREES, directory / ROOTS):
-                _make(place)
+                files.directory(place)
+            for place in (directory / CLONE, directory / UPSTREAMS):
+                files.check_directory(place)
         except OSError as error:
             raise _refused(directory, error) from error
         return directory
@@ -106,8 +118,13 @@ def refuse_inside(root: Path, work_tree: Path) -> None:
         raise UsageError(f"the state directory {root} lies in the flake's own work tree, {work_tree}", _ELSEWHERE)
 
 
-def _make(directory: Path) -> None:
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+def _check_link(root: Path, target: Path) -> None:
+    """A link to nothing is a disk that is not mounted, rather than the wish for a new state directory there."""
+    if root.is_symlink() and not os.path.lexists(target):
+        raise LockbotError(
+            f"the state directory {root} is a symbolic link to {target}, which does not exist",
+            f"is its disk mounted? Make that directory, or {_ELSEWHERE}",
+        )
 
 
 def _check_owner(root: Path) -> None:
@@ -124,6 +141,8 @@ def _check_owner(root: Path) -> None:
 def _refused(directory: Path, error: Exception) -> LockbotError:
     if isinstance(error, RuntimeError) or (isinstance(error, OSError) and error.errno == errno.ELOOP):
         return LockbotError(f"the state directory {directory} is a loop of symbolic links", _ELSEWHERE)
+    if isinstance(error, files.NotOurs):
+        return LockbotError(f"the state directory can't be used: {error.strerror}", _NEVER_FOLLOWED)
     reason = error.strerror if isinstance(error, OSError) else str(error)
     message = f"the state directory {directory} can't be used: {reason}"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -239,10 +258,13 @@ def _try_lock(path: Path) -> int | None:
     """A descriptor that holds the lock; None: another holds it."""
     try:
         while True:
+            files.check_file(path)
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if _is_file(descriptor, path):
+                if os.fstat(descriptor).st_nlink > 1:
+                    path.unlink()  # it is written to: what has another name, too (a backup's, say), is not
+                elif _is_file(descriptor, path):
                     return descriptor
             except BlockingIOError:
                 os.close(descriptor)
@@ -280,8 +302,7 @@ def _read_holder(path: Path) -> Holder | None:
 
 def _parse_holder(path: Path) -> Holder | None:
     try:
-        with path.open("rb") as file:
-            found = json.loads(file.read(_LARGEST_LOCK_FILE))
+        found = json.loads(files.read(path, _LARGEST_LOCK_FILE))
         start = None if found["start"] is None else str(found["start"])
         texts = (_plain(found[name]) for name in ("machine", "since", "run"))
         return Holder(int(found["pid"]), start, *texts)

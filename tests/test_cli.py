@@ -29,7 +29,7 @@ def lockbot(
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "lockbot", *words],
-        env=dict(env),
+        env={"PYTHONPATH": str(nixes.PROJECT), **env},
         cwd=cwd,
         capture_output=True,
         text=True,

@@ -16,6 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from lockbot import files
 from lockbot.process import process_start
 
 SCHEDULE, DAEMON, PAUSED = "schedule.json", "daemon.json", "paused"
@@ -33,7 +34,7 @@ def read_done(state: Path) -> dict[str, Done]:
     found = _read(state / SCHEDULE)
     done: dict[str, Done] = {}
     for key, value in found.items():
-        with contextlib.suppress(TypeError, ValueError, KeyError):
+        with contextlib.suppress(TypeError, ValueError, KeyError, OverflowError):
             last = datetime.fromisoformat(value["last"])
             if last.tzinfo is not None:
                 done[key] = Done(last, int(value["lost"]))
@@ -62,10 +63,18 @@ class Service:
 
 def read_service(state: Path) -> Service | None:
     """None: no daemon lives that uses this state directory."""
+    told = _read(state / DAEMON)
     try:
-        found = Service(**_read(state / DAEMON))
+        found = Service(
+            int(told["pid"]),
+            told["start"],
+            str(told["status"]),
+            {str(task): None if run is None else str(run) for task, run in dict(told["running"]).items()},
+            tuple(map(str, told["waiting"])),
+            {str(task): str(moment) for task, moment in dict(told["next"]).items()},
+        )
         return found if process_start(found.pid) == found.start is not None else None
-    except TypeError:
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
 
 
@@ -87,7 +96,7 @@ class Pause:
 
 def paused(state: Path) -> Pause | None:
     """A file that can't be understood pauses, too: somebody meant to."""
-    if not (state / PAUSED).exists():
+    if not os.path.lexists(state / PAUSED):
         return None
     found = _read(state / PAUSED)
     try:
@@ -112,24 +121,11 @@ def resume(state: Path) -> bool:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_bytes()[: 1024 * 1024])
+        found = json.loads(files.read(path, 1024 * 1024))
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 
 
 def _write(path: Path, value: object, *, durable: bool = True) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with os.fdopen(
-            os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "w"
-        ) as file:
-            json.dump(value, file)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
+    files.replace(path, json.dumps(value).encode(), durable=durable)

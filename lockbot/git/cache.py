@@ -19,6 +19,7 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import TypeVar
 
+from lockbot import files
 from lockbot.errors import CommandError, SurroundingsError
 from lockbot.git import failure
 from lockbot.git.command import Git, own_environment, user_environment
@@ -64,7 +65,9 @@ def open_cache(
     deadline = Deadline(timeout, f"asking {origin.url} for its history")
     directory = root / _name(origin.url)
     try:
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        files.directory(root)
+        files.check_directory(directory)
+        files.check_file(directory.with_suffix(".lock"))
     except OSError as error:
         raise SurroundingsError(
             f"cannot make {root}: {error.strerror}", "is the state directory right?"

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from lockbot import files
 from lockbot.errors import CommandError, LockbotError, SurroundingsError
 from lockbot.git.command import TIMEOUT, Git, own_environment, user_environment
 from lockbot.git.source import Remote
@@ -150,6 +151,8 @@ def open_clone(
     clone = Clone(directory, trees, environ, cancel, timeout)
     _make_private(directory.parent)
     _make_private(trees)
+    if directory.is_symlink():
+        _make_private(directory)
     for half in directory.parent.glob(f"{directory.name}.new-*"):
         _remove(half)
     if not directory.exists():
@@ -163,7 +166,7 @@ def open_clone(
 
 def _make_private(directory: Path) -> None:
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        files.directory(directory)  # what a link leads to would be taken for a killed run's, and removed
     except OSError as error:
         raise SurroundingsError(
             f"cannot make {directory}: {error.strerror}", "is the state directory right?"
@@ -211,8 +214,8 @@ def _clear_trees(clone: Clone) -> None:
 
 def _clear_leftovers(directory: Path) -> None:
     """Lock files, half-written packs and objects."""
-    for parent, directories, files in os.walk(directory):
-        for name in files:
+    for parent, directories, names in os.walk(directory):
+        for name in names:
             if name.endswith(".lock") or name.startswith(("tmp_", ".tmp-", ".merge_file_")) or name == "gc.pid":
                 (Path(parent) / name).unlink(missing_ok=True)
         for name in [name for name in directories if name.startswith("tmp_objdir-")]:

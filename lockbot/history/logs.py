@@ -10,14 +10,13 @@ import contextlib
 import gzip
 import hashlib
 import json
-import os
 import re
-import secrets
 import shutil
 import zlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from lockbot import files
 from lockbot.redact import redact
 
 _HEADER = "# log of "
@@ -35,15 +34,10 @@ def write_log(logs: Path, run: str, host: str, text: str, limit: int) -> str | N
     head = f"{_HEADER}{json.dumps(host)}\n"
     data = gzip.compress(head.encode() + shorten(redact(text), limit), compresslevel=6, mtime=0)
     target = _file(logs, run, host)
-    temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
-        logs.mkdir(mode=0o700, exist_ok=True)
-        target.parent.mkdir(mode=0o700, exist_ok=True)
-        try:
-            _write_durably(temporary, data)
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        files.directory(logs)
+        files.directory(target.parent)
+        files.replace(target, data, durable=True)
     except OSError as error:
         return f"the log of {json.dumps(host)} could not be kept: {error.strerror or error}"
     return None
@@ -52,7 +46,7 @@ def write_log(logs: Path, run: str, host: str, text: str, limit: int) -> str | N
 def read_log(logs: Path, run: str, host: str) -> str | None:
     """The log as it was kept, without secrets; None when there is none. Of a damaged file, what can be read."""
     try:
-        data = _file(logs, run, host).read_bytes()
+        data = files.read(_file(logs, run, host))
     except OSError:
         return None
     text, whole = _decompress(data)
@@ -76,7 +70,7 @@ def remove_strays(logs: Path, known: Collection[str], before: float) -> None:
     keep = {_directory(logs, run).name for run in known}
     for directory in _files(logs):
         with contextlib.suppress(OSError):
-            if directory.name not in keep and directory.stat().st_mtime < before:
+            if directory.name not in keep and directory.lstat().st_mtime < before:
                 shutil.rmtree(directory, ignore_errors=True)
 
 
@@ -130,6 +124,7 @@ def _host(file: Path) -> str | None:
     if not file.name.endswith(_SUFFIX):
         return None
     try:
+        files.check_file(file)
         with gzip.open(file) as stream:
             line = stream.readline(_HEADER_BYTES).decode(errors="replace")
         name = json.loads(line.removeprefix(_HEADER)) if line.startswith(_HEADER) else None
@@ -148,11 +143,3 @@ def _decompress(data: bytes) -> tuple[str, bool]:
     except zlib.error:
         return found.decode(errors="replace"), False
     return found.decode(errors="replace"), stream.eof
-
-
-def _write_durably(path: Path, data: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())

@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from lockbot import files
 from lockbot.model import Host
 from lockbot.state import digest
 from lockbot.update.asking import Answer
@@ -84,18 +85,16 @@ class Answers:
 
 def _read(path: Path) -> Mapping[str, _Verdict]:
     try:
-        rows: dict[str, Any] = json.loads(path.read_bytes())
+        rows: dict[str, Any] = json.loads(files.read(path))
         return {
             str(key): _Verdict(float(when), bool(red), bool(at_evaluation), tuple(map(str, suspects)))
             for key, (when, red, at_evaluation, suspects) in rows.items()
         }
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError, OverflowError):
         return {}
 
 
 def _write(path: Path, verdicts: Mapping[str, _Verdict]) -> None:
     rows = {key: [one.when, one.red, one.at_evaluation, one.suspects] for key, one in verdicts.items()}
-    aside = path.with_suffix(".new")
     with contextlib.suppress(OSError):
-        aside.write_text(json.dumps(rows))
-        aside.replace(path)
+        files.replace(path, json.dumps(rows).encode())

@@ -19,6 +19,7 @@ from lockbot.nix import lockfile
 from lockbot.nix.lockfile import LOCK_NAME, LockFile
 from lockbot.process import Deadline
 from lockbot.report import words
+from lockbot.state import UPSTREAMS
 from lockbot.update import answers, asking, findings, policy, propose, support
 from lockbot.update import gate as gates
 from lockbot.update.answers import Answers
@@ -100,7 +101,7 @@ class Attempt:
         self._every: set[str] = set()
         """The inputs of which every commit between the locked one and the target is known."""
         self._ledger = tools.history.ledger(record.run.flake)
-        self._histories = Histories(tools.directory / "upstreams", tools.clone, self._ledger)
+        self._histories = Histories(tools.directory / UPSTREAMS, tools.clone, self._ledger)
 
     def run(self) -> Attempted:
         path = self._trial.flake / LOCK_NAME

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from lockbot import files
 from lockbot.nix.command import Nix
 from lockbot.state import digest
 
@@ -26,12 +27,17 @@ def keep(nix: Nix, directory: Path, flake: str, name: str, outputs: Sequence[str
     invalid = nix.invalid(outputs) if outputs else frozenset()
     valid = sorted(set(outputs) - invalid)
     place = directory / digest(flake) / name
-    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    files.directory(place.parent)
+    files.directory(place)
     if valid:
         nix.root(valid, place / "result")
-    own = sorted(entry for entry in place.parent.iterdir() if entry.is_dir())
+    own = sorted(entry for entry in place.parent.iterdir() if _is_directory(entry))
     # An older lockbot kept the runs of all flakes side by side in `directory`. Whoever's they are, they count as
     # older than any of ours: each run that publishes takes the place of one.
-    older = sorted(entry for entry in directory.iterdir() if entry.is_dir() and _RUN.match(entry.name))
+    older = sorted(entry for entry in directory.iterdir() if _is_directory(entry) and _RUN.match(entry.name))
     for old in (older + own)[:-newest]:
         shutil.rmtree(old, ignore_errors=True)
+
+
+def _is_directory(entry: Path) -> bool:
+    return entry.is_dir() and not entry.is_symlink()
