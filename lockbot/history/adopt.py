@@ -1,12 +1,20 @@
-"""Taking over what an older lockbot kept of a whole repository: now it belongs to each of the repository's flakes.
+"""Taking over what was kept before: by an older lockbot, or in a database that is damaged. Knows SQL.
 
-Knows SQL. What was said and seen of inputs (holds above all) goes to every flake that comes, as it held for all of
-them; a run goes to one, the first that it can have been of.
+An older lockbot kept things of a whole repository; now they belong to each of the repository's flakes. What was
+said and seen of inputs (holds above all) goes to every flake that comes, as it held for all of them; a run goes to
+one, the first that it can have been of.
+
+Of a damaged database each row is taken that a lockbot can have written: a run with all that belongs to it, or not
+at all. How derivations and hosts fared is found out anew.
 """
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable, Iterator
+
+from lockbot.history import codec, rows
+from lockbot.history.damage import Damaged
 
 _TABLES = ("tips", "holds", "accepted", "inputs")
 
@@ -46,3 +54,73 @@ _PENDING = f"""
     SELECT EXISTS (SELECT 1 FROM runs WHERE {_RUNS})
         OR (({_KEPT}) AND NOT EXISTS (SELECT 1 FROM adopted WHERE flake = :flake))
 """  # noqa: S608 -- our own names
+
+
+def rescue(old: sqlite3.Connection, new: sqlite3.Connection) -> dict[str, int]:
+    """Copy into a new database what can be read of a damaged one. Returns how many rows of which table.
+
+    Raises sqlite3.Error only for what is wrong with the new one.
+    """
+    old.row_factory = sqlite3.Row
+    old.text_factory = lambda data: data.decode(errors="surrogateescape")
+    kept = dict.fromkeys(("runs", *_READ), 0)
+    with new:  # one transaction, else each row would wait for the disk
+        new.execute("BEGIN")
+        for row in _rows(old, "runs"):
+            kept["runs"] += _rescued_run(old, row, new)
+        for table, read in _READ.items():
+            columns = [one[1] for one in new.execute(f"PRAGMA table_info({table})")]
+            for row in _rows(old, table):
+                kept[table] += _rescued_row(table, columns, row, read, new)
+    return kept
+
+
+def _rows(old: sqlite3.Connection, table: str) -> Iterator[sqlite3.Row]:
+    """A table's rows, as far as they can be read."""
+    try:
+        yield from old.execute(f"SELECT * FROM {table}")  # noqa: S608 -- our own table names
+    except sqlite3.Error:
+        return
+
+
+def _rescued_run(old: sqlite3.Connection, row: sqlite3.Row, new: sqlite3.Connection) -> bool:
+    try:
+        run = codec.read_run(old, row)
+        marks = codec.read_marks(row)
+    except (Damaged, sqlite3.Error):
+        return False
+    codec.write_run(new, run)
+    new.execute(
+        "UPDATE runs SET phase = ?, publishing = ? WHERE id = ?",
+        (*map(codec.optional, marks), codec.storable(run.id)),
+    )
+    return True
+
+
+def _rescued_row(
+    table: str,
+    columns: list[str],
+    row: sqlite3.Row,
+    read: Callable[[sqlite3.Row], object],
+    new: sqlite3.Connection,
+) -> bool:
+    try:
+        read(row)
+        values = {name: codec.storable(row[name]) if isinstance(row[name], str) else row[name] for name in columns}
+        codec.insert(new, table, values)
+    except (Damaged, sqlite3.IntegrityError, LookupError):
+        return False
+    return True
+
+
+_LEDGER: dict[str, Callable[[sqlite3.Row], object]] = {
+    "tips": rows.tip,
+    "holds": rows.hold,
+    "accepted": rows.acceptance,
+    "inputs": rows.state,
+}
+_READ: dict[str, Callable[[sqlite3.Row], object]] = {
+    **_LEDGER,
+    **{f"{table}_of_repositories": read for table, read in _LEDGER.items()},
+    "adopted": lambda row: row["flake"],
+}

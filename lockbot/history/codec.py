@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TypeVar
 
-from lockbot.errors import LockbotError
+from lockbot.history import damage
 from lockbot.model import (
     Answer,
     BadRevision,
@@ -32,6 +32,7 @@ from lockbot.model import (
     Judgement,
     Locked,
     Outcome,
+    Phase,
     Run,
 )
 from lockbot.redact import redact, without_secrets
@@ -114,6 +115,7 @@ def write_run(connection: sqlite3.Connection, run: Run) -> None:
             insert(connection, table, {"run": identity, "position": position, **row})
 
 
+@damage.reading("a run")
 def read_run(connection: sqlite3.Connection, row: sqlite3.Row) -> Run:
     """A row of `runs`, with everything that belongs to it."""
 
@@ -124,9 +126,9 @@ def read_run(connection: sqlite3.Connection, row: sqlite3.Row) -> Run:
     return Run(
         id=row["id"],
         repository=row["repository"],
-        started=datetime.fromisoformat(row["started"]),
+        started=damage.moment(row["started"]),
         outcome=None if row["outcome"] is None else word(Outcome, row["outcome"]),
-        finished=None if row["finished"] is None else datetime.fromisoformat(row["finished"]),
+        finished=damage.moment_or_none(row["finished"]),
         branch=row["branch"],
         base=row["base"],
         candidate=row["candidate"],
@@ -143,6 +145,15 @@ def read_run(connection: sqlite3.Connection, row: sqlite3.Row) -> Run:
         seconds={phase["phase"]: phase["seconds"] for phase in children("phases")},
         flake=row["flake"] or "",
     )
+
+
+@damage.reading("how far a run had come")
+def read_marks(row: sqlite3.Row) -> tuple[Phase | None, str | None]:
+    """Of a row of `runs`: the run's last phase, and the commit that it was about to publish."""
+    publishing = row["publishing"]
+    if not isinstance(publishing, str | None):
+        raise TypeError(f"{publishing!r} is no commit")
+    return None if row["phase"] is None else word(Phase, row["phase"]), publishing
 
 
 def write_baseline(
@@ -175,6 +186,7 @@ def build_columns(connection: sqlite3.Connection, build: HostBuild) -> dict[str,
     }
 
 
+@damage.reading("a host")
 def read_build(connection: sqlite3.Connection, row: sqlite3.Row) -> HostBuild:
     """A row of `hosts` or `baselines`; the latter do not say what a host was like before."""
     host = Host(
@@ -215,14 +227,12 @@ def _judgement(row: sqlite3.Row, side: str) -> Judgement | None:
 
 
 def word(kind: type[_Word], text: str) -> _Word:
-    """A stored word as its enum; one that a newer lockbot wrote is an error, not a crash."""
+    """A stored word as its enum. Raises Damaged for one that there is not: whoever adds one adds a migration, too,
+    by which an older lockbot knows that the database is not its own."""
     try:
         return kind(text)
     except ValueError:
-        raise LockbotError(
-            f"the history says {text!r}, which this lockbot does not know ({kind.__name__})",
-            "it was written by a newer lockbot: use that one, or a state directory of its own",
-        ) from None
+        raise damage.Damaged(f"{text!r} is no {kind.__name__}") from None
 
 
 def insert(
@@ -248,6 +258,7 @@ def write_failure(connection: sqlite3.Connection, failure: Failure) -> int:
     return insert(connection, "failures", row)
 
 
+@damage.reading("a failure")
 def read_failure(connection: sqlite3.Connection, identity: int) -> Failure:
     """A failure by its number."""
     row = connection.execute("SELECT * FROM failures WHERE id = ?", (identity,)).fetchone()

@@ -1,8 +1,12 @@
 """Opening the database: settings, migration, and what to do when the file is damaged.
 
-Knows SQLite, not what is stored in it. A damaged file is moved aside, never deleted, and a new one begun: losing
-the history is a note, not a reason to stop. Openers exclude each other by a flock on the directory, which needs no
-file of its own: two of them never move aside each other's new database.
+Knows SQLite, not what is stored in it. A damaged file is moved aside, never deleted, and a new one begun with
+what can still be read of it: to lose a part of the history is a note, not a reason to stop. Openers exclude each
+other by a flock on the directory, which needs no file of its own: two of them never move aside each other's new
+database.
+
+A database is made beside its place and moved in, so that what lies there was whole once. Files that lockbot did
+not make (links, another user's) are refused: SQLite would write through them.
 """
 
 from __future__ import annotations
@@ -10,21 +14,45 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import Enum, auto
 from pathlib import Path
+from urllib.parse import quote
 
+from lockbot import files
 from lockbot.errors import LockbotError, SurroundingsError
-from lockbot.history import schema
+from lockbot.history import adopt, schema
+from lockbot.history.damage import Damaged
 
 BUSY_SECONDS = 10.0
 """How long another process's transaction is waited for."""
 _OPENING_SECONDS = 60.0
 _WAL_BYTES = 16 * 1024 * 1024
-_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_DAMAGED = frozenset(
+    {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_TOOBIG}
+)
+_DAMAGED_AT_OPENING = _DAMAGED | {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_FORMAT}
+"""What is asked then is always the same, and right for a sound file."""
+_COMPANIONS = ("-wal", "-shm", "-journal")
+_MAKING, _NEW = ".making", ".new"
+_ASIDE = re.compile(r"\.corrupt-(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)(\d\d)(?:-\d+)?")
+_Error = sqlite3.Error | Damaged
+
+
+class Remedy(Enum):
+    """What is done about damage, one after the other as long as it shows."""
+
+    LOOK = auto()
+    """Read every page: what has shown may be no damage."""
+    RESCUE = auto()
+    """Begin a new one with what can be read."""
+    ANEW = auto()
+    """Begin a new one."""
 
 
 @dataclass(frozen=True)
@@ -32,37 +60,52 @@ class Opened:
     """A connection that is ready. `note`: what the user must be told about the way there."""
 
     connection: sqlite3.Connection
+    file: tuple[int, int]
+    """Device and number of the file, which tell it from one that took its place."""
     note: str | None = None
 
 
-def open_database(path: Path, now: datetime, *, suspicious: bool = False) -> Opened:
+def open_database(
+    path: Path, now: datetime, remedy: Remedy | None = None, *, why: str = "", file: tuple[int, int] | None = None
+) -> Opened:
     """Open, migrate and, where it must be, replace the database at `path`.
 
-    `suspicious`: read every page first, since using the database has just shown damage.
+    `remedy`: using `file` has just shown damage (`why`); where another file lies there now, it was seen to.
     Raises LockbotError: a newer lockbot's or another program's database, or a place that can't be written.
     """
     with _alone(path.parent):
+        _check_files(path)
+        new = path.with_name(path.name + _NEW)
+        if not path.exists() and new.exists():  # who replaced a damaged one was killed in the midst
+            new.rename(path)
+        if not path.exists() and not any(path.with_name(path.name + end).exists() for end in _COMPANIONS):
+            _make(path, None).rename(path)
         try:
-            return Opened(_prepare(path, suspicious=suspicious))
-        except sqlite3.DatabaseError as error:
-            if not is_damage(error):
+            if remedy in (Remedy.RESCUE, Remedy.ANEW) and _file(path) == file:
+                raise Damaged(why)
+            connection = _prepare(path, suspicious=remedy is Remedy.LOOK)
+            return Opened(connection, _file(path), _untold(path, connection))
+        except (sqlite3.Error, Damaged) as error:
+            if not _is_damage_at_opening(path, error):
                 raise refusal(path, error) from error
             why = str(error)
-        moved = _move_aside(path, now)
-        try:
-            connection = _prepare(path)
-        except sqlite3.DatabaseError as error:
-            raise refusal(path, error) from error
-    note = f"the history was damaged ({why}); it is kept as {moved}, and a new one was begun"
-    return Opened(connection, note)
+        return _replaced(path, now, why, rescue=remedy is not Remedy.ANEW)
 
 
-def is_damage(error: sqlite3.Error) -> bool:
+def is_damage(error: _Error) -> bool:
     """Whether the file's content is at fault, rather than the place or the statement."""
-    return _primary(error) in _DAMAGED
+    return isinstance(error, Damaged) or _primary(error) in _DAMAGED or "decode to UTF-8" in str(error)
 
 
-def refusal(path: Path, error: sqlite3.Error) -> LockbotError:
+def _is_damage_at_opening(path: Path, error: _Error) -> bool:
+    if is_damage(error):
+        return True
+    if _primary(error) == sqlite3.SQLITE_READONLY:  # by what its header says?
+        return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+    return _primary(error) in _DAMAGED_AT_OPENING
+
+
+def refusal(path: Path, error: _Error) -> LockbotError:
     """The error to show for one of SQLite's."""
     message = f"the history {path} can't be used: {error}"
     match _primary(error):
@@ -79,15 +122,44 @@ def refusal(path: Path, error: sqlite3.Error) -> LockbotError:
             return LockbotError(message)
 
 
-def _primary(error: sqlite3.Error) -> int:
+def _primary(error: _Error) -> int:
     """SQLite's result code without its refinement; errors of Python's own module have none."""
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
+def _check_files(path: Path) -> None:
+    try:
+        for end in ("", *_COMPANIONS, _MAKING, _NEW):
+            files.check_file(path.with_name(path.name + end))
+    except files.NotOurs as error:
+        hint = "a new history is begun then, unless the old one is put back"
+        raise LockbotError(f"the history can't be used: {error.strerror}", hint) from error
+    except OSError:
+        return  # told by who opens it
+
+
+def _file(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    """A connection to a file that is there. `mode` is SQLite's: rw or ro."""
+    return sqlite3.connect(
+        f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}",
+        uri=True,
+        isolation_level=None,
+        timeout=BUSY_SECONDS,
+        check_same_thread=False,
+    )
+
+
 def _prepare(path: Path, *, suspicious: bool = False) -> sqlite3.Connection:
-    with contextlib.suppress(OSError):  # SQLite would create it readable for all; a failure shows in the next step
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS, check_same_thread=False)
+    if not path.exists():
+        raise Damaged("its file is gone, and what belongs to it is not")
+    if path.stat().st_size == 0:
+        raise Damaged("it is empty")
+    connection = _connect(path, "rw")
     try:
         _refuse_foreign(connection, path)
         if suspicious:
@@ -97,6 +169,8 @@ def _prepare(path: Path, *, suspicious: bool = False) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
         schema.migrate(connection)
+        if (lacking := schema.lacking(connection)) is not None:
+            raise Damaged(lacking)
         connection.execute("PRAGMA foreign_keys = ON")
     except BaseException:
         connection.close()
@@ -111,10 +185,12 @@ def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
             f"{path} is another program's database", "move it away, or choose another state directory"
         )
     found = schema.version(connection)
+    if found < 0:
+        raise Damaged(f"its version is {found}")
     if found > len(schema.MIGRATIONS):
         raise LockbotError(
             f"{path} was written by a newer lockbot (version {found}; this one knows {len(schema.MIGRATIONS)})",
-            "use the newer lockbot, or choose another state directory",
+            "use the newer lockbot, choose another state directory, or move it away to begin a new history",
         )
 
 
@@ -122,9 +198,66 @@ def _check_every_page(connection: sqlite3.Connection) -> None:
     """Raise what SQLite would, had it met the damage just now."""
     complaint = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if complaint != "ok":
-        error = sqlite3.DatabaseError(complaint)
-        error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-        raise error
+        raise Damaged(str(complaint))
+
+
+# -- in place of a damaged one
+
+
+def _replaced(path: Path, now: datetime, why: str, *, rescue: bool) -> Opened:
+    try:
+        kept: dict[str, int] = {}
+        made = _make(path, kept if rescue else None)
+        new = made.rename(path.with_name(path.name + _NEW))
+        moved = _move_aside(path, now)
+        new.rename(path)
+        connection = _prepare(path)
+    except sqlite3.Error as error:
+        raise refusal(path, error) from error
+    except OSError as error:
+        raise LockbotError(f"the history {path} is damaged and can't be replaced: {error.strerror}") from error
+    told = [f"{number} {_TOLD[table]}" for table, number in kept.items() if number and table in _TOLD]
+    taken = f" with what could be read of it ({', '.join(told)})" if told else ""
+    note = f"the history was damaged ({why}); it is kept as {moved}, and a new one was begun{taken}"
+    return Opened(connection, _file(path), note)
+
+
+_TOLD = {"runs": "run(s)", "holds": "hold(s)", "accepted": "acceptance(s)", "inputs": "input(s)"}
+
+
+def _make(path: Path, kept: dict[str, int] | None) -> Path:
+    """A whole database beside the place; with `kept`, what can be read of the one there is in it, and counted."""
+    making = path.with_name(path.name + _MAKING)
+    for end in ("", *_COMPANIONS):
+        with contextlib.suppress(OSError):  # shows in the next step
+            making.with_name(making.name + end).unlink(missing_ok=True)
+    try:
+        os.close(os.open(making, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        with contextlib.closing(_connect(making, "rw")) as new:
+            new.row_factory = sqlite3.Row
+            schema.migrate(new)
+            if kept is not None:
+                with contextlib.suppress(_Unreadable), contextlib.closing(_readable(path)) as old:
+                    kept.update(adopt.rescue(old, new))
+    except sqlite3.Error as error:
+        raise refusal(path, error) from error
+    except OSError as error:
+        hint = f"{path.parent} must exist and be writable for the user that runs lockbot"
+        raise LockbotError(f"the history {path} can't be made: {error.strerror}", hint) from error
+    return making
+
+
+class _Unreadable(Exception):
+    """Nothing of a damaged database can be read."""
+
+
+def _readable(path: Path) -> sqlite3.Connection:
+    """A damaged database, which must not be changed any more."""
+    try:
+        connection = _connect(path, "ro")
+    except sqlite3.Error as error:
+        raise _Unreadable from error
+    return connection
 
 
 def _move_aside(path: Path, now: datetime) -> Path:
@@ -132,11 +265,11 @@ def _move_aside(path: Path, now: datetime) -> Path:
     stamp = now.astimezone(UTC).strftime("%Y%m%d-%H%M%S")
     target = path.with_name(f"{path.name}.corrupt-{stamp}")
     number = 1
-    while target.exists():
+    while any(os.path.lexists(target.with_name(target.name + end)) for end in ("", *_COMPANIONS)):
         number += 1
         target = path.with_name(f"{path.name}.corrupt-{stamp}-{number}")
     try:
-        for suffix in ("-wal", "-shm", ""):  # the database last: cut short, this starts again
+        for suffix in (*_COMPANIONS, ""):  # the database last: cut short, this starts again
             with contextlib.suppress(FileNotFoundError):
                 path.with_name(path.name + suffix).rename(target.with_name(target.name + suffix))
     except OSError as error:
@@ -145,6 +278,22 @@ def _move_aside(path: Path, now: datetime) -> Path:
             f"{path.parent} must be writable for the user that runs lockbot",
         ) from error
     return target
+
+
+def _untold(path: Path, connection: sqlite3.Connection) -> str | None:
+    """That a damaged one was replaced, until a run has told: whoever replaced it may have had no reader."""
+    found = sorted(
+        (match.groups(), aside)
+        for aside in path.parent.glob(f"{path.name}.corrupt-*")
+        if (match := _ASIDE.fullmatch(aside.name.removeprefix(path.name)))
+    )
+    if not found:
+        return None
+    (year, month, day, *time), aside = found[-1]
+    last = connection.execute("SELECT max(coalesce(finished, started)) FROM runs").fetchone()[0]
+    if last is not None and str(last) >= f"{year}-{month}-{day}T{':'.join(time)}":
+        return None
+    return f"the history was damaged; it is kept as {aside}, and a new one was begun with what could be read of it"
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import json
 import sqlite3
 from datetime import datetime
 
-from lockbot.history import codec
+from lockbot.history import codec, damage
 from lockbot.history.values import (
     Acceptance,
     InputState,
@@ -18,23 +18,27 @@ from lockbot.history.values import (
 from lockbot.model import BadRevision
 
 
+@damage.reading("a derivation")
 def remembered(connection: sqlite3.Connection, row: sqlite3.Row) -> Remembered:
     failure = None if row["failure"] is None else codec.read_failure(connection, row["failure"])
-    return Remembered(row["drv"], datetime.fromisoformat(row["recorded"]), failure, bool(row["flaky"]))
+    return Remembered(row["drv"], damage.moment(row["recorded"]), failure, bool(row["flaky"]))
 
 
+@damage.reading("a tip")
 def tip(row: sqlite3.Row) -> SeenTip:
-    first, last = (datetime.fromisoformat(row[name]) for name in ("first_seen", "last_seen"))
+    first, last = (damage.moment(row[name]) for name in ("first_seen", "last_seen"))
     return SeenTip(row["source"], row["revision"], first, last, row["committed"])
 
 
+@damage.reading("a hold")
 def hold(row: sqlite3.Row) -> UserHold:
-    since = datetime.fromisoformat(row["since"])
-    return UserHold(row["input"], row["why"], since, _time(row["until"]), row["at_revision"])
+    since = damage.moment(row["since"])
+    return UserHold(row["input"], row["why"], since, damage.moment_or_none(row["until"]), row["at_revision"])
 
 
+@damage.reading("an acceptance")
 def acceptance(row: sqlite3.Row) -> Acceptance:
-    return Acceptance(row["input"], datetime.fromisoformat(row["since"]), row["locked"], row["revision"])
+    return Acceptance(row["input"], damage.moment(row["since"]), row["locked"], row["revision"])
 
 
 _TIMES = (
@@ -48,17 +52,18 @@ _TIMES = (
 )
 
 
+@damage.reading("an input's state")
 def state(row: sqlite3.Row) -> InputState:
     return InputState(
         input=row["input"],
-        noticed=datetime.fromisoformat(row["noticed"]),
+        noticed=damage.moment(row["noticed"]),
         state=codec.word(StateWord, row["state"]),
         reason=row["reason"],
         detail=row["detail"],
         last_good=row["last_good"],
         locked=row["locked"],
         first_bad=None if row["bad_revision"] is None else _bad(row),
-        **{name: _time(row[name]) for name in _TIMES},
+        **{name: damage.moment_or_none(row[name]) for name in _TIMES},
     )
 
 
@@ -105,7 +110,3 @@ def _bad_columns(bad: BadRevision) -> dict[str, codec.Value]:
 
 def moment(time: datetime | None) -> str | None:
     return None if time is None else codec.moment(time)
-
-
-def _time(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)

@@ -6,6 +6,8 @@ released is never edited, a new one is appended. A list of statements, because `
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import sqlite3
 from collections.abc import Callable
 
@@ -337,6 +339,37 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _LEDGER, _FLAKES, _REDACTED)
 def version(connection: sqlite3.Connection) -> int:
     """The number of migrations that the database has been through."""
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def lacking(connection: sqlite3.Connection) -> str | None:
+    """What a database of the newest version has not, of what belongs to it; None: nothing is lacking."""
+    missing = _whole() - _shape(connection)
+    for kind, name, *rest in sorted(missing, key=lambda part: (_ORDER.index(part[0]), part)):
+        return f"{kind} {name}.{rest[0]} is missing or another" if rest else f"{kind} {name} is missing"
+    return None
+
+
+_ORDER = ("table", "index", "trigger", "column")
+
+
+@functools.cache
+def _whole() -> frozenset[tuple[str, ...]]:
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        migrate(connection)
+        return _shape(connection)
+
+
+def _shape(connection: sqlite3.Connection) -> frozenset[tuple[str, ...]]:
+    """Tables, indexes and triggers, and of each table its columns with their types."""
+    parts = connection.execute("SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'").fetchall()
+    columns = connection.execute(
+        'SELECT t.name, c.name, c.type, c."notnull", c.pk FROM sqlite_master t, pragma_table_info(t.name) c'
+        " WHERE t.type = 'table'"
+    ).fetchall()
+    return frozenset(
+        [(str(kind), str(name)) for kind, name in map(tuple, parts)]
+        + [("column", str(table), str(name), *map(str, rest)) for table, name, *rest in map(tuple, columns)]
+    )
 
 
 def belongs_to_another(connection: sqlite3.Connection) -> bool:

@@ -21,7 +21,8 @@ from typing import Self, TypeVar
 
 from lockbot.errors import LockbotError, UsageError
 from lockbot.history import adopt, codec, logs
-from lockbot.history.connection import Opened, is_damage, open_database, refusal
+from lockbot.history.connection import Opened, Remedy, is_damage, open_database, refusal
+from lockbot.history.damage import Damaged
 from lockbot.history.ledger import Ledger
 from lockbot.history.summaries import RunSummary, summaries_query, summary
 from lockbot.history.totals import Totals, read_totals
@@ -106,8 +107,7 @@ class History:
 
     def whereabouts(self, run_id: str) -> Whereabouts:
         """How far the run had come, by its marks."""
-        row = self._read(lambda connection: _find(connection, run_id))
-        return Whereabouts(None if row["phase"] is None else codec.word(Phase, row["phase"]), row["publishing"])
+        return self._read(lambda connection: Whereabouts(*codec.read_marks(_find(connection, run_id))))
 
     def get(self, run_id_or_prefix: str) -> Run:
         """One run whole. Raises UsageError when no run, or more than one, begins like this."""
@@ -246,7 +246,7 @@ class History:
     # -- transactions
 
     def _use(self, opened: Opened) -> None:
-        self._connection = opened.connection
+        self._connection, self._file = opened.connection, opened.file
         if opened.note is not None:
             self.notes += (opened.note,)
             self._progress(Note(opened.note))
@@ -260,17 +260,15 @@ class History:
 
     def _transact(self, begin: str, action: _Action[_Result]) -> _Result:
         with self._lock:
-            try:
-                return _transaction(self._connection, begin, action)
-            except sqlite3.Error as error:
-                if not is_damage(error):
-                    raise refusal(self._path, error) from error
-            self._connection.close()
-            self._use(open_database(self._path, self._clock(), suspicious=True))
-            try:
-                return _transaction(self._connection, begin, action)
-            except sqlite3.Error as error:
-                raise refusal(self._path, error) from error
+            for remedy in (*Remedy, None):
+                try:
+                    return _transaction(self._connection, begin, action)
+                except (sqlite3.Error, Damaged) as error:
+                    if remedy is None or not is_damage(error):
+                        raise refusal(self._path, error) from error
+                    self._connection.close()
+                    self._use(open_database(self._path, self._clock(), remedy, why=str(error), file=self._file))
+            raise AssertionError("the last way out is an error")
 
     def _whole(self, query: str, values: tuple[str, ...]) -> tuple[Run, ...]:
         def select(connection: sqlite3.Connection) -> tuple[Run, ...]:

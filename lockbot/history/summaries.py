@@ -6,7 +6,7 @@ import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
 
-from lockbot.history import codec
+from lockbot.history import codec, damage
 from lockbot.model import Outcome
 
 
@@ -51,13 +51,14 @@ _SUMMARIES = """
 """
 
 
+@damage.reading("a run")
 def summary(row: sqlite3.Row) -> RunSummary:
     return RunSummary(
         id=row["id"],
         repository=row["repository"],
         flake=row["flake"] or "",
-        started=datetime.fromisoformat(row["started"]),
-        finished=None if row["finished"] is None else datetime.fromisoformat(row["finished"]),
+        started=damage.moment(row["started"]),
+        finished=damage.moment_or_none(row["finished"]),
         outcome=None if row["outcome"] is None else codec.word(Outcome, row["outcome"]),
         branch=row["branch"],
         base=row["base"],

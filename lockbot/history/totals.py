@@ -10,7 +10,7 @@ import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
 
-from lockbot.history import codec
+from lockbot.history import codec, damage
 from lockbot.model import Outcome, Run
 
 IN_VAIN = frozenset({Outcome.FAILED, Outcome.STALE, Outcome.INTERRUPTED, Outcome.UNJUDGED})
@@ -35,6 +35,7 @@ class Totals:
     """How many of the newest runs, one after the other, ended IN_VAIN."""
 
 
+@damage.reading("the runs' totals")
 def read_totals(connection: sqlite3.Connection, flake: str) -> Totals:
     """`flake` is its key, storable already."""
     outcomes = connection.execute(f"SELECT outcome, count(*) AS number {_RUNS} GROUP BY outcome", (flake,))
@@ -72,7 +73,7 @@ def _newest(connection: sqlite3.Connection, flake: str, condition: str) -> Run |
 def _last(connection: sqlite3.Connection, flake: str, condition: str) -> datetime | None:
     query = f"SELECT max(finished) AS moment {_RUNS} AND {condition}"
     row = connection.execute(query, (flake,)).fetchone()
-    return None if row["moment"] is None else datetime.fromisoformat(row["moment"])
+    return damage.moment_or_none(row["moment"])
 
 
 def _in_vain(connection: sqlite3.Connection, flake: str) -> int:

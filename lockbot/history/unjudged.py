@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from lockbot.history import damage
 from lockbot.model import Answer, HostStatus
 
 NIGHTS = 3
@@ -34,6 +35,7 @@ class Unjudged:
     why: str
 
 
+@damage.reading("an unjudged host")
 def read_unjudged(connection: sqlite3.Connection, flake: str) -> tuple[Unjudged, ...]:
     """What the newest run that had it could not judge, where it is still there. `flake` is storable already."""
     found: list[Unjudged] = []
@@ -61,7 +63,7 @@ def _streaks(kind: str, rows: Iterable[sqlite3.Row]) -> Iterator[Unjudged]:
                 streaks.setdefault(name, []).append(row)
     for name, found in sorted(streaks.items()):
         days = {row["started"][:10] for row in found}
-        since = datetime.fromisoformat(found[-1]["started"])
+        since = damage.moment(found[-1]["started"])
         yield Unjudged(kind, name, len(days), since, found[0]["message"] or "")
 
 

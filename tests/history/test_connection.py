@@ -63,11 +63,13 @@ def test_settings_that_survive_a_power_cut(path: Path) -> None:
         os.umask(old)
 
 
-def test_an_empty_file_becomes_a_history(path: Path) -> None:
-    path.touch()
+def test_a_database_is_made_beside_its_place(path: Path) -> None:
+    """What a killed maker leaves there is no database, nor in the way."""
+    path.with_name("history.sqlite.making").write_bytes(b"half")
     fill(path, 1)
     with History.open(path, clock) as history:
         assert history.notes == ()
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
 # -- damage
