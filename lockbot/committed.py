@@ -1,6 +1,6 @@
 """The lock as it was committed last: what inputs there are, for whoever tells of them or gives orders.
 
-Runs no Nix.
+Nobody repeats what the last run said of an input without asking here whether it still lies there. Runs no Nix.
 """
 
 from __future__ import annotations
@@ -10,7 +10,11 @@ from pathlib import Path
 from lockbot import state as places
 from lockbot.app import App, Place
 from lockbot.git.sync import last_seen
-from lockbot.nix.lockfile import EMPTY, LOCK_NAME, LockFile
+from lockbot.history.ledger import Ledger
+from lockbot.history.values import InputState, as_it_lies
+from lockbot.nix.lockfile import EMPTY, LOCK_NAME, LockFile, LockFileError, diff
+from lockbot.report import words
+from lockbot.report.escape import name as shown
 
 
 def committed_lock(app: App, place: Place) -> LockFile:
@@ -33,3 +37,35 @@ def committed_lock(app: App, place: Place) -> LockFile:
 def input_names(lock: LockFile) -> list[str]:
     """Every input that can be meant: the root's, and nested ones with a node of their own."""
     return [*lock.root_inputs, *lock.paths()]
+
+
+def standing(ledger: Ledger, lock: LockFile) -> dict[str, InputState]:
+    """How each input stands that the lock has: as the last run left it, or what remains of that where the lock has
+    another revision since, or follows another source."""
+    found: dict[str, InputState] = {}
+    for name, state in ledger.states().items():
+        locked = lock.locked(name)
+        if locked is not None:
+            tips = ledger.tips(name, locked.original, limit=1)
+            followed = ledger.followed(name) in (None, locked.original)
+            newest = tips[0].revision if tips else None
+            found[name] = as_it_lies(state, locked.revision or None, newest, followed=followed)
+    return found
+
+
+def uncommitted(app: App, place: Place, lock: LockFile) -> tuple[str, ...]:
+    """What the lock in the work tree has that the committed one has not, as a sentence."""
+    repository = place.repository
+    if repository is None or repository.bare:
+        return ()
+    head = app.git(repository.path).run("symbolic-ref", "--quiet", "HEAD", check=False).stdout.strip()
+    if head != f"refs/heads/{repository.branch}":
+        return ()  # what lies there is another branch's
+    what = f"{LOCK_NAME} in the work tree"
+    meant = f"this is about the one that is committed on {repository.branch}"
+    try:
+        changes = diff(lock, LockFile.read(repository.path / app.flake_dir(place) / LOCK_NAME))
+    except LockFileError:
+        return (f"{what} can't be read: {meant}",)
+    names = words.listed([shown(change.input) for change in changes])
+    return (f"{what} has changes of {names} that are not committed: {meant}",) if changes else ()

@@ -244,10 +244,13 @@ def _word(outcome: Outcome | None) -> str:
     return outcome.value if outcome is not None else UNFINISHED
 
 
+_FREE = frozenset({StateWord.CURRENT, StateWord.NEVER, StateWord.MOVED})
+
+
 def _inputs(families: _Families, found: standing.Status, of: Mapping[str, str]) -> None:
     families.set("inputs", len(found.rows), **of)
     families.set("alarms", len(found.alarms), **of)
-    held = Counter(row.reason for row in found.rows if row.word not in (StateWord.CURRENT, StateWord.NEVER))
+    held = Counter(row.reason for row in found.rows if row.word not in _FREE)
     for reason, number in sorted(held.items()):
         families.set("held_inputs", number, **of, reason=label(reason))
     for row in found.rows[:MOST_INPUTS]:

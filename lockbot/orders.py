@@ -9,11 +9,11 @@ import re
 from datetime import UTC, datetime
 
 from lockbot.app import App
-from lockbot.committed import committed_lock, input_names
+from lockbot.committed import committed_lock, input_names, standing
 from lockbot.daemon import memory
 from lockbot.errors import SurroundingsError, UsageError
 from lockbot.history.ledger import Ledger
-from lockbot.history.values import Acceptance, UserHold
+from lockbot.history.values import Acceptance, InputState, UserHold
 from lockbot.model import Locked
 from lockbot.nix.lockfile import LOCK_NAME, LockFile
 from lockbot.report import words
@@ -78,25 +78,27 @@ def release(app: App, input: str) -> tuple[Line, ...]:
 def accept(app: App, input: str, revision: str | None) -> tuple[Line, ...]:
     """Let the next move of an input pass in spite of what holds it. Raises UsageError where that is no use."""
     place, now = app.place(), app.clock()
-    locked = _existing(committed_lock(app, place), input)
+    lock = committed_lock(app, place)
+    locked = _existing(lock, input)
     rules = app.settings.rule_book().of(input)
     with app.history(place) as past:
         ledger = past.ledger(place.flake)
-        _refuse_useless(input, ledger, rules, now, named=revision is not None)
+        state = standing(ledger, lock).get(input)
+        _refuse_useless(input, ledger.holds().get(input), state, rules, now, named=revision is not None)
         wanted = _revision(revision, ledger, input, locked) if revision is not None else None
         ledger.accept(Acceptance(input, now, locked.revision or None, wanted))
     what = f"the move of {shown(input)} to {words.short(wanted)}" if wanted else f"the next move of {shown(input)}"
     return (line(f"{what} is accepted, whatever held it; the hosts must still build"),)
 
 
-def _refuse_useless(input: str, ledger: Ledger, rules: InputRules, now: datetime, *, named: bool) -> None:
+def _refuse_useless(
+    input: str, held: UserHold | None, state: InputState | None, rules: InputRules, now: datetime, *, named: bool
+) -> None:
     """An acceptance of nothing in particular would wave through whatever comes next."""
-    held = ledger.holds().get(input)
     if held is not None and held.active(now):
         raise UsageError(
             f"{shown(input)} is held by you: {held.why}", f"`lockbot release {shown(input)}` ends that"
         )
-    state = ledger.states().get(input)
     if state is not None and answer(state, rules) is Answer.REFUSE:
         raise UsageError(
             f"{shown(input)} is refused, not held: {state.detail}",

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from lockbot.app import App
-from lockbot.committed import committed_lock, input_names
+from lockbot.committed import committed_lock, input_names, standing, uncommitted
 from lockbot.daemon import memory
 from lockbot.daemon.memory import Pause, Service
 from lockbot.history.ledger import Ledger
@@ -95,7 +95,7 @@ def look(app: App) -> Status:
         last = past.runs(place.flake, limit=1)
         unjudged = past.unjudged(place.flake)
         ledger = past.ledger(place.flake)
-        states, holds, accepted = ledger.states(), ledger.holds(), ledger.accepted()
+        states, holds, accepted = standing(ledger, lock), ledger.holds(), ledger.accepted()
         names = [name for name, root in lock.root_inputs.items() if root.updatable]
         names += sorted(name for name in {*states, *holds} - set(names) if lock.input(name) is not None)
         rows = tuple(
@@ -110,8 +110,10 @@ def look(app: App) -> Status:
             )
             for name in names
         )
+    held = {row.input for row in rows if row.state is not None and row.state.state is StateWord.HELD}
+    unjudged = tuple(one for one in unjudged if one.kind != "input" or one.name in held)
     unknown = [f"a hold is on {shown(name)}, which is no input" for name in holds if lock.input(name) is None]
-    notes = (*past.notes, *book.unmatched(input_names(lock)), *unknown)
+    notes = (*past.notes, *uncommitted(app, place, lock), *book.unmatched(input_names(lock)), *unknown)
     state = app.settings.state.directory
     return Status(
         now,
@@ -279,6 +281,7 @@ def _details(row: Row) -> Iterator[Line]:
     told = [
         row.hold and _hold_words(row.hold),
         state and state.detail if row.hold is None else None,
+        row.word is StateWord.MOVED and f"moved since the last run, which left it at {_left_at(state)}",
         state and state.unreachable_since and f"not reached since {state.unreachable_since:%Y-%m-%d %H:%M} UTC",
         row.accepted and "its next move is accepted" + _to(row.accepted.revision),
         state and state.last_good and f"last good: {words.short(state.last_good)}",
@@ -290,6 +293,10 @@ def _details(row: Row) -> Iterator[Line]:
         yield line((shown(row.input), Style.TITLE))
         for text in found:
             yield from (line(f"  {one}") for one in text.splitlines())
+
+
+def _left_at(state: InputState | None) -> str:
+    return words.short(state.locked if state is not None else None)
 
 
 def _to(revision: str | None) -> str:

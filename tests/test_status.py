@@ -21,10 +21,11 @@ from lockbot.config import load
 from lockbot.errors import UsageError
 from lockbot.history.ledger import Ledger
 from lockbot.history.values import Acceptance, Observation, StateWord, UserHold
-from lockbot.model import BadRevision, silent
+from lockbot.model import BadRevision, Held, silent
 from lockbot.nix.lockfile import LockFileError
 from lockbot.process import CancelToken
 from lockbot.report import lines
+from tests.history.samples import run
 from tests.upstream import run_git
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -39,11 +40,11 @@ def node(name: str, rev: str = ONE) -> dict[str, Any]:
     return {"locked": original | locked, "original": original}
 
 
-def lock(a: str = ONE) -> str:
-    """Inputs a (with a/inner), b, a path, and one that follows."""
+def lock(a: str = ONE, source: str = "a") -> str:
+    """Inputs a (with a/inner), b, a path, and one that follows. `source`: the repository that a comes from."""
     path = {"type": "path", "path": "/x"}
     nodes: dict[str, Any] = {
-        "a": node("a", a) | {"inputs": {"inner": "inner"}},
+        "a": node(source, a) | {"inputs": {"inner": "inner"}},
         "b": node("b"),
         "inner": node("inner"),
         "here": {"locked": path | {"narHash": "sha256-x"}, "original": path},
@@ -233,6 +234,124 @@ def test_what_strangers_wrote_does_nothing_to_a_terminal(world: World) -> None:
     assert all(one.isprintable() for one in told.split("\n"))
     assert not any(one.startswith("ALARM") for one in told.split("\n"))
     json.loads(world.run("status", "--json"))
+
+
+# -- what lies in the lock is looked at before the ledger is repeated
+
+CULPRIT = BadRevision(TWO, "break it", hosts=("web",), after=ONE)
+LEFT = {
+    "held": seen(StateWord.HELD, reason="breaks-hosts", detail="web does not build", first_bad=CULPRIT),
+    "waiting": seen(StateWord.WAITING_FOR_AGE, reason="waiting-for-age", detail="too new", next_try=NOW + DAY),
+    "could not be judged": seen(StateWord.HELD, reason="could-not-be-judged", detail="no builder"),
+    "current": seen(),
+    "unreachable": seen(StateWord.UNREACHABLE, reason="fetch-failed", detail="no answer", asked=False),
+}
+SINCE = {
+    "to the tip": (lock(TWO), StateWord.CURRENT),
+    "to something between": (lock(THREE), StateWord.MOVED),
+    "to another source": (lock(TWO, "elsewhere"), StateWord.MOVED),
+    "to another source at the same revision": (lock(ONE, "elsewhere"), StateWord.MOVED),
+}
+
+
+def left(world: World, how: str) -> None:
+    """A run has left a so, and has seen the tip TWO; that is long ago."""
+    with world.ledger() as ledger:
+        ledger.see("a", "github:o/a", TWO)
+    world.record(LEFT[how], seen(input="b"))
+    world.now += 30 * DAY
+    world.record(seen(input="b"))
+
+
+@pytest.mark.parametrize("since", SINCE)
+@pytest.mark.parametrize("how", LEFT)
+def test_what_was_moved_by_hand_is_not_what_the_last_run_said(world: World, how: str, since: str) -> None:
+    left(world, how)
+    text, word = SINCE[since]
+    if how == "unreachable" and "source" not in since:
+        word = StateWord.UNREACHABLE  # of upstream, wherever the input is
+    world.commit(text)
+    row = world.row()
+    assert row.word is word
+    assert row.state is not None and row.state.stuck_since is None and row.state.first_bad is None
+    told, table = world.told(), world.told().partition("\na\n")[0]
+    for over in ("breaks", "does not build", "too new", "no builder", "first bad", "2026-12-23"):
+        assert over not in told
+    assert (word in table.splitlines()[-3]) or (word in table)
+    assert not any("kept back" in alarm or "judged" in alarm for alarm in world.look().alarms)
+    document = json.loads(world.run("status", "--json"))["inputs"][0]
+    assert (document["state"], document["first_bad"], document["culprit"]) == (word, None, None)
+    measured = world.run("metrics")
+    series = [one for one in measured.splitlines() if one.startswith("lockbot_input_state{")]
+    assert f'state="{word}"' in next(one for one in series if 'input="a"' in one)
+    assert ('reason="breaks-hosts"' in measured, 'reason="waiting-for-age"' in measured) == (False, False)
+    if word is StateWord.MOVED:
+        assert "moved since the last run, which left it at 1111111" in told
+    with pytest.raises(UsageError, match="nothing is known to hold a back"):
+        orders.accept(world.app, "a", None)
+
+
+@pytest.mark.parametrize("how", LEFT)
+def test_what_lies_where_the_last_run_left_it_is_as_it_said(world: World, how: str) -> None:
+    left(world, how)
+    world.commit(lock() + "\n")  # written anew, with the same inputs
+    assert world.row().word is LEFT[how].state
+    assert world.row().reason == LEFT[how].reason
+    world.commit(lock(TWO))
+    world.commit(lock())
+    assert world.row().word is LEFT[how].state, "and taken back"
+
+
+@pytest.mark.parametrize("how", LEFT)
+def test_an_input_that_was_removed_is_told_of_no_more(world: World, how: str) -> None:
+    left(world, how)
+    nodes = json.loads(lock())
+    del nodes["nodes"]["a"], nodes["nodes"]["inner"], nodes["nodes"]["root"]["inputs"]["a"]
+    del nodes["nodes"]["root"]["inputs"]["alias"]
+    world.commit(json.dumps(nodes))
+    found = world.look()
+    assert [row.input for row in found.rows] == ["b"]
+    assert (found.alarms, found.notes, found.unjudged) == ((), (), ())
+    assert 'input="a"' not in world.run("metrics")
+
+
+def test_an_alarm_of_what_could_not_be_judged_ends_when_it_was_moved_by_hand(world: World) -> None:
+    left(world, "could not be judged")
+    held = (Held("a", "could-not-be-judged", "no builder", ONE),)
+    with world.app.history() as past:
+        for night in range(4):
+            past.save(run(night * 1440, flake=world.app.place().flake, held=held))
+    assert any("nights running: no builder" in alarm for alarm in world.look().alarms)
+    world.commit(lock(THREE))
+    assert not any("judged" in alarm for alarm in world.look().alarms)
+    assert world.look().unjudged == ()
+
+
+def test_a_hold_of_the_users_outlasts_a_move_of_the_users(world: World) -> None:
+    left(world, "held")
+    world.run("hold", "a", "--why", "mine")
+    world.commit(lock(THREE))
+    assert (world.row().word, world.row().reason) == (StateWord.HELD, "held-by-user")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (lock(TWO), "flake.lock in the work tree has changes of a that are not committed"),
+        ("garbage", "flake.lock in the work tree can't be read"),
+        (lock() + " ", None),
+        (lock().replace(" ", "  \r\n"), None),
+    ],
+)
+def test_a_lock_that_is_not_committed_is_told_and_not_meant(world: World, text: str, told: str | None) -> None:
+    left(world, "held")
+    (world.path / "flake.lock").write_text(text)
+    found = world.look()
+    assert world.row().word is StateWord.HELD
+    assert found.notes == (() if told is None else (f"{told}: this is about the one that is committed on main",))
+    world.git("switch", "--quiet", "--create", "other")
+    world.config["LOCKBOT_REPOSITORY__BRANCH"] = "main"
+    assert world.look().notes == (), "what lies there is another branch's"
 
 
 # -- alarms

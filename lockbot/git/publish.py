@@ -20,7 +20,7 @@ from lockbot.git.command import Git
 from lockbot.git.failure import last_line
 from lockbot.git.push import Pushed, contains, push_commit
 from lockbot.git.source import RemoteSource, Repository, Source, remote_at
-from lockbot.git.sync import SEEN_LOCAL, Base, fetch, fetch_remote, find_remote, look, sync
+from lockbot.git.sync import SEEN_LOCAL, Base, fetch, fetch_remote, find_remote, look, saw, sync
 from lockbot.process import CancelToken
 
 TRAILER = "Lockbot-Run"
@@ -118,6 +118,8 @@ def _publish_remote(clone: Clone, source: RemoteSource, base: Base, commit: str,
     remote = remote_at(source.url, clone.user.config())
     if push_commit(clone, remote, base.branch, seen=base.remote, commit=commit) is Pushed.MOVED:
         return BaseMoved(f"{base.branch} of {remote.shown} has moved")
+    with contextlib.suppress(LockbotError):  # it is published; only `status` looks there before the next fetch
+        saw(clone, source, commit)
     return Moved(pushed=True)
 
 

@@ -40,6 +40,13 @@ def reading(what: str) -> Callable[[Callable[_P, _Value]], Callable[_P, _Value]]
     return of
 
 
+def text(value: object) -> str:
+    """A stored text that is used as it is."""
+    if not isinstance(value, str):
+        raise Damaged(f"{str(value)[:80]!r} is no text")
+    return value
+
+
 def moment(text: str) -> datetime:
     """A stored time. Raises ValueError for one that lockbot did not write: it is UTC, and says so."""
     time = datetime.fromisoformat(text)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
-from lockbot.history import codec, rows
+from lockbot.history import codec, damage, rows
 from lockbot.history.values import (
     Acceptance,
     InputState,
@@ -78,6 +78,13 @@ class Ledger:
         """The tips that were seen of this source, the one seen last first; at most `limit` unless negative."""
         key = (self._flake, codec.storable(input), codec.origin(source), limit)
         return self._read(lambda connection: tuple(map(rows.tip, connection.execute(_TIPS, key).fetchall())))
+
+    def followed(self, input: str) -> str | None:
+        """The source that the input was seen to follow last; None: none was ever asked."""
+        query = "SELECT source FROM tips WHERE flake = ? AND input = ? ORDER BY last_seen DESC LIMIT 1"
+        key = (self._flake, codec.storable(input))
+        found = self._read(lambda connection: [damage.text(row[0]) for row in connection.execute(query, key)])
+        return found[0] if found else None
 
     def first_seen(self, input: str, source: str) -> dict[str, datetime]:
         """When each revision was first seen at the tip of this source."""
@@ -155,7 +162,7 @@ class Ledger:
             for table in ("inputs", "tips", "accepted"):
                 query = f"SELECT DISTINCT input FROM {table} WHERE flake = ?"  # noqa: S608 -- our own table names
                 for row in connection.execute(query, (self._flake,)).fetchall():
-                    if row["input"] not in kept:
+                    if damage.text(row["input"]) not in kept:
                         _delete(connection, table, self._flake, row["input"])
 
         self._write(delete)
@@ -164,7 +171,7 @@ class Ledger:
 
     def known(self, context: str, drvs: Sequence[str], max_age: float) -> dict[str, Remembered]:
         """What is remembered of these derivations; failures older than `max_age` seconds are left out."""
-        oldest = codec.moment(_before(self._clock(), max_age))
+        oldest = _before(self._clock(), max_age)
         key = self._in(context)
 
         def select(connection: sqlite3.Connection) -> dict[str, Remembered]:
@@ -173,8 +180,8 @@ class Ledger:
                 for part in _chunks(drvs)
                 for row in connection.execute(_derivations(len(part)), (*key, *part)).fetchall()
             ]
-            kept = [row for row in found if row["failure"] is None or row["recorded"] >= oldest]
-            return {row["drv"]: rows.remembered(connection, row) for row in kept}
+            known = [rows.remembered(connection, row) for row in found]
+            return {one.drv: one for one in known if one.failure is None or one.when >= oldest}
 
         return self._read(select)
 

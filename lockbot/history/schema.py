@@ -344,12 +344,12 @@ def version(connection: sqlite3.Connection) -> int:
 def lacking(connection: sqlite3.Connection) -> str | None:
     """What a database of the newest version has not, of what belongs to it; None: nothing is lacking."""
     missing = _whole() - _shape(connection)
-    for kind, name, *rest in sorted(missing, key=lambda part: (_ORDER.index(part[0]), part)):
-        return f"{kind} {name}.{rest[0]} is missing or another" if rest else f"{kind} {name} is missing"
+    for kind, name, *_ in sorted(missing, key=lambda part: (_ORDER.index(part[0]), part)):
+        return f"{kind} {name} is missing or another"
     return None
 
 
-_ORDER = ("table", "index", "trigger", "column")
+_ORDER = ("table", "index", "trigger", "column", "reference")
 
 
 @functools.cache
@@ -360,16 +360,18 @@ def _whole() -> frozenset[tuple[str, ...]]:
 
 
 def _shape(connection: sqlite3.Connection) -> frozenset[tuple[str, ...]]:
-    """Tables, indexes and triggers, and of each table its columns with their types."""
-    parts = connection.execute("SELECT type, name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'").fetchall()
-    columns = connection.execute(
-        'SELECT t.name, c.name, c.type, c."notnull", c.pk FROM sqlite_master t, pragma_table_info(t.name) c'
-        " WHERE t.type = 'table'"
-    ).fetchall()
-    return frozenset(
-        [(str(kind), str(name)) for kind, name in map(tuple, parts)]
-        + [("column", str(table), str(name), *map(str, rest)) for table, name, *rest in map(tuple, columns)]
-    )
+    """Tables with their columns and references; indexes and triggers with their text. (A table's text is another
+    one after ALTER, in each SQLite's own way.)"""
+    return frozenset(tuple(map(str, row)) for query in _SHAPE for row in connection.execute(query))
+
+
+_SHAPE = (
+    "SELECT type, name, iif(type = 'table', '', sql) FROM sqlite_master WHERE sql IS NOT NULL",
+    """SELECT 'column', t.name || '.' || c.name, c.type, c."notnull", c.pk
+        FROM sqlite_master t, pragma_table_info(t.name) c WHERE t.type = 'table'""",
+    """SELECT 'reference', t.name || '.' || f."from", f."table", f."to", f.on_delete
+        FROM sqlite_master t, pragma_foreign_key_list(t.name) f WHERE t.type = 'table'""",
+)
 
 
 def belongs_to_another(connection: sqlite3.Connection) -> bool:

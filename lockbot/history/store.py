@@ -20,9 +20,8 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from lockbot.errors import LockbotError, UsageError
-from lockbot.history import adopt, codec, logs
+from lockbot.history import adopt, codec, damage, logs
 from lockbot.history.connection import Opened, Remedy, is_damage, open_database, refusal
-from lockbot.history.damage import Damaged
 from lockbot.history.ledger import Ledger
 from lockbot.history.summaries import RunSummary, summaries_query, summary
 from lockbot.history.totals import Totals, read_totals
@@ -162,9 +161,11 @@ class History:
         oldest = now - timedelta(days=min(keep_days, _FOREVER_DAYS))
 
         def delete(connection: sqlite3.Connection) -> tuple[list[str], list[str]]:
-            old = [row["id"] for row in connection.execute(_PRUNABLE, (KEPT_RUNS, codec.moment(oldest)))]
+            old = [
+                damage.text(row["id"]) for row in connection.execute(_PRUNABLE, (KEPT_RUNS, codec.moment(oldest)))
+            ]
             connection.executemany("DELETE FROM runs WHERE id = ?", [(run,) for run in old])
-            return old, [row["id"] for row in connection.execute("SELECT id FROM runs")]
+            return old, [damage.text(row["id"]) for row in connection.execute("SELECT id FROM runs")]
 
         gone, known = self._write(delete)
         logs.remove_logs(self._logs, gone)
@@ -263,7 +264,7 @@ class History:
             for remedy in (*Remedy, None):
                 try:
                     return _transaction(self._connection, begin, action)
-                except (sqlite3.Error, Damaged) as error:
+                except (sqlite3.Error, damage.Damaged) as error:
                     if remedy is None or not is_damage(error):
                         raise refusal(self._path, error) from error
                     self._connection.close()
@@ -321,7 +322,7 @@ def _find(connection: sqlite3.Connection, prefix: str) -> sqlite3.Row:
         case []:
             raise UsageError(f"no run begins with {prefix!r}", "`lockbot history` lists the runs")
         case _:
-            found = ", ".join(row["id"] for row in rows[:3]) + (", …" if len(rows) > 3 else "")
+            found = ", ".join(damage.text(row["id"]) for row in rows[:3]) + (", …" if len(rows) > 3 else "")
             raise UsageError(f"more than one run begins with {prefix!r}: {found}", "give more of the id")
 
 

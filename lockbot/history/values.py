@@ -64,6 +64,8 @@ class StateWord(StrEnum):
     WAITING_FOR_AGE = "waiting-for-age"
     WAITING_FOR_CACHE = "waiting-for-cache"
     UNREACHABLE = "unreachable"
+    MOVED = "moved"
+    """By another hand, since the last run had to do with it. Never stored: what lies in the lock tells."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,25 @@ def advance(before: InputState | None, seen: Observation, now: datetime) -> Inpu
     if seen.state is StateWord.WAITING_FOR_CACHE:
         state = replace(state, cache_since=state.cache_since or now)
     return state
+
+
+def as_it_lies(state: InputState, locked: str | None, newest: str | None, *, followed: bool) -> InputState:
+    """What is left of a state, given where the input is locked now: what was said of its way on from elsewhere is
+    over. `followed`: it still follows what was asked then; `newest`: the tip of what it follows, seen last.
+    """
+    if followed and state.locked in (None, locked):
+        return state
+    if followed and state.state is StateWord.UNREACHABLE:
+        return replace(state, stuck_since=None, cache_since=None, last_good=None, first_bad=None)
+    return InputState(
+        state.input,
+        state.noticed,
+        StateWord.CURRENT if locked is not None and locked == newest else StateWord.MOVED,
+        last_attempt=state.last_attempt if followed else None,
+        last_success=state.last_success if followed else None,
+        unreachable_since=state.unreachable_since if followed else None,
+        locked=state.locked,
+    )
 
 
 def _unreachable_since(old: InputState, seen: Observation, now: datetime) -> datetime | None:
