@@ -90,10 +90,12 @@ def _files(paths: Sequence[Path]) -> list[Path]:
 
 
 def _labels(found: Mapping[Path, Settings]) -> dict[Path, str]:
-    """The repository's name; the file's where two share one."""
+    """The repository's name; the file's where two share one, and all of its path where they share that, too."""
     names = {path: _name(path, settings) for path, settings in found.items()}
-    common = Counter(names.values())
-    return {path: name if common[name] == 1 else path.stem for path, name in names.items()}
+    for other in ({path: path.stem for path in found}, {path: str(path) for path in found}):
+        common = Counter(names.values())
+        names = {path: name if common[name] == 1 else other[path] for path, name in names.items()}
+    return names
 
 
 def _name(path: Path, settings: Settings) -> str:

@@ -211,7 +211,8 @@ def _name(url: str) -> str:
     """`nixpkgs-1f2e3d4c.git`: readable, and another for every URL; the same with another token in it."""
     url = without_secrets(url)
     readable = re.sub(r"[^0-9a-z]+", "-", url.rstrip("/").removesuffix(".git").rpartition("/")[2].lower())
-    return f"{readable.strip('-')[:40] or 'upstream'}-{hashlib.sha256(url.encode()).hexdigest()[:12]}.git"
+    digest = hashlib.sha256(url.encode(errors="surrogatepass")).hexdigest()[:12]
+    return f"{readable.strip('-')[:40] or 'upstream'}-{digest}.git"
 
 
 @contextlib.contextmanager

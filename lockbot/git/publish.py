@@ -7,6 +7,7 @@ what git itself allows. Where the local branch can't be moved, the commit is par
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -69,12 +70,24 @@ class _Stuck:
 def parking(branch: str, flake_dir: str) -> str:
     """The branch that this flake's update is parked on: `lockbot/update-main`, `lockbot/update-main+hosts,one`.
 
-    No two flakes have the same, and git takes it as long as it took the branch.
+    No two flakes have the same, and git takes it as it took the branch, however long both are.
     """
     name = "lockbot/update-" + branch.replace("%", "%25").replace("+", "%2B")
     quoted = quote(flake_dir, safe="", errors="surrogateescape").replace("%2F", ",")
     # What `quote` leaves alone and git does not: `..`, `.lock`, `~`.
-    return f"{name}+{quoted.replace('.', '%2E').replace('~', '%7E')}" if flake_dir else name
+    name += f"+{quoted.replace('.', '%2E').replace('~', '%7E')}" if flake_dir else ""
+    return "/".join(map(_file_name, name.split("/")))
+
+
+def _file_name(part: str) -> str:
+    """A part of a branch's name that a file can have, `.lock` behind it; no two long ones become the same."""
+    data = part.encode(errors="surrogateescape")
+    if len(data) <= _LONGEST_PART:
+        return part
+    return f"{data[: _LONGEST_PART - 9].decode(errors='ignore')}-{hashlib.sha256(data).hexdigest()[:8]}"
+
+
+_LONGEST_PART = 240
 
 
 def publish(

@@ -79,7 +79,7 @@ def _rows(old: sqlite3.Connection, table: str) -> Iterator[sqlite3.Row]:
     """A table's rows, as far as they can be read."""
     try:
         yield from old.execute(f"SELECT * FROM {table}")  # noqa: S608 -- our own table names
-    except sqlite3.Error:
+    except (sqlite3.Error, UnicodeDecodeError):  # the latter: of an error's own words
         return
 
 

@@ -41,7 +41,8 @@ _DAMAGED_AT_OPENING = _DAMAGED | {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_FORMAT}
 _COMPANIONS = ("-wal", "-shm", "-journal")
 _MAKING, _NEW = ".making", ".new"
 _ASIDE = re.compile(r"\.corrupt-(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)(\d\d)(?:-\d+)?")
-_Error = sqlite3.Error | Damaged
+_Error = sqlite3.Error | Damaged | UnicodeDecodeError
+"""The last: what a text, or SQLite's own message, holds is no UTF-8."""
 
 
 class Remedy(Enum):
@@ -94,7 +95,9 @@ def open_database(
 
 def is_damage(error: _Error) -> bool:
     """Whether the file's content is at fault, rather than the place or the statement."""
-    return isinstance(error, Damaged) or _primary(error) in _DAMAGED or "decode to UTF-8" in str(error)
+    if isinstance(error, Damaged | UnicodeDecodeError) or "decode to UTF-8" in str(error):
+        return True
+    return _primary(error) in _DAMAGED
 
 
 def _is_damage_at_opening(path: Path, error: _Error) -> bool:
@@ -172,8 +175,10 @@ def _prepare(path: Path, *, suspicious: bool = False) -> sqlite3.Connection:
         if (lacking := schema.lacking(connection)) is not None:
             raise Damaged(lacking)
         connection.execute("PRAGMA foreign_keys = ON")
-    except BaseException:
+    except BaseException as error:
         connection.close()
+        if isinstance(error, UnicodeDecodeError):  # what SQLite wanted to say of a damaged schema
+            raise Damaged(str(error)) from error
         raise
     return connection
 

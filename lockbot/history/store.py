@@ -264,7 +264,7 @@ class History:
             for remedy in (*Remedy, None):
                 try:
                     return _transaction(self._connection, begin, action)
-                except (sqlite3.Error, damage.Damaged) as error:
+                except (sqlite3.Error, damage.Damaged, UnicodeDecodeError) as error:
                     if remedy is None or not is_damage(error):
                         raise refusal(self._path, error) from error
                     self._connection.close()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from lockbot.model import ChangeKind, InputChange, Locked
 from lockbot.report import words
-from lockbot.report.escape import commit
+from lockbot.report.escape import commit, distinct
 from lockbot.report.grouping import in_order
 
 TITLE = "Flake lock file updates:"
@@ -33,7 +33,7 @@ def lock_block(changes: Sequence[InputChange], *, limit: int | None = None) -> s
 
 
 def _entry(change: InputChange) -> str:
-    name = commit(change.input, _NAME)
+    name = commit(distinct(change.input, _NAME))
     old, new = _side(change.old, change.old_follows), _side(change.new, change.new_follows)
     match change.kind:
         case ChangeKind.ADDED:
@@ -46,6 +46,6 @@ def _entry(change: InputChange) -> str:
 
 def _side(locked: Locked | None, follows: str | None) -> str:
     if follows is not None or locked is None:
-        return f"follows '{commit(follows or '', _NAME)}'"
+        return f"follows '{commit(distinct(follows or '', _NAME))}'"
     when = words.date(locked.last_modified)
     return f"'{commit(locked.url, _URL)}'" + (f" ({when})" if when else "")

@@ -23,7 +23,7 @@ DEFAULT_SUBJECT = "flake.lock: update {inputs}"
 
 _WIDTH = 72
 _LONGEST_SUBJECT = 120
-_NAME = 60
+_NAME, _SHORTEST_NAME = 60, 20
 _NESTED_SHOWN = 10
 _LISTED = 60
 # Bytes per part; together below 60 kB, where forges and mail begin to cut.
@@ -67,11 +67,16 @@ def unknown_placeholders(template: str) -> frozenset[str]:
 
 
 def _subject(template: str, families: Sequence[grouping.Family], hosts: int, now: datetime) -> str:
-    names = [name(family.head.input, _NAME) for family in families]
+    inputs = [family.head.input for family in families]
     if not plain(template).strip():
         template = DEFAULT_SUBJECT
-    values = {"count": str(len(names)), "date": now.strftime("%Y-%m-%d"), "hosts": str(hosts)}
-    for shown in range(len(names), -1, -1):
+    values = {"count": str(len(inputs)), "date": now.strftime("%Y-%m-%d"), "hosts": str(hosts)}
+    # One input's name is shortened before it is left out: it is all that tells such commits apart.
+    longest = [_NAME] if len(inputs) != 1 else [_NAME, *range(_NAME, _SHORTEST_NAME, -4)]
+    for shown, limit in [(len(inputs), limit) for limit in longest] + [
+        (shown, _NAME) for shown in range(len(inputs) - 1, -1, -1)
+    ]:
+        names = [name(one, limit) for one in inputs]
         subject = _filled_in(template, values | {"inputs": _some(names, shown)})
         if len(subject) <= _WIDTH:
             return subject

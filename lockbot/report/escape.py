@@ -8,6 +8,7 @@ Escaping is for the reader's eyes and can't be undone; what machines read back i
 
 from __future__ import annotations
 
+import hashlib
 import html as _html
 import re
 
@@ -46,14 +47,30 @@ def shortened(text: str, limit: int | None) -> str:
     return text if limit is None or len(text) <= limit else text[: limit - 1] + "…"
 
 
+def distinct(text: str, limit: int) -> str:
+    """`plain`; where that has to be shortened, with a digest of the whole at the end: no two are the same."""
+    shown = plain(text, limit + 1)
+    if len(shown) <= limit:
+        return shown
+    digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:DIGEST]
+    return f"{shown[: max(limit - DIGEST - 1, 0)]}…{digest}"
+
+
+DIGEST = 8
+"""How many digits of a digest tell names apart."""
+
+
 def commit(text: str, limit: int | None = None) -> str:
     """Part of a line of a commit message: `plain`, and nothing that makes a forge notify or close anything."""
     return _FORGE_ACTS.sub(lambda match: f"\\x{ord(match[0]):02x}", plain(text, limit))
 
 
 def name(text: str, limit: int = 100) -> str:
-    """An input's or host's name within a sentence or list: quoted unless it can't be taken for anything else."""
-    text = plain(text, limit)
+    """An input's or host's name within a sentence or list: quoted unless it can't be taken for anything else.
+
+    At most `limit` characters within the quotes, and no two names are the same.
+    """
+    text = distinct(text, limit)
     if _BARE_NAME.fullmatch(text):
         return text
     return '"' + text.replace('"', '\\"') + '"'

@@ -68,7 +68,7 @@ def move(change: InputChange) -> str:
     """What happened to one input: `33ddeb9 (2026-08-09) → a1b2c3d (2026-08-14)`."""
     match change.kind:
         case ChangeKind.UPDATED:
-            return f"{words.state(change.old)} → {words.state(change.new)}"
+            return " → ".join(words.step(change.old, change.new))
         case ChangeKind.ADDED if change.new_follows is not None:
             return f"added, follows {change.new_follows}"
         case ChangeKind.ADDED:

@@ -30,6 +30,7 @@ from lockbot.process import duration
 from lockbot.report import lines, words
 from lockbot.report.escape import name, plain, shortened
 from lockbot.report.lines import Line, Style, line
+from lockbot.report.table import apart
 from lockbot.report.terminal import STATUS_STYLE
 
 if TYPE_CHECKING:
@@ -279,10 +280,11 @@ class Watched:
 
     def _rows(self, rows: list[tuple[str, float]], width: int) -> list[Line]:
         """The longest at work first: they are what one waits for."""
-        oldest = sorted(rows, key=lambda row: row[1])
+        oldest = sorted(rows, key=lambda row: row[1])[:_ROWS]
+        told = apart([plain(said) for said, _ in oldest], max(width - 16, 20))
         shown = [
-            line(f"  {shortened(plain(said), max(width - 16, 20))}", (f"  {self._since(since)}", Style.QUIET))
-            for said, since in oldest[:_ROWS]
+            line(f"  {said}", (f"  {self._since(since)}", Style.QUIET))
+            for said, (_, since) in zip(told, oldest, strict=True)
         ]
         if len(rows) > _ROWS:
             shown.append(line((f"  … and {len(rows) - _ROWS} more", Style.QUIET)))

@@ -26,6 +26,16 @@ def short(revision: str | None) -> str:
     return revision[:14]
 
 
+def step(old: Locked | None, new: Locked | None) -> tuple[str, str]:
+    """`33ddeb9 (2026-08-09)` and where it went, with as many digits as tell the two apart."""
+    was, now = state(old), state(new)
+    if was != now or old is None or new is None or old.revision == new.revision:
+        return was, now
+    first, second = old.revision, new.revision
+    digits = next((at for at, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), len(first)) + 1
+    return was.replace(short(first), first[:digits], 1), now.replace(short(second), second[:digits], 1)
+
+
 def date(seconds: int | None) -> str:
     """`2026-08-14` (UTC, as Nix prints it) for seconds since 1970; empty when there is none, or no such year."""
     if seconds is None:

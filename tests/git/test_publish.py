@@ -12,7 +12,7 @@ from lockbot.errors import CommandError, UsageError
 from lockbot.git.failure import RemoteError
 from lockbot.git.publish import BaseMoved, Moved, Parked, parking, publish, settle
 from lockbot.git.source import LocalSource, RemoteSource
-from lockbot.git.sync import sync
+from lockbot.git.sync import last_seen, sync
 from tests.git.world import LOCK, World, script
 
 
@@ -220,6 +220,12 @@ FLAKES = [
     ("feature/x", ""),
     ("feature/x", "y"),
     ("feature", "x/y"),
+    ("x" * 250, ""),
+    ("x" * 249 + "y", ""),
+    ("x" * 120 + "y" + "x" * 129, ""),
+    ("main", "конфигурация/" * 20 + "один"),
+    ("main", "конфигурация/" * 20 + "два"),
+    ("long/" + "ü" * 120, "ü" * 120),
 ]
 
 
@@ -228,7 +234,7 @@ def test_every_flake_has_a_branch_to_park_on(world: World) -> None:
     assert names[:3] == ["lockbot/update-main", "lockbot/update-main+hosts", "lockbot/update-main+hosts,one"]
     assert len(set(names)) == len(FLAKES)
     for name in names:
-        world.git(world.user, "check-ref-format", "--branch", name)
+        world.git(world.user, "branch", name)
 
 
 def test_two_flakes_do_not_overwrite_each_others(world: World) -> None:
@@ -433,6 +439,7 @@ def test_url_source(world: World) -> None:
     result, made = world.cycle(world.url())
     assert result == Moved(pushed=True)
     assert world.tip(world.remote) == made
+    assert last_seen(world.open().git, world.url().branch) == made, "what is told until the next fetch"
     with pytest.raises(UsageError, match="only be published to by pushing"):
         world.cycle(world.url(push=False))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,6 +27,27 @@ def test_the_widest_column_gives_way() -> None:
         "nixpkgs          33ddeb9          3 days\n"
         "home-manager/n…  follows nixpkgs\n"
     )
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["nixpkgs-unstable", "nixpkgs-unstab", "nixpkgs-stable"],
+        ["server-in-the-rack-01", "server-in-the-rack-02", "server-in-the-rack-11"],
+        ["left-" + "x" * 40 + "-right", "left-" + "x" * 20 + "y" + "x" * 19 + "-right"],
+        ["字" * 30 + "a", "字" * 30 + "b", "字" * 12 + "b" + "字" * 18],
+        ["e\u0301" * 30, "e\u0301" * 29 + "e"],
+        ["a…", "ab" * 9, "abababab…"],
+    ],
+)
+@pytest.mark.parametrize("width", [30, 34, 40])
+def test_what_differs_stays_different(names: list[str], width: int) -> None:
+    cells = [
+        line.split("  ")[0]
+        for line in text(table(HEADER, [(n, "f" * 30, "3 days") for n in names], width=width)).splitlines()
+    ]
+    assert len(set(cells)) == len(names) + 1
+    assert all(columns(cell) <= width for cell in cells)
 
 
 def test_no_rows() -> None:
