@@ -9,41 +9,44 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import shlex
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from urllib.parse import quote
 
-from lockbot.errors import CommandError, LockbotError, SurroundingsError, UsageError
-from lockbot.git.busy import Checkout, checkouts, operation
+from lockbot.errors import CommandError, LockbotError, UsageError
+from lockbot.git.busy import Checkout, checkouts
 from lockbot.git.clone import Clone
 from lockbot.git.command import Git
-from lockbot.git.failure import last_line
+from lockbot.git.landing import (
+    PARKED,
+    BaseMoved,
+    Landed,
+    Mark,
+    Stuck,
+    follow,
+    half_written,
+    hand_over,
+    is_staged,
+    is_whole,
+    land,
+    mark,
+    marked,
+    take_back,
+    uncancelled,
+    unmark,
+)
 from lockbot.git.push import Pushed, contains, push_commit
-from lockbot.git.source import RemoteSource, Repository, Source, remote_at
-from lockbot.git.sync import SEEN_LOCAL, Base, fetch, fetch_remote, find_remote, look, saw, sync
-from lockbot.process import CancelToken
-
-TRAILER = "Lockbot-Run"
-"""In the message of every commit of lockbot's; only such a tip of a parking branch is overwritten."""
-_PARKED = "\0"
-"""Stands in a command for the parking branch, which is not chosen yet; no argument holds it otherwise."""
-_Commands = tuple[tuple[str, ...], ...]
+from lockbot.git.source import LocalSource, RemoteSource, Repository, Source, remote_at
+from lockbot.git.sync import SEEN_LOCAL, TRAILER, Base, fetch, fetch_remote, find_remote, look, saw, sync
 
 
 @dataclass(frozen=True)
 class Moved:
-    """The branch has the commit: on the remote if `pushed`, and locally where no note says otherwise."""
+    """The branch has the commit: on the remote if `pushed`, and locally where nothing tells otherwise."""
 
     pushed: bool
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class BaseMoved:
-    """Someone moved the branch since sync; nothing was published: sync and propose again."""
-
-    why: str
+    trouble: LockbotError | None = None
+    """Why the local branch does not have what was pushed, where that is nothing that the user wants so."""
 
 
 @dataclass(frozen=True)
@@ -57,14 +60,6 @@ class Parked:
 
 
 Published = Moved | BaseMoved | Parked
-
-
-@dataclass(frozen=True)
-class _Stuck:
-    """Why the local branch was not moved, and what the user can run once _PARKED is there."""
-
-    why: str
-    advice: _Commands = ()
 
 
 def parking(branch: str, flake_dir: str) -> str:
@@ -102,25 +97,38 @@ def publish(
     if isinstance(source, RemoteSource):
         return _publish_remote(clone, source, base, commit, push=push)
     repository = look(clone, source, base.branch)
-    pushed = False
     if push and source.push and base.push_allowed and base.remote is not None and repository.remote is not None:
         if moved := _moved_already(clone, repository, base, commit):
             return moved
         remote = find_remote(clone, repository)
+        mark(clone, Mark.PUSHED, repository.branch, commit)
         if push_commit(clone, remote, repository.remote_branch, seen=base.remote, commit=commit) is Pushed.MOVED:
             return BaseMoved(f"{repository.remote_branch} of {remote.shown} has moved")
-        pushed = True
+        return _bring_home(clone, repository, base, commit)
+    match land(clone, repository, base.local, commit):
+        case Landed():
+            return Moved(pushed=False)
+        case BaseMoved() as moved:
+            return moved
+        case Stuck() as stuck:
+            return _park(clone, repository, commit, stuck, parking(repository.branch, flake_dir), run)
+
+
+def _bring_home(clone: Clone, repository: Repository, base: Base, commit: str) -> Moved:
+    """The remote has it, whatever becomes of the local branch."""
     try:
-        result = _move_local(clone, repository, base.local, commit)
-    except (CommandError, SurroundingsError) as error:
-        if not pushed:
-            raise
-        result = _Stuck(error.message)
-    if pushed:
-        return Moved(pushed=True, notes=_after_push(clone, repository, base, commit, result))
-    if isinstance(result, _Stuck):
-        return _park(clone, repository, commit, result, parking(repository.branch, flake_dir), run)
-    return result
+        result = land(clone, repository, base.local, commit)
+        notes = follow(clone, repository, commit)
+        if isinstance(result, Landed) and not notes:
+            unmark(clone, Mark.PUSHED, repository.branch)
+    except LockbotError as error:
+        return Moved(pushed=True, trouble=error)
+    if isinstance(result, Landed):
+        return Moved(pushed=True, notes=notes)
+    stays = f"{base.branch} in {repository.path} stays where it was ({result.why})"
+    if isinstance(result, Stuck) and result.fault:
+        return Moved(pushed=True, notes=notes, trouble=CommandError(stays, f"`git pull` in {repository.path}"))
+    return Moved(pushed=True, notes=(*notes, f"pushed, but {stays}: `git pull` there"))
 
 
 def _publish_remote(clone: Clone, source: RemoteSource, base: Base, commit: str, *, push: bool) -> Published:
@@ -142,96 +150,7 @@ def _moved_already(clone: Clone, repository: Repository, base: Base, commit: str
     return BaseMoved(f"{repository.branch} has moved") if tip not in (base.local, commit, None) else None
 
 
-def _after_push(
-    clone: Clone, repository: Repository, base: Base, commit: str, result: Moved | BaseMoved | _Stuck
-) -> tuple[str, ...]:
-    """What to tell when the remote has it; and let the user's remote-tracking branch know, as `git push` does."""
-    git = clone.user.at(repository.path)
-    old = git.resolve(repository.tracking) if repository.tracking is not None else None
-    if old and repository.tracking and git.run("merge-base", "--is-ancestor", old, commit, check=False).code == 0:
-        git.run("update-ref", "-m", "lockbot: push", repository.tracking, commit, old, check=False)
-    if isinstance(result, Moved):
-        return result.notes
-    return (f"pushed, but {base.branch} in {repository.path} stays where it was ({result.why}): `git pull` there",)
-
-
-def _move_local(clone: Clone, repository: Repository, seen: str | None, commit: str) -> Moved | BaseMoved | _Stuck:
-    """Fast-forward the local branch from `seen`, if that is where it is."""
-    git = clone.user.at(repository.path)
-    ref = f"refs/heads/{repository.branch}"
-    # The objects first: what follows is then quick, and the branch is looked at as late as can be.
-    git.run("fetch", *_FETCH, "--", str(clone.directory), commit)
-    tip = git.resolve(ref)
-    if tip is None:
-        again = ("git", "-C", str(repository.path), "branch", repository.branch, _PARKED)
-        return _Stuck(f"the branch {repository.branch} was deleted", (again,))
-    if git.holds("merge-base", "--is-ancestor", commit, tip):
-        return Moved(pushed=False)
-    if tip != seen:
-        return BaseMoved(f"{repository.branch} has moved")
-    trees = checkouts(git)
-    if found := operation(repository, trees):
-        return _Stuck(
-            f"{found.what} of {repository.branch} is under way in {found.path}",
-            (_merge(found.path),),
-        )
-    trees = [tree for tree in trees if tree.branch == ref]
-    if not trees:
-        return _move_unused(clone, git, repository, commit)
-    if len(trees) > 1:
-        where = " and ".join(str(tree.path) for tree in trees)
-        return _Stuck(f"{repository.branch} is checked out more than once: {where}")
-    return _move_checkout(clone, git, trees[0], tip, commit)
-
-
-_FETCH = ("--quiet", "--no-tags", "--no-prune", "--no-recurse-submodules", "--no-write-fetch-head")
-
-
-def _move_unused(clone: Clone, git: Git, repository: Repository, commit: str) -> Moved | _Stuck:
-    """A branch that is checked out nowhere; git refuses it here if that has changed."""
-    with _uncancelled(clone, git) as sure:
-        done = sure.run("fetch", *_FETCH, "--", ".", f"{commit}:refs/heads/{repository.branch}", check=False)
-    if done.code == 0:
-        return Moved(pushed=False)
-    command = ("git", "-C", str(repository.path), "fetch", ".", f"{_PARKED}:{repository.branch}")
-    return _Stuck(f"git refuses: {last_line(done.stderr)}", (command,))
-
-
-def _move_checkout(clone: Clone, git: Git, tree: Checkout, seen: str, commit: str) -> Moved | BaseMoved | _Stuck:
-    """A branch that is checked out: git moves it together with the files, or touches nothing."""
-    there = git.at(tree.path)
-    merge = ("merge", "--ff-only", "--no-autostash", "--no-squash", "--no-verify-signatures", "--quiet")
-    try:
-        if there.ask("symbolic-ref", "HEAD") != tree.branch or there.resolve("HEAD") != seen:
-            return BaseMoved(f"{tree.branch} has moved")
-        with _uncancelled(clone, there) as sure:
-            done = sure.run(*merge, commit, check=False)
-    except CommandError as error:  # the directory is gone, for one
-        return _Stuck(f"git refuses: {error.message}")
-    if done.code == 0 and there.resolve("HEAD") == commit:
-        return Moved(pushed=False)
-    files = [line.strip() for line in done.stderr.splitlines() if line.startswith("\t")]
-    why = "changes that are not committed are in the way: " + ", ".join(files) if files else last_line(done.stderr)
-    stash = [("git", "-C", str(tree.path), "stash", "push", "--", *files)] if files else []
-    return _Stuck(f"git refuses in {tree.path}: {why}", (*stash, _merge(tree.path)))
-
-
-def _merge(path: Path) -> tuple[str, ...]:
-    return ("git", "-C", str(path), "merge", _PARKED)
-
-
-@contextlib.contextmanager
-def _uncancelled(clone: Clone, git: Git) -> Iterator[Git]:
-    """For the one step that writes to the user's work tree: it takes milliseconds, and half of it is worse."""
-    clone.cancel.check()
-    token = CancelToken()
-    try:
-        yield replace(git, cancel=token, timeout=min(git.timeout, 60.0))
-    finally:
-        token.close()
-
-
-def _park(clone: Clone, repository: Repository, commit: str, stuck: _Stuck, place: str, run: str) -> Parked:
+def _park(clone: Clone, repository: Repository, commit: str, stuck: Stuck, place: str, run: str) -> Parked:
     """Put the commit on the branch `place`, or, where that is the user's, on one named after the run."""
     git = clone.user.at(repository.path)
     error: CommandError | None = None
@@ -251,8 +170,8 @@ def _park(clone: Clone, repository: Repository, commit: str, stuck: _Stuck, plac
     raise error or LockbotError(f"{stuck.why}; and no branch was free to park {commit} on")
 
 
-def _parked(name: str, stuck: _Stuck) -> Parked:
-    told = ([word.replace(_PARKED, name) for word in command] for command in stuck.advice)
+def _parked(name: str, stuck: Stuck) -> Parked:
+    told = ([word.replace(PARKED, name) for word in command] for command in stuck.advice)
     return Parked(name, stuck.why, tuple(map(shlex.join, told)))
 
 
@@ -285,8 +204,8 @@ def settle(clone: Clone, source: Source, commit: str) -> bool:
     local = fetch(clone, clone.user, str(repository.common), repository.branch, SEEN_LOCAL, str(source.path))
     if local is not None and clone.has(commit) and clone.is_ancestor(commit, local):
         return True
-    if local is not None and _is_torn(clone, repository, local, commit):
-        return isinstance(_move_local(clone, repository, local, commit), Moved)
+    if local is not None and _was_torn(clone, repository, local, commit):
+        return isinstance(land(clone, repository, local, commit), Landed)
     if not source.push or repository.remote is None:
         return False
     remote = find_remote(clone, repository)
@@ -294,24 +213,131 @@ def settle(clone: Clone, source: Source, commit: str) -> bool:
     if settled is None or not settled.has:
         return False
     if fetch_remote(clone, remote, repository.remote_branch) is not None and clone.has(commit):
-        _move_local(clone, repository, seen, commit)  # refused: the next sync sees it behind, which is in order
+        mark(clone, Mark.PUSHED, repository.branch, commit)
+        with contextlib.suppress(CommandError):  # then `mend` tells why
+            land(clone, repository, seen, commit)
     return True
 
 
-def _is_torn(clone: Clone, repository: Repository, tip: str, commit: str) -> bool:
+def _was_torn(clone: Clone, repository: Repository, tip: str, commit: str) -> bool:
     """Was git killed, too, after it had written the user's files and before it moved the branch?
 
     Then what the commit changes is staged there; to go on is what git had in mind, and nothing of the user's.
     """
     if not clone.has(commit) or not clone.is_ancestor(tip, commit):
         return False
-    paths = clone.git.ask("diff", "--name-only", "-z", tip, commit).split("\0")[:-1]
     git = clone.user.at(repository.path)
-    trees = [tree for tree in checkouts(git) if tree.branch == f"refs/heads/{repository.branch}"]
-    look_at = ("--literal-pathspecs", "diff-index", "--cached", "--quiet", commit, "--", *paths)
-    return any(git.at(tree.path).run(*look_at, check=False).code == 0 for tree in trees)
+    with contextlib.suppress(CommandError):  # not all of the commit is there: git never came to write it
+        return any(is_staged(git.at(tree.path), tip, commit) for tree in _trees(git, repository))
+    return False
 
 
 def _settle_remote(clone: Clone, source: RemoteSource, commit: str) -> bool:
     base = sync(clone, source)
     return clone.has(commit) and clone.is_ancestor(commit, base.commit)
+
+
+# -- what an earlier run could not finish ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Mended:
+    """`moved`: the branch is not where it was seen. `trouble`: what could not be finished this time either."""
+
+    moved: bool = False
+    notes: tuple[str, ...] = ()
+    trouble: str | None = None
+
+
+def mend(clone: Clone, source: Source, base: Base) -> Mended:
+    """Finish in the user's repository what an earlier run could not; `base` is what was just seen of it."""
+    if not isinstance(source, LocalSource) or base.local is None:
+        return Mended()
+    repository = look(clone, source, base.branch)
+    try:
+        notes = _make_whole(clone, repository, base.local)
+        if trouble := _clear(clone, repository, base.local):
+            return Mended(notes=notes, trouble=trouble)
+        mended = _finish(clone, repository, base, base.local)
+    except CommandError as error:
+        return Mended(trouble=error.message)
+    return replace(mended, notes=(*notes, *mended.notes))
+
+
+def _make_whole(clone: Clone, repository: Repository, local: str) -> tuple[str, ...]:
+    """A lockbot before this one moved refs to commits that had not arrived whole."""
+    git = clone.user.at(repository.path)
+    tip = git.resolve(repository.tracking) if repository.tracking is not None else None
+    if repository.tracking is None or tip is None or is_whole(git, local, tip):
+        return ()
+    name = repository.tracking.removeprefix("refs/remotes/")
+    if clone.has(tip):
+        with contextlib.suppress(CommandError):
+            hand_over(clone, git, local, tip)
+            return (f"{name} in {repository.path} was at a commit of which a part was missing: it is whole again",)
+    return (
+        f"{name} in {repository.path} is at a commit of which a part is missing: "
+        f"run `git fetch --refetch {repository.remote}` there",
+    )
+
+
+def _clear(clone: Clone, repository: Repository, local: str) -> str | None:
+    """Take back what a killed run has left half-written; what to tell where that can't be."""
+    begun = marked(clone, Mark.TOUCHING, repository.branch)
+    if begun is None:
+        return None
+    if clone.has(local) and local != begun and clone.is_ancestor(local, begun):
+        git = clone.user.at(repository.path)
+        for tree in [tree for tree in _trees(git, repository) if tree.head == local]:
+            with uncancelled(clone, git.at(tree.path)) as sure:
+                if left := take_back(sure, local, begun):
+                    return f"in {tree.path}, {half_written(left)}"
+    unmark(clone, Mark.TOUCHING, repository.branch)
+    return None
+
+
+def _finish(clone: Clone, repository: Repository, base: Base, local: str) -> Mended:
+    """Let the branch follow to what was pushed, or to what a lockbot before this one has left staged."""
+    pushed = marked(clone, Mark.PUSHED, repository.branch)
+    if pushed is not None and base.remote is None:
+        return Mended()  # nobody can say whether it is there
+    if pushed is not None and not clone.is_ancestor(pushed, base.remote or pushed):
+        unmark(clone, Mark.PUSHED, repository.branch)
+        pushed = None
+    commit = pushed or _left_staged(clone, repository, local)
+    if commit is None:
+        return Mended()
+    ahead = pushed is None or (commit != local and clone.is_ancestor(local, commit))
+    result = land(clone, repository, local, commit) if ahead else Landed()
+    if not isinstance(result, Landed):
+        told = f"{repository.branch} in {repository.path} still stays behind what lockbot made ({result.why})"
+        fault = isinstance(result, Stuck) and result.fault
+        return Mended(trouble=told) if fault else Mended(notes=(f"{told}: `git pull` there",))
+    notes = follow(clone, repository, commit) if pushed else ()
+    if pushed and not notes:
+        unmark(clone, Mark.PUSHED, repository.branch)
+    if ahead:
+        done = f"{repository.branch} in {repository.path} now has {commit[:10]}, which an earlier run could not"
+        notes = (f"{done} move it to", *notes)
+    return Mended(moved=ahead, notes=notes)
+
+
+def _left_staged(clone: Clone, repository: Repository, local: str) -> str | None:
+    """The commit that a lockbot before this one could not move the branch to, when it had staged it already."""
+    git = clone.user.at(repository.path)
+    trees = [git.at(tree.path) for tree in _trees(git, repository)]
+    if all(there.run("diff-index", "--cached", "--quiet", local, "--", check=False).code == 0 for there in trees):
+        return None
+    refs = (*(ref for ref in (repository.tracking,) if ref is not None), "--glob=refs/heads/lockbot*")
+    made = git.run(
+        "rev-list", f"--grep=^{TRAILER}: ", "--max-count=20", "--ancestry-path", *refs, "--not", local, check=False
+    )
+    for commit in made.stdout.split():
+        if any(is_staged(there, local, commit) for there in trees):
+            return commit
+    return None
+
+
+def _trees(git: Git, repository: Repository) -> list[Checkout]:
+    """Where the branch is checked out."""
+    return [tree for tree in checkouts(git) if tree.branch == f"refs/heads/{repository.branch}"]

@@ -6,6 +6,7 @@ Knows how a local branch and its remote can stand to each other; must not change
 from __future__ import annotations
 
 import hashlib
+import shlex
 from dataclasses import dataclass, replace
 from typing import assert_never
 
@@ -28,6 +29,8 @@ from lockbot.git.source import (
 from lockbot.model import FailureKind
 from lockbot.process import Finished, duration
 
+TRAILER = "Lockbot-Run"
+"""In the message of every commit of lockbot's; only such a tip of a parking branch is overwritten."""
 SEEN_LOCAL = "refs/lockbot/local"
 SEEN_REMOTE = "refs/lockbot/remote"
 """Fixed names: no branch, whatever it is called, gets in the way of another."""
@@ -49,6 +52,8 @@ class Base:
     """False: pushing would push commits that the user has not."""
     subdirectory: str = ""
     """Where the source's path lies in its work tree."""
+    overtaken: str | None = None
+    """The remote has updates of lockbot's that this branch went another way than; what brings them together."""
     notes: tuple[str, ...] = ()
 
 
@@ -114,6 +119,18 @@ def _against_remote(clone: Clone, source: LocalSource, repository: Repository, b
     else:
         behind = clone.count(local, tip)
         note = f"{base.branch} and {name} have diverged ({ahead} and {behind} commits): nothing is pushed"
+        # One more update here would only contradict the one there.
+        if source.push and clone.git.ask("rev-list", "--max-count=1", f"--grep=^{TRAILER}: ", f"{local}..{tip}"):
+            command = (
+                "git",
+                "-C",
+                str(repository.path),
+                "pull",
+                "--rebase",
+                remote.name,
+                repository.remote_branch,
+            )
+            seen = replace(seen, overtaken=shlex.join(command))
     return replace(seen, notes=(note,))
 
 

@@ -12,7 +12,8 @@ from typing import assert_never
 
 from lockbot.errors import Cancelled, LockbotError, UnjudgedError, UsageError
 from lockbot.git import publish
-from lockbot.git.publish import BaseMoved, Moved, Parked
+from lockbot.git.landing import BaseMoved
+from lockbot.git.publish import Moved, Parked
 from lockbot.git.source import Source
 from lockbot.git.sync import Base, sync
 from lockbot.git.worktree import worktree
@@ -94,6 +95,8 @@ class _Cycle:
         self.step: Then | None = None
         """What is published on top of this run's first commit, where each input gets one of its own."""
         self.then: list[Then] = []
+        self.unfinished: str | None = None
+        """What an earlier run left undone in the user's repository, and this one could not do either."""
 
     def go(self) -> Run:
         record = self.record
@@ -139,9 +142,11 @@ class _Cycle:
     def _try(self) -> bool:
         """One go at it; False when the base moved and another may help."""
         with self.record.phase(Phase.SYNC):
-            base = sync(self.tools.clone, self.rules.source)
-            self.record.set(base=base.commit, branch=base.branch)
-            self.record.note(*base.notes)
+            base = self._sync()
+        if base.overtaken is not None:
+            hint = f"bring them together (`{base.overtaken}`), and push; lockbot then goes on"
+            self.record.end(Outcome.STALE, error=base.notes[-1], hint=hint)
+            return True
         with worktree(self.tools.clone, base.commit, self.rules.source) as tree:
             self.record.note(*tree.notes)
             flake_dir = self._flake_dir(base)
@@ -150,6 +155,23 @@ class _Cycle:
             attempted = attempt.run()
         self.record.set(held=attempted.held)
         return self._decide(base, attempted)
+
+    def _sync(self) -> Base:
+        """Fetch; and finish in the user's repository what an earlier run could not."""
+        clone, source = self.tools.clone, self.rules.source
+        base = sync(clone, source)
+        self.unfinished = None
+        if not self.rules.dry_run:
+            mended = publish.mend(clone, source, base)
+            self.record.note(*mended.notes)
+            self.unfinished = mended.trouble
+            if mended.trouble is not None:
+                self.record.note(mended.trouble)
+            if mended.moved:
+                base = sync(clone, source)
+        self.record.set(base=base.commit, branch=base.branch)
+        self.record.note(*base.notes)
+        return base
 
     def _flake_dir(self, base: Base) -> str:
         return self.rules.flake_dir or base.subdirectory
@@ -169,7 +191,9 @@ class _Cycle:
             return self._publish(base, attempted, judged, outcome)
 
     def _end_unpublished(self, attempted: Attempted) -> None:
-        if attempted.judged is None:
+        if attempted.judged is None and self.unfinished is not None:
+            self.record.end(Outcome.FAILED, error=self.unfinished, hint="lockbot tries again with its next run")
+        elif attempted.judged is None:
             unlockable = any(item.reason == CANNOT_LOCK for item in attempted.held)
             self.record.end(Outcome.REJECTED if unlockable else Outcome.UNCHANGED)
         elif reasons := attempted.unjudged:
@@ -210,8 +234,11 @@ class _Cycle:
             case Moved():
                 self.record.note(*published.notes)
                 self.record.set(commit=commit, pushed=published.pushed)
-                self.record.end(outcome)
-                self.then.extend(attempted.then)
+                if published.trouble is None:
+                    self.record.end(outcome)
+                    self.then.extend(attempted.then)
+                else:
+                    self._end_half_way(published.trouble)
                 self._observe(attempted, moved=True)
                 self._keep(commit, judged)
             case BaseMoved():
@@ -225,6 +252,12 @@ class _Cycle:
             case _:
                 assert_never(published)
         return True
+
+    def _end_half_way(self, trouble: LockbotError) -> None:
+        """The remote has the commit and the user's branch has not: published, and yet no success."""
+        outcome = Outcome.INTERRUPTED if isinstance(trouble, Cancelled) else Outcome.FAILED
+        hint = "; ".join(filter(None, [trouble.hint, "lockbot tries again with its next run"]))
+        self.record.end(outcome, error=f"pushed, but {words(trouble)}", hint=hint)
 
     def _keep(self, commit: str, judged: Judged) -> None:
         """What was accepted is the next run's base; its results, and this base's, are kept from collection."""

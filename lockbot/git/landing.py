@@ -1,0 +1,308 @@
+"""Landing: bring a commit into the user's repository and move the branch there, wholly or not at all.
+
+Every write below the user's .git is in here, but for parking. Whichever of them fails: no ref moves to a commit of
+which something is missing, and nothing half-done stays in a work tree. Changes and lock files of the user's are
+never touched.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from lockbot.errors import CommandError
+from lockbot.git.busy import Checkout, checkouts, operation
+from lockbot.git.clone import Clone
+from lockbot.git.command import Git
+from lockbot.git.failure import last_line
+from lockbot.git.source import Repository
+from lockbot.process import CancelToken, Finished
+
+PARKED = "\0"
+"""Stands in a command for the parking branch, which is not chosen yet; no argument holds it otherwise."""
+Commands = tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Landed:
+    """The local branch has the commit."""
+
+
+@dataclass(frozen=True)
+class BaseMoved:
+    """Someone moved the branch since sync; nothing was published: sync and propose again."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class Stuck:
+    """Why the local branch was not moved, and what the user can run once PARKED is there."""
+
+    why: str
+    advice: Commands = ()
+    fault: bool = False
+    """It is nothing that the user is at: a lock file, a full disk."""
+
+
+class Mark(StrEnum):
+    """What lockbot has begun with a commit: refs in its own clone, which outlive a kill."""
+
+    PUSHED = "pushed"
+    """It may be on the remote: the local branch is to follow."""
+    TOUCHING = "touching"
+    """It may lie half-written in a work tree that was clean before."""
+
+
+def mark(clone: Clone, kind: Mark, branch: str, commit: str) -> None:
+    clone.git.run("update-ref", _ref(kind, branch), commit)
+
+
+def marked(clone: Clone, kind: Mark, branch: str) -> str | None:
+    return clone.git.resolve(_ref(kind, branch))
+
+
+def unmark(clone: Clone, kind: Mark, branch: str) -> None:
+    """Works in a run that is being stopped, too."""
+    with CancelToken() as token:
+        replace(clone.git, cancel=token).run("update-ref", "-d", _ref(kind, branch))
+
+
+def _ref(kind: Mark, branch: str) -> str:
+    return f"refs/lockbot/{kind}/" + hashlib.sha256(branch.encode(errors="surrogateescape")).hexdigest()[:16]
+
+
+# -- objects -------------------------------------------------------------------------------------------------
+
+_FETCH = ("--quiet", "--no-tags", "--no-prune", "--no-recurse-submodules", "--no-write-fetch-head")
+
+
+def hand_over(clone: Clone, git: Git, known: str | None, commit: str) -> None:
+    """Bring all that a commit reaches into the user's repository, where all that `known` reaches is already.
+
+    Raises CommandError where not all of it arrives; nothing has changed then.
+    """
+    if is_whole(git, known, commit):
+        return
+    # A pack comes into being as a whole; of loose objects, a full disk leaves some.
+    git = git.configured(("fetch.unpackLimit", "1"))
+    # Other refs may be at commits of which something is missing: they are neither asked nor believed ...
+    only = (f"--negotiation-tip={known}",) if known else ()
+    _fetch(clone, git, commit, *only)
+    if not is_whole(git, known, commit):
+        _fetch(clone, git, commit, "--refetch")  # ... but what is at such a ref, git takes for complete
+        if not is_whole(git, known, commit):
+            raise CommandError(
+                f"{git.directory} is damaged: not all of {commit} arrives there", "run `git fsck` there"
+            )
+
+
+def _fetch(clone: Clone, git: Git, commit: str, *options: str) -> None:
+    done = git.run("fetch", *_FETCH, *options, "--", str(clone.directory), commit, check=False)
+    if done.code != 0:
+        raise done.error(
+            f"git cannot write the update into {git.directory}: {last_line(done.stderr) or f'code {done.code}'}",
+            "is there room on that disk, and may lockbot's user write there?",
+        )
+
+
+def is_whole(git: Git, known: str | None, commit: str) -> bool:
+    """Whether all is there that a commit reaches and `known` does not. That a file's content is right, git sees
+    to when it writes it: here it only has to be there."""
+    beyond = ("--not", known) if known else ()
+    return git.run("rev-list", "--objects", "--quiet", commit, *beyond, check=False).code == 0
+
+
+# -- files -------------------------------------------------------------------------------------------------------
+
+
+def is_clean(git: Git, old: str, new: str) -> bool:
+    """Whether index and work tree hold `old` wherever `new` differs: what is otherwise there soon is lockbot's."""
+    changed = _changed(git, old, new)
+    if changed & (_differing(git, "diff-index", "--cached", old) | _differing(git, "diff")):
+        return False
+    return not any(os.path.lexists(git.directory / path) for path in _added(git, old, new))
+
+
+def is_staged(git: Git, old: str, new: str) -> bool:
+    """Whether the index, still on `old`, holds all that `new` changes: a merge that could not move the branch."""
+    changed = _changed(git, old, new)
+    return bool(changed) and not changed & _differing(git, "diff-index", "--cached", new)
+
+
+def take_back(git: Git, old: str, new: str) -> list[str]:
+    """Undo a move from `old` to `new` that did not come to its end; the paths where that can't be.
+
+    Only for a tree that was clean before. What has been written since by anyone else stays.
+    """
+    changed = _changed(git, old, new)
+    if changed & _differing(git, "diff-index", "--cached", old):  # the index is written last, and as a whole
+        git.run("read-tree", "-m", "-u", new, old, check=False)  # by git's rules: it does all of it, or nothing
+        return sorted(changed & _differing(git, "diff-index", "--cached", old))
+    added = _added(git, old, new)
+    written = {path for path in _written(git, changed, added) if _is_part_of(git, new, path)}
+    again = "".join(f"{path}\0" for path in sorted(written - added))
+    git.run("checkout-index", "--force", "-z", "--stdin", stdin=again.encode(), check=False)
+    for path in written & added:
+        with contextlib.suppress(OSError):
+            (git.directory / path).unlink()
+    return sorted(_written(git, changed, added))
+
+
+def _written(git: Git, changed: set[str], added: set[str]) -> set[str]:
+    return changed & _differing(git, "diff") | {path for path in added if os.path.lexists(git.directory / path)}
+
+
+def _is_part_of(git: Git, commit: str, path: str) -> bool:
+    """Whether a file is as far as git came in writing the commit's: nothing, the beginning, all of it."""
+    place = git.directory / path
+    if not os.path.lexists(place):
+        return True
+    if place.is_symlink() or not place.is_file():
+        return False
+    whole = git.run("cat-file", "--filters", f"{commit}:{path}", check=False)
+    # As text, like what git prints: a character that was cut in two is none.
+    part = place.read_bytes().decode(errors="replace").rstrip("\ufffd")
+    return whole.code == 0 and whole.stdout.startswith(part)
+
+
+def _changed(git: Git, old: str, new: str) -> set[str]:
+    return _differing(git, "diff-tree", "-r", old, new)
+
+
+def _differing(git: Git, *command: str) -> set[str]:
+    return set(git.ask(*command, "--name-only", "--no-renames", "--no-ext-diff", "-z", "--").split("\0")[:-1])
+
+
+def _added(git: Git, old: str, new: str) -> set[str]:
+    return _differing(git, "diff-tree", "-r", "--diff-filter=A", old, new)
+
+
+# -- the branch ----------------------------------------------------------------------------------------------
+
+
+def land(clone: Clone, repository: Repository, seen: str | None, commit: str) -> Landed | BaseMoved | Stuck:
+    """Fast-forward the local branch from `seen`, if that is where it is. Raises what `hand_over` raises."""
+    git = clone.user.at(repository.path)
+    ref = f"refs/heads/{repository.branch}"
+    # The objects first: what follows is then quick, and the branch is looked at as late as can be.
+    hand_over(clone, git, git.resolve(ref), commit)
+    tip = git.resolve(ref)
+    if tip is None:
+        again = ("git", "-C", str(repository.path), "branch", repository.branch, PARKED)
+        return Stuck(f"the branch {repository.branch} was deleted", (again,))
+    if git.holds("merge-base", "--is-ancestor", commit, tip):
+        return Landed()
+    if tip != seen:
+        return BaseMoved(f"{repository.branch} has moved")
+    trees = checkouts(git)
+    if found := operation(repository, trees):
+        return Stuck(
+            f"{found.what} of {repository.branch} is under way in {found.path}",
+            (_merge(found.path),),
+        )
+    trees = [tree for tree in trees if tree.branch == ref]
+    if not trees:
+        return _move_unused(clone, git, repository, commit)
+    if len(trees) > 1:
+        where = " and ".join(str(tree.path) for tree in trees)
+        return Stuck(f"{repository.branch} is checked out more than once: {where}")
+    return _move_checkout(clone, repository, trees[0], tip, commit)
+
+
+def _move_unused(clone: Clone, git: Git, repository: Repository, commit: str) -> Landed | Stuck:
+    """A branch that is checked out nowhere; git refuses it here if that has changed."""
+    with uncancelled(clone, git) as sure:
+        done = sure.run("fetch", *_FETCH, "--", ".", f"{commit}:refs/heads/{repository.branch}", check=False)
+    if done.code == 0:
+        return Landed()
+    command = ("git", "-C", str(repository.path), "fetch", ".", f"{PARKED}:{repository.branch}")
+    return Stuck(f"git refuses: {_why(done)}", (command,), fault="refusing to fetch" not in done.stderr)
+
+
+def _move_checkout(
+    clone: Clone, repository: Repository, tree: Checkout, seen: str, commit: str
+) -> Landed | BaseMoved | Stuck:
+    """A branch that is checked out: git moves it together with the files, or all is put back."""
+    there = clone.user.at(tree.path)
+    merge = ("merge", "--ff-only", "--no-autostash", "--no-squash", "--no-verify-signatures", "--quiet")
+    left: list[str] = []
+    try:
+        if there.ask("symbolic-ref", "HEAD") != tree.branch or there.resolve("HEAD") != seen:
+            return BaseMoved(f"{tree.branch} has moved")
+        if clean := is_clean(there, seen, commit):
+            mark(clone, Mark.TOUCHING, repository.branch, commit)
+        with uncancelled(clone, there) as sure:
+            done = sure.run(*merge, commit, check=False)
+            head = sure.resolve("HEAD")
+            if clean and head == seen:
+                left = take_back(sure, seen, commit)
+        if clean and not left:
+            unmark(clone, Mark.TOUCHING, repository.branch)
+    except CommandError as error:  # the directory is gone, for one
+        return Stuck(f"git refuses: {error.message}", fault=True)
+    if head == commit:
+        return Landed()
+    files = [line.strip() for line in done.stderr.splitlines() if line.startswith("\t")]
+    why = "changes that are not committed are in the way: " + ", ".join(files) if files else _why(done)
+    why += f"; {half_written(left)}" if left else ""
+    stash = [("git", "-C", str(tree.path), "stash", "push", "--", *files)] if files else []
+    return Stuck(f"git refuses in {tree.path}: {why}", (*stash, _merge(tree.path)), fault=not files)
+
+
+def half_written(paths: list[str]) -> str:
+    return (
+        f"what lockbot had begun to write there could not be taken back: {', '.join(paths)} "
+        "(the next run tries again; `git restore --staged --worktree` does it by hand)"
+    )
+
+
+_LOCKED = re.compile(r"Unable to create '([^'\n]+\.lock)': File exists")
+
+
+def _why(done: Finished) -> str:
+    """git's reason; for a lock file, what to do about it."""
+    if lock := _LOCKED.search(done.stderr):
+        return f"another git holds {lock[1]}; if none is running, one that died has left it: remove it then"
+    return last_line(done.stderr) or f"it ended with code {done.code}"
+
+
+def _merge(path: object) -> tuple[str, ...]:
+    return ("git", "-C", str(path), "merge", PARKED)
+
+
+@contextlib.contextmanager
+def uncancelled(clone: Clone, git: Git) -> Iterator[Git]:
+    """For the one step that writes to the user's work tree: it takes milliseconds, and half of it is worse."""
+    clone.cancel.check()
+    token = CancelToken()
+    try:
+        yield replace(git, cancel=token, timeout=min(git.timeout, 60.0))
+    finally:
+        token.close()
+
+
+def follow(clone: Clone, repository: Repository, commit: str) -> tuple[str, ...]:
+    """Let the ref that follows the remote's branch know of a commit that was pushed, as `git push` does.
+
+    What to tell where it can't be moved; it is never moved to what is not wholly there.
+    """
+    ref = repository.tracking
+    git = clone.user.at(repository.path)
+    old = git.resolve(ref) if ref is not None else None
+    if ref is None or old is None or old == commit or not git.resolve(commit):
+        return ()
+    if not git.holds("merge-base", "--is-ancestor", old, commit):
+        return ()
+    if not is_whole(git, git.resolve(f"refs/heads/{repository.branch}"), commit):
+        return ()
+    done = git.run("update-ref", "-m", "lockbot: push", ref, commit, old, check=False)
+    if done.code == 0:
+        return ()
+    name = ref.removeprefix("refs/remotes/")
+    return (f"{name} in {repository.path} could not be moved ({_why(done)}): `git fetch` there does it",)
