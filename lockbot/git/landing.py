@@ -11,15 +11,17 @@ import contextlib
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import Path
 
 from lockbot.errors import CommandError
 from lockbot.git.busy import Checkout, checkouts, operation
 from lockbot.git.clone import Clone
 from lockbot.git.command import Git
-from lockbot.git.failure import last_line
+from lockbot.git.failure import explain, last_line
 from lockbot.git.source import Repository
 from lockbot.process import CancelToken, Finished
 
@@ -115,7 +117,10 @@ def is_whole(git: Git, known: str | None, commit: str) -> bool:
     """Whether all is there that a commit reaches and `known` does not. That a file's content is right, git sees
     to when it writes it: here it only has to be there."""
     beyond = ("--not", known) if known else ()
-    return git.run("rev-list", "--objects", "--quiet", commit, *beyond, check=False).code == 0
+    done = git.run("rev-list", "--objects", "--quiet", commit, *beyond, check=False)
+    if done.code not in (0, 128):
+        raise explain(done)
+    return done.code == 0
 
 
 # -- files -------------------------------------------------------------------------------------------------------
@@ -135,10 +140,27 @@ def is_staged(git: Git, old: str, new: str) -> bool:
     return bool(changed) and not changed & _differing(git, "diff-index", "--cached", new)
 
 
-def take_back(git: Git, old: str, new: str) -> list[str]:
+@contextlib.contextmanager
+def spared(git: Git, old: str, new: str) -> Iterator[dict[str, Path]]:
+    """Second names for the files that a move replaces: by these they come back without any room on the disk."""
+    room = Path(git.ask("rev-parse", "--absolute-git-dir")) / "lockbot-spared"
+    links: dict[str, Path] = {}
+    shutil.rmtree(room, ignore_errors=True)  # of a run that was killed
+    with contextlib.suppress(OSError):  # another file system: git writes them anew, then
+        room.mkdir()
+        for path in sorted(_changed(git, old, new) - _added(git, old, new)):
+            os.link(git.directory / path, room / str(len(links)), follow_symlinks=False)
+            links[path] = room / str(len(links))
+    try:
+        yield links
+    finally:
+        shutil.rmtree(room, ignore_errors=True)
+
+
+def take_back(git: Git, old: str, new: str, links: Mapping[str, Path]) -> list[str]:
     """Undo a move from `old` to `new` that did not come to its end; the paths where that can't be.
 
-    Only for a tree that was clean before. What has been written since by anyone else stays.
+    Only for a tree that was clean before. What has been written since by anyone else stays..
     """
     changed = _changed(git, old, new)
     if changed & _differing(git, "diff-index", "--cached", old):  # the index is written last, and as a whole
@@ -148,9 +170,12 @@ def take_back(git: Git, old: str, new: str) -> list[str]:
     written = {path for path in _written(git, changed, added) if _is_part_of(git, new, path)}
     again = "".join(f"{path}\0" for path in sorted(written - added))
     git.run("checkout-index", "--force", "-z", "--stdin", stdin=again.encode(), check=False)
-    for path in written & added:
+    for path in _written(git, changed, added) & written:
         with contextlib.suppress(OSError):
-            (git.directory / path).unlink()
+            if path in added:
+                (git.directory / path).unlink()
+            elif path in links:
+                links[path].replace(git.directory / path)
     return sorted(_written(git, changed, added))
 
 
@@ -237,11 +262,11 @@ def _move_checkout(
             return BaseMoved(f"{tree.branch} has moved")
         if clean := is_clean(there, seen, commit):
             mark(clone, Mark.TOUCHING, repository.branch, commit)
-        with uncancelled(clone, there) as sure:
+        with uncancelled(clone, there) as sure, spared(there, seen, commit) as links:
             done = sure.run(*merge, commit, check=False)
             head = sure.resolve("HEAD")
             if clean and head == seen:
-                left = take_back(sure, seen, commit)
+                left = take_back(sure, seen, commit, links)
         if clean and not left:
             unmark(clone, Mark.TOUCHING, repository.branch)
     except CommandError as error:  # the directory is gone, for one

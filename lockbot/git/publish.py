@@ -288,9 +288,10 @@ def _clear(clone: Clone, repository: Repository, local: str) -> str | None:
         return None
     if clone.has(local) and local != begun and clone.is_ancestor(local, begun):
         git = clone.user.at(repository.path)
+        hand_over(clone, git, local, begun)  # the user's git may have tidied it away since
         for tree in [tree for tree in _trees(git, repository) if tree.head == local]:
             with uncancelled(clone, git.at(tree.path)) as sure:
-                if left := take_back(sure, local, begun):
+                if left := take_back(sure, local, begun, {}):
                     return f"in {tree.path}, {half_written(left)}"
     unmark(clone, Mark.TOUCHING, repository.branch)
     return None

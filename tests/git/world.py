@@ -121,10 +121,10 @@ class World:
             script(directory / "hooks" / name, f"echo {name} >> '{told}'")
         return told
 
-    def status(self) -> str:
+    def status(self, directory: Path | None = None) -> str:
         """`status --porcelain`, without the white space cut away."""
         return subprocess.run(
-            ["git", "-C", str(self.user), "status", "--porcelain"],
+            ["git", "-C", str(directory or self.user), "status", "--porcelain"],
             env=self.environ,
             capture_output=True,
             text=True,
