@@ -107,6 +107,9 @@ def undamaged(form: Form) -> None:
     world.git(repository, "fsck", "--full", "--strict", "--no-dangling")
     for ref in world.git(repository, "for-each-ref", "--format=%(refname)").splitlines():
         world.git(repository, "rev-list", "--objects", "--quiet", ref)
+    kinds = world.git(repository, "cat-file", "--batch-all-objects", "--batch-check=%(objecttype) %(objectname)")
+    commits = [name for kind, name in map(str.split, kinds.splitlines()) if kind == "commit"]
+    world.git(repository, "rev-list", "--objects", "--quiet", *commits)  # those that no ref is at, too
     assert form.look() == form.status
     assert {path: path.read_bytes() for path in form.before} == form.before
     if form.tree is not None:
@@ -357,7 +360,8 @@ def test_nothing_is_damaged_and_the_next_run_ends_well(world: World, fault: str,
 def torn(form: Form, what: str) -> str:
     """The ref that follows the remote is at a commit of which this is missing."""
     world = form.world
-    clone, _, made = world.proposed(form.source)
+    clone = world.open()
+    made = world.candidate(clone, form.source, sync(clone, form.source), noise(2))
     world.git(clone.directory, "push", "--quiet", str(world.remote), f"{made}:refs/heads/main")
     world.git(form.repository, "fetch", "--quiet", "origin")
     names = {
@@ -392,7 +396,7 @@ def test_an_update_arrives_on_top_of_a_torn_commit(world: World) -> None:
     old = torn(made, "both")
     clone = world.open()
     base = sync(clone, made.source)
-    commit = world.candidate(clone, made.source, base, "later")
+    commit = world.candidate(clone, made.source, base, f"{noise(2)} and more")  # git sends it as a difference
     assert publish(clone, made.source, base, commit, run="r2") == Moved(pushed=True)
     undamaged(made)
     assert world.tip(made.repository, "main~") == old
