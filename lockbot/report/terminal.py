@@ -60,10 +60,14 @@ def headline(run: Run) -> tuple[str, Style]:
             return f"Rejected: {why}; {branch} stands as it was.", Style.BAD
         case Outcome.UNJUDGED:
             return f"Not judged: nothing could be found out; {branch} stands as it was.", Style.WARN
+        case Outcome.STALE if why := _first_line(run.error):
+            return f"Stale: {why}", Style.WARN
         case Outcome.STALE:
             return f"Stale: {branch} kept moving while hosts were built; nothing was published.", Style.WARN
         case Outcome.FAILED:
             return f"Failed: {_first_line(run.error) or 'no reason was recorded'}", Style.BAD
+        case Outcome.INTERRUPTED if run.commit is not None:
+            return f"Interrupted, when {words.short(run.commit)} had been pushed already.", Style.WARN
         case Outcome.INTERRUPTED:
             return f"Interrupted: {branch} stands as it was.", Style.WARN
         case None if run.finished is None:
@@ -88,7 +92,7 @@ def _published(run: Run) -> str:
 
 def _outcome(run: Run) -> Iterator[Line]:
     yield line(headline(run))
-    told = 1 if run.outcome is Outcome.FAILED else 0
+    told = 1 if run.outcome in (Outcome.FAILED, Outcome.STALE) else 0
     for said in (run.error or "").strip().splitlines()[told:]:
         yield line(f"  {log_line(said)}")
     for said in (run.hint or "").splitlines():

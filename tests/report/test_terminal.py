@@ -136,13 +136,21 @@ PUBLISHED = replace(MORNING, outcome=Outcome.PUBLISHED, held=(), pushed=False)
         ),
         (replace(PUBLISHED, outcome=Outcome.UNCHANGED), "Nothing to update."),
         (replace(MORNING, outcome=Outcome.UNCHANGED), "Nothing changed: 1 input held back."),
-        (replace(PUBLISHED, outcome=Outcome.INTERRUPTED), "Interrupted: main stands as it was."),
+        (replace(PUBLISHED, outcome=Outcome.INTERRUPTED, commit=None), "Interrupted: main stands as it was."),
+        (
+            replace(PUBLISHED, outcome=Outcome.INTERRUPTED),
+            "Interrupted, when ccccccc had been pushed already.",
+        ),
         (replace(REJECTION, hosts=()), "Rejected: nothing could be taken; main stands as it was."),
         (replace(PUBLISHED, outcome=Outcome.FAILED), "Failed: no reason was recorded"),
         (replace(PUBLISHED, outcome=Outcome.FAILED, error="\n"), "Failed: no reason was recorded"),
         (
             replace(PUBLISHED, outcome=Outcome.STALE),
             "Stale: main kept moving while hosts were built; nothing was published.",
+        ),
+        (
+            replace(PUBLISHED, outcome=Outcome.STALE, error="main has diverged\nmore"),
+            "Stale: main has diverged",
         ),
         (
             replace(PUBLISHED, outcome=None, finished=None),
