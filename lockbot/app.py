@@ -16,8 +16,9 @@ from urllib.parse import quote
 from lockbot import state
 from lockbot.config import Settings
 from lockbot.errors import UsageError
+from lockbot.git import settings
 from lockbot.git.clone import Clone, open_clone
-from lockbot.git.command import Git, user_environment
+from lockbot.git.command import Git, lent_environment, user_environment
 from lockbot.git.source import LocalSource, RemoteSource, Repository, Source, discover
 from lockbot.history.store import History
 from lockbot.model import Progress
@@ -135,19 +136,31 @@ class App:
             raise
         return history
 
-    def nix(self) -> Nix:
+    def access(self, place: Place) -> Mapping[str, str]:
+        """The environment with no more of the user's git settings than are let through."""
+        if place.repository is not None:
+            found = place.repository.settings
+        else:  # `includeIf "hasconfig:remote…"` wants to know the URL
+            git = self.git(place.directory).configured(("remote.source.url", place.identity))
+            found = settings.read(git)
+        return settings.narrow(self.environ, found, place.directory / settings.FILE)
+
+    def nix(self, place: Place | None = None) -> Nix:
+        """Nix; only for a place does it get to see a git setting of the user's."""
         from lockbot.nix import command
 
         secret = self.settings.eval.access_tokens
         tokens = {"access-tokens": secret.get_secret_value()} if secret is not None else {}
         data_home = self.settings.state.directory / state.NIX_DATA
-        return command.find(self.environ, self.cancel, data_home, tokens)
+        git = lent_environment(self.access(place) if place is not None else {"GIT_CONFIG_GLOBAL": os.devnull})
+        return command.find(self.environ, self.cancel, data_home, tokens, git)
 
     def clone(self, place: Place) -> Clone:
         return open_clone(
             place.directory / state.CLONE,
             place.directory / state.WORKTREES,
             environ=self.environ,
+            access=self.access(place),
             cancel=self.cancel,
             timeout=self.settings.run.fetch_timeout,
         )

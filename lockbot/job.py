@@ -87,7 +87,7 @@ _TRIED_AGAIN = frozenset({Outcome.UNJUDGED, Outcome.FAILED})
 
 def _tools(app: App, place: Place, history: History) -> Tools:
     root = app.settings.state.directory
-    nix = app.nix()
+    nix = app.nix(place)
     store = nix.store_directory
     check_disk([root, *([store] if store.exists() else [])], app.settings.state.min_free)
     clone, checks = app.clone(place), _upstream_checks(app)

@@ -11,6 +11,7 @@ from pathlib import Path
 from lockbot.app import App, Place
 from lockbot.errors import UsageError
 from lockbot.git.clone import Clone
+from lockbot.git.command import Git, user_environment
 from lockbot.git.source import LocalSource, Source
 from lockbot.git.sync import Base, sync
 from lockbot.git.upstream import Tip, ask_tips
@@ -68,7 +69,8 @@ def inputs(app: App, *, ask: bool) -> tuple[InputRow, ...]:
         row.input: origin_of(row.locked.original) for row in rows if row.updatable and row.locked is not None
     }
     deadline = Deadline(app.settings.run.fetch_timeout, "asking upstream")
-    tips = ask_tips(app.git(place.directory), {name: one for name, one in origins.items() if one}, deadline)
+    git = Git(place.directory, user_environment(app.access(place)), app.cancel, app.settings.run.fetch_timeout)
+    tips = ask_tips(git, {name: one for name, one in origins.items() if one}, deadline)
     tips |= {name: _NO_GIT for name, one in origins.items() if one is None}
     return tuple(replace(row, tip=tips.get(row.input)) for row in rows)
 
@@ -144,7 +146,7 @@ def _input_document(row: InputRow) -> Document:
 def hosts(app: App) -> tuple[HostRow, ...]:
     """Every host of the flake at the branch's tip, with what is remembered of it there."""
     place = app.place()
-    nix = app.nix()
+    nix = app.nix(place)
     with _clone_of(app, place) as (clone, base), worktree(clone, base.commit, _quiet(place.source)) as tree:
         flake = _flake(tree, base, app.flake_dir(place))
         found = evaluate.host_names(

@@ -5,6 +5,7 @@ Knows files, flock and statvfs; not what is kept in the directory's files.
     ROOT/history.sqlite                       every repository's runs
     ROOT/logs/RUN/                            their logs
     ROOT/repos/NAME-HASH/clone.git            lockbot's own clone of one repository
+    ROOT/repos/NAME-HASH/gitconfig            which of the user's git settings lockbot's git obeys
     ROOT/repos/NAME-HASH/worktrees/           its linked worktrees
     ROOT/repos/NAME-HASH/roots/HASH/RUN/      garbage collector roots, by flake
     ROOT/repos/NAME-HASH/answers-HASH.json    what searches found out, by flake

@@ -13,7 +13,9 @@ import pytest
 
 from lockbot.cli import cli
 from lockbot.config.template import table
+from lockbot.git import settings
 from lockbot.model import HostStatus, Outcome
+from lockbot.nix import command
 from lockbot.report.document import dump, run_document
 from tests.nixes import PROJECT
 from tests.report.examples import MORNING
@@ -122,6 +124,16 @@ def test_every_field_of_the_json_is_explained() -> None:
     assert len(told) == len(set(told))
     real = {name.replace("attribute[]", "attribute") for name in fields(run_document(MORNING))}
     assert set(told) == real
+
+
+def test_the_settings_that_are_obeyed_and_those_that_are_not() -> None:
+    """Those of git that are let through, and those of Nix that lockbot sets: the lists are whole, and true."""
+    text = section("Your git and Nix settings")
+    told = re.findall(r"`([^`]+)`", " ".join(cells[0] for cells in rows(text)[2:]))
+    assert sorted(told) == sorted(settings.LET_THROUGH)
+    assert {f"`{name}`" for name in settings.LOCKBOTS_OWN} <= set(re.findall(r"`http\.[^`]+`", text))
+    own = re.findall(r"`([^`]+)`", text.split("lockbot sets")[1].split(" itself")[0])
+    assert {*own, "extra-experimental-features"} == set(command.SETTINGS)
 
 
 def test_links_lead_somewhere() -> None:

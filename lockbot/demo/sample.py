@@ -156,6 +156,7 @@ def _environment(directory: Path, environ: Mapping[str, str]) -> dict[str, str]:
         "PATH": environ.get("PATH", ""),
         "HOME": str(directory / "home"),
         "LANG": "C.UTF-8",
+        "GIT_CONFIG_NOSYSTEM": "1",
         "NIX_STORE_DIR": str(nix / "store"),
         "NIX_STATE_DIR": str(nix / "state"),
         "NIX_LOG_DIR": str(nix / "log"),

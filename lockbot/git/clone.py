@@ -11,12 +11,13 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from lockbot import files
 from lockbot.errors import CommandError, LockbotError, SurroundingsError
+from lockbot.git import settings
 from lockbot.git.command import TIMEOUT, Git, own_environment, user_environment
 from lockbot.git.source import Remote
 from lockbot.process import CancelToken
@@ -43,7 +44,10 @@ class Clone:
 
     directory: Path
     trees: Path
-    environ: Mapping[str, str]
+    environ: Mapping[str, str] = field(repr=False)
+    """What lockbot was started with."""
+    access: Mapping[str, str] = field(repr=False)
+    """The same with no more of the user's git settings than are let through (`settings.narrow`)."""
     cancel: CancelToken
     timeout: float = TIMEOUT
     notes: tuple[str, ...] = ()
@@ -56,12 +60,32 @@ class Clone:
 
     @property
     def user(self) -> Git:
-        """git with the user's configuration and credentials; `at` moves it into the user's repository."""
+        """git that can talk to the user's repository, and with `at` work in it, its files excepted."""
+        return Git(self.directory, user_environment(self.access), self.cancel, self.timeout)
+
+    @property
+    def reading(self) -> Git:
+        """git with all of the user's configuration, to find out what there is."""
         return Git(self.directory, user_environment(self.environ), self.cancel, self.timeout)
+
+    def checkout(self, repository: Path, tree: Path, ref: str | None) -> Git:
+        """git that may write to a work tree of the user's: with their filters and line ends, as git must there."""
+        # There are strategies with which git makes a merge commit even of a fast-forward.
+        branch = (ref or "").removeprefix("refs/heads/")
+        plain = ((f"branch.{branch}.mergeOptions", "--ff-only"), ("pull.twohead", "recursive"))
+        git = self.reading.configured(*plain)
+        if tree.is_dir() and not (tree / ".git").exists():
+            # Files that a repository only points to (core.worktree) do not lead back to it.
+            asked = git.at(repository).run("rev-parse", "--show-toplevel", "--absolute-git-dir", check=False)
+            top, _, directory = asked.stdout.removesuffix("\n").partition("\n")
+            if top == str(tree):
+                named = {"GIT_DIR": directory, "GIT_WORK_TREE": top}
+                return replace(git.at(tree), environment={**git.environment, **named})
+        return git.at(tree)
 
     def towards(self, remote: Remote) -> Git:
         """git that can talk to a remote, by its name."""
-        return replace(self.user, environment=user_environment(self.environ, config=remote.config, ssh=remote.ssh))
+        return replace(self.user, environment=user_environment(self.access, config=remote.config))
 
     def is_ancestor(self, old: str, new: str) -> bool:
         """Whether `new` contains `old`; a commit contains itself."""
@@ -142,17 +166,27 @@ class Clone:
 
 
 def open_clone(
-    directory: Path, trees: Path, *, environ: Mapping[str, str], cancel: CancelToken, timeout: float = TIMEOUT
+    directory: Path,
+    trees: Path,
+    *,
+    environ: Mapping[str, str],
+    access: Mapping[str, str] | None = None,
+    cancel: CancelToken,
+    timeout: float = TIMEOUT,
 ) -> Clone:
     """Open the clone in `directory`, or make it; clear what a killed lockbot left behind.
 
-    `trees` is where worktrees go. `environ` is the environment that lockbot was started with.
+    `trees` is where worktrees go. `environ` is the environment that lockbot was started with; `access` the
+    narrowed one, made here where it is not given.
     """
-    clone = Clone(directory, trees, environ, cancel, timeout)
     _make_private(directory.parent)
     _make_private(trees)
     if directory.is_symlink():
         _make_private(directory)
+    if access is None:
+        found = settings.read(Git(directory.parent, user_environment(environ), cancel, timeout))
+        access = settings.narrow(environ, found, directory.parent / settings.FILE)
+    clone = Clone(directory, trees, environ, access, cancel, timeout)
     for half in directory.parent.glob(f"{directory.name}.new-*"):
         _remove(half)
     if not directory.exists():

@@ -6,7 +6,6 @@ Knows how git is started and what it may read and run there; must not know clone
 from __future__ import annotations
 
 import os
-import shlex
 import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -21,7 +20,6 @@ Pair = tuple[str, str]
 
 TIMEOUT = 600.0
 """Seconds that one git command may take."""
-_CONNECT_SECONDS = 20
 _STALL_SECONDS = 30
 
 _SAFE: tuple[Pair, ...] = (
@@ -30,8 +28,13 @@ _SAFE: tuple[Pair, ...] = (
     ("gc.auto", "0"),
     ("maintenance.auto", "false"),
     ("core.fsync", "all"),
+    ("core.alternateRefsCommand", ":"),
+    ("log.showSignature", "false"),
+    ("safe.bareRepository", "all"),
 )
-"""Holds everywhere: nothing of the repository's runs, no background work, and a power cut leaves old or new."""
+"""Holds everywhere: nothing of the repository's runs, no background work, and a power cut leaves old or new.
+
+A bare repository is looked at only where it is named to lockbot, or is its own."""
 
 _OWN: tuple[Pair, ...] = (
     *_SAFE,
@@ -40,10 +43,16 @@ _OWN: tuple[Pair, ...] = (
 )
 _USER: tuple[Pair, ...] = (
     *_SAFE,
+    ("protocol.file.allow", "always"),
+    ("transfer.fsckObjects", "false"),
+    ("fetch.fsckObjects", "false"),
     ("http.lowSpeedLimit", "1000"),
     ("http.lowSpeedTime", str(_STALL_SECONDS)),
     ("http.followRedirects", "false"),
 )
+
+_LENT: tuple[Pair, ...] = tuple(pair for pair in _OWN if pair[0] != "core.fsync")
+"""In Nix's caches nothing lies that can't be fetched again."""
 
 _PROMPTLESS = {
     "LC_ALL": "C",
@@ -56,12 +65,26 @@ _PROMPTLESS = {
     "GIT_OPTIONAL_LOCKS": "0",
 }
 
+_PLAIN = {
+    "GIT_ATTR_NOSYSTEM": "1",
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_DEFAULT_REF_FORMAT": "files",  # what Nix can read
+}
+
 _OWN_NAMES = ("PATH", "HOME", "TMPDIR", "USER", "LOGNAME", "GNUPGHOME", "XDG_RUNTIME_DIR", "SSH_AUTH_SOCK")
 """What git needs of the caller's environment in lockbot's own repository, signing included."""
 
 _GIT_PREFIXES = ("GIT_SSL_", "GIT_PROXY_", "GIT_HTTP_", "GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_")
 _GIT_NAMES = frozenset(
-    {"GIT_SSH_VARIANT", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_COUNT"}
+    {
+        "GIT_SSH",
+        "GIT_SSH_COMMAND",
+        "GIT_SSH_VARIANT",
+        "GIT_CONFIG_GLOBAL",
+        "GIT_CONFIG_SYSTEM",
+        "GIT_CONFIG_NOSYSTEM",
+        "GIT_CONFIG_COUNT",
+    }
 )
 """An operator sets these on purpose; GIT_DIR, GIT_INDEX_FILE and the like come from a hook that started us."""
 _DROPPED = frozenset({"LANG", "PWD", "OLDPWD", "DISPLAY", "WAYLAND_DISPLAY"})
@@ -124,39 +147,30 @@ class Git:
     def at(self, directory: Path) -> Git:
         return replace(self, directory=directory)
 
-    def config(self) -> list[Pair]:
-        """All configuration that holds here; section and variable in lower case, in git's order."""
-        items = self.run("config", "--list", "-z").stdout.split("\0")
-        parts = [item.partition("\n") for item in items if item]
-        return [(key, value if equals else "true") for key, equals, value in parts]
-
 
 def own_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """For lockbot's own clone and worktrees: no configuration but the clone's, no hook, no filter."""
     kept = {name: environ[name] for name in _OWN_NAMES if name in environ}
-    fixed = {
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_CONFIG_GLOBAL": "/dev/null",
-        "GIT_ATTR_NOSYSTEM": "1",
-        "GIT_NO_REPLACE_OBJECTS": "1",
-    }
-    return _with_config(kept | _PROMPTLESS | fixed, _OWN)
+    blind = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null"}
+    return _with_config(kept | _PROMPTLESS | _PLAIN | blind, _OWN)
 
 
-def user_environment(
-    environ: Mapping[str, str], *, config: Iterable[Pair] = (), ssh: str | None = None
-) -> dict[str, str]:
-    """For remotes and the user's own repository: the user's configuration and credentials; no hooks, no prompts.
+def lent_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """For the git that Nix starts, in lockbot's worktrees and in its own caches: the variables that are git's.
 
-    `config` is what else the remote needs; `ssh` is the configured core.sshCommand, if there is one.
+    `environ` is a narrowed one (`settings.narrow`), so that no secret is among them.
+    """
+    every = {name: value for name, value in environ.items() if _wanted(name)} | _PROMPTLESS | _PLAIN
+    named = {name: value for name, value in every.items() if name.startswith(("GIT_", "SSH_ASKPASS"))}
+    return _with_config(named, _LENT)
+
+
+def user_environment(environ: Mapping[str, str], *, config: Iterable[Pair] = ()) -> dict[str, str]:
+    """For remotes and the user's own repository: the configuration and credentials that `environ` leads to (all of
+    the user's, or what `settings.narrow` leaves of it) and `config`; no hooks, no prompts.
     """
     kept = {name: value for name, value in environ.items() if _wanted(name)}
-    command = environ.get("GIT_SSH_COMMAND") or ssh
-    if not command and (program := environ.get("GIT_SSH")):
-        command = shlex.quote(program)
-    # ssh takes the first of contradicting options: the operator's own come first, and win.
-    options = f"-oBatchMode=yes -oConnectTimeout={_CONNECT_SECONDS}"
-    fixed = {"GIT_SSH_COMMAND": f"{command or 'ssh'} {options}"}
+    fixed = {"GIT_GRAFT_FILE": "/dev/null"}  # no history but the real one
     return _with_config(_with_config(kept | _PROMPTLESS | fixed, config), _USER)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Sequence
 from dataclasses import replace
 
 from lockbot.errors import LockbotError, SurroundingsError, UsageError
@@ -92,6 +93,18 @@ def shallow(where: str) -> UsageError:
     return UsageError(
         f"{where} is a shallow clone: the history that lockbot needs is not all there",
         "run `git fetch --unshallow` in it",
+    )
+
+
+def partial(where: str, remotes: Sequence[str]) -> UsageError:
+    path = shlex.quote(where)
+    commands = " && ".join(
+        f"git -C {path} fetch --refetch --no-filter {shlex.quote(remote)}" for remote in remotes
+    )
+    return UsageError(
+        f"{where} is a partial clone, and something that lockbot needs is neither there nor on a branch of "
+        f"{', '.join(remotes)}",
+        f"complete it: {commands}",
     )
 
 

@@ -254,7 +254,7 @@ def _move_checkout(
     clone: Clone, repository: Repository, tree: Checkout, seen: str, commit: str
 ) -> Landed | BaseMoved | Stuck:
     """A branch that is checked out: git moves it together with the files, or all is put back."""
-    there = clone.user.at(tree.path)
+    there = clone.checkout(repository.path, tree.path, tree.branch)
     merge = ("merge", "--ff-only", "--no-autostash", "--no-squash", "--no-verify-signatures", "--quiet")
     left: list[str] = []
     try:

@@ -35,8 +35,8 @@ from lockbot.git.landing import (
     unmark,
 )
 from lockbot.git.push import Pushed, contains, push_commit
-from lockbot.git.source import LocalSource, RemoteSource, Repository, Source, remote_at
-from lockbot.git.sync import SEEN_LOCAL, TRAILER, Base, fetch, fetch_remote, find_remote, look, saw, sync
+from lockbot.git.source import LocalSource, RemoteSource, Repository, Source, remote_at, remote_of
+from lockbot.git.sync import SEEN_LOCAL, TRAILER, Base, fetch_local, fetch_remote, look, saw, sync
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def publish(
     if push and source.push and base.push_allowed and base.remote is not None and repository.remote is not None:
         if moved := _moved_already(clone, repository, base, commit):
             return moved
-        remote = find_remote(clone, repository)
+        remote = remote_of(repository)
         mark(clone, Mark.PUSHED, repository.branch, commit)
         if push_commit(clone, remote, repository.remote_branch, seen=base.remote, commit=commit) is Pushed.MOVED:
             return BaseMoved(f"{repository.remote_branch} of {remote.shown} has moved")
@@ -136,7 +136,7 @@ def _publish_remote(clone: Clone, source: RemoteSource, base: Base, commit: str,
         raise UsageError(
             "a repository at a URL can only be published to by pushing", "set push = true, or dry-run"
         )
-    remote = remote_at(source.url, clone.user.config())
+    remote = remote_at(source.url)
     if push_commit(clone, remote, base.branch, seen=base.remote, commit=commit) is Pushed.MOVED:
         return BaseMoved(f"{base.branch} of {remote.shown} has moved")
     with contextlib.suppress(LockbotError):  # it is published; only `status` looks there before the next fetch
@@ -201,14 +201,14 @@ def settle(clone: Clone, source: Source, commit: str) -> bool:
         return _settle_remote(clone, source, commit)
     repository = look(clone, source)
     seen = clone.git.resolve(SEEN_LOCAL)
-    local = fetch(clone, clone.user, str(repository.common), repository.branch, SEEN_LOCAL, str(source.path))
+    local = fetch_local(clone, repository)
     if local is not None and clone.has(commit) and clone.is_ancestor(commit, local):
         return True
     if local is not None and _was_torn(clone, repository, local, commit):
         return isinstance(land(clone, repository, local, commit), Landed)
     if not source.push or repository.remote is None:
         return False
-    remote = find_remote(clone, repository)
+    remote = remote_of(repository)
     settled = contains(clone, remote, repository.remote_branch, commit)
     if settled is None or not settled.has:
         return False
@@ -228,7 +228,8 @@ def _was_torn(clone: Clone, repository: Repository, tip: str, commit: str) -> bo
         return False
     git = clone.user.at(repository.path)
     with contextlib.suppress(CommandError):  # not all of the commit is there: git never came to write it
-        return any(is_staged(git.at(tree.path), tip, commit) for tree in _trees(git, repository))
+        trees = (clone.checkout(repository.path, tree.path, tree.branch) for tree in _trees(git, repository))
+        return any(is_staged(tree, tip, commit) for tree in trees)
     return False
 
 
@@ -290,7 +291,8 @@ def _clear(clone: Clone, repository: Repository, local: str) -> str | None:
         git = clone.user.at(repository.path)
         hand_over(clone, git, local, begun)  # the user's git may have tidied it away since
         for tree in [tree for tree in _trees(git, repository) if tree.head == local]:
-            with uncancelled(clone, git.at(tree.path)) as sure:
+            there = clone.checkout(repository.path, tree.path, tree.branch)
+            with uncancelled(clone, there) as sure:
                 if left := take_back(sure, local, begun, {}):
                     return f"in {tree.path}, {half_written(left)}"
     unmark(clone, Mark.TOUCHING, repository.branch)
@@ -326,7 +328,7 @@ def _finish(clone: Clone, repository: Repository, base: Base, local: str) -> Men
 def _left_staged(clone: Clone, repository: Repository, local: str) -> str | None:
     """The commit that a lockbot before this one could not move the branch to, when it had staged it already."""
     git = clone.user.at(repository.path)
-    trees = [git.at(tree.path) for tree in _trees(git, repository)]
+    trees = [clone.checkout(repository.path, tree.path, tree.branch) for tree in _trees(git, repository)]
     if all(there.run("diff-index", "--cached", "--quiet", local, "--", check=False).code == 0 for there in trees):
         return None
     refs = (*(ref for ref in (repository.tracking,) if ref is not None), "--glob=refs/heads/lockbot*")

@@ -6,14 +6,13 @@ Knows how users set up repositories; reads them, and must not write anything.
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from lockbot.errors import LockbotError, UsageError
 from lockbot.git import failure
 from lockbot.git.command import Git, Pair
+from lockbot.git.settings import Setting, read, unattended
 from lockbot.redact import redact
 
 
@@ -59,8 +58,20 @@ class Repository:
     remote_branch: str
     tracking: str | None
     """The ref that follows the remote's branch here: `refs/remotes/origin/main`."""
-    config: tuple[Pair, ...] = field(repr=False)
+    settings: tuple[Setting, ...] = field(repr=False)
     """All of git's configuration that holds in it; secrets, too."""
+
+    @property
+    def promisors(self) -> tuple[str, ...]:
+        """The remotes that a partial clone gets from what it lacks; empty where it is whole."""
+        named = {one.value for one in self.settings if one.key == "extensions.partialclone"}
+        marked = (one for one in self.settings if re.fullmatch(r"remote\..+\.promisor", one.key, re.DOTALL))
+        named |= {one.key[len("remote.") : -len(".promisor")] for one in marked if one.value.lower() in _YES}
+        urls = {one.key for one in self.settings}
+        return tuple(sorted(name for name in named if f"remote.{name}.url" in urls))
+
+
+_YES = frozenset({"true", "yes", "on", "1"})
 
 
 @dataclass(frozen=True)
@@ -71,8 +82,6 @@ class Remote:
     shown: str
     """How to tell a person."""
     config: tuple[Pair, ...] = field(repr=False)
-    ssh: str | None
-    """The command that stands in for ssh."""
     is_path: bool
     """It is a repository on this machine."""
 
@@ -82,7 +91,7 @@ class Remote:
 
 
 def discover(git: Git, path: Path, *, branch: str | None = None, remote: str | None = None) -> Repository:
-    """Look at the repository at a path. `git` gives the user's environment; its directory does not matter.
+    """Look at the repository at a path. `git` has all of the user's configuration; its directory does not matter.
 
     Raises UsageError: not a repository, shallow, SHA-256, dubious ownership, detached HEAD, no such remote, a name
     that no branch can have.
@@ -94,8 +103,8 @@ def discover(git: Git, path: Path, *, branch: str | None = None, remote: str | N
     prefix = PurePosixPath(place.prefix)
     top = git.directory.parents[len(prefix.parts) - 1] if prefix.parts else git.directory
     branch = check_branch(git, branch) if branch else _current_branch(git, path)
-    entries = git.config()
-    config = dict(entries)
+    settings = read(git)
+    config = {one.key: one.value for one in settings}
     name = _remote_name(config, branch, remote)
     followed = name is not None and config.get(f"branch.{branch}.remote") == name
     merge = config.get(f"branch.{branch}.merge", "") if followed else ""
@@ -109,7 +118,7 @@ def discover(git: Git, path: Path, *, branch: str | None = None, remote: str | N
         remote=name,
         remote_branch=merge.removeprefix("refs/heads/") if merge.startswith("refs/heads/") else branch,
         tracking=tracking if tracking.startswith("refs/remotes/") else None,
-        config=tuple(entries),
+        settings=settings,
     )
 
 
@@ -182,35 +191,34 @@ def check_branch(git: Git, name: str) -> str:
     return name
 
 
-_CARRIED = ("core.sshcommand", "credential.", "http.", "url.", "ssh.", "protocol.")
 _OF_REMOTE = ("url", "pushurl", "proxy", "proxyauthmethod", "uploadpack", "receivepack", "vcs")
 
 
-def remote_of(repository: Repository, here: Sequence[Pair]) -> Remote:
+def remote_of(repository: Repository) -> Remote:
     """The repository's remote, usable from lockbot's clone.
 
-    `here` is the configuration that holds in the clone: a key or a credential helper that only the repository has
-    (its own, or by `includeIf`) is carried over.
+    What is let through of the user's settings holds there anyway; what the repository itself says of that (a key,
+    a credential helper) is carried over.
     """
     name = repository.remote
     if name is None:
         raise LockbotError(f"{repository.path} has no remote")
-    there = repository.config
-    missing = Counter(there) - Counter(here)
     prefix = f"remote.{name}."
     config: list[Pair] = []
-    for key, value in there:
-        if key.startswith(prefix) and key[len(prefix) :] in _OF_REMOTE:
-            config.append((key, _absolute(value, repository.path) if key.endswith("url") else value))
-        elif key.startswith(_CARRIED) and missing[key, value] > 0:
-            missing[key, value] -= 1
-            config.append((key, value))
+    for one in repository.settings:
+        if one.key.startswith(prefix) and one.key[len(prefix) :] in _OF_REMOTE:
+            absolute = _absolute(one.value, repository.path) if one.key.endswith("url") else one.value
+            config.append((one.key, absolute))
+        elif one.of_repository and one.key == "core.sshcommand":
+            config.append((one.key, unattended(one.value)))
+        elif one.of_repository and one.let_through:
+            config.append((one.key, one.value))
     url = next(value for key, value in config if key == f"{prefix}url")
     shown = f"remote {name} ({redact(url)})"
-    return Remote(name, shown, tuple(config), dict(there).get("core.sshcommand"), _is_path(url))
+    return Remote(name, shown, tuple(config), _is_path(url))
 
 
-def remote_at(url: str, here: Sequence[Pair]) -> Remote:
+def remote_at(url: str) -> Remote:
     """A RemoteSource's remote. Raises UsageError for a URL that holds a password or names a program."""
     if not url or url.startswith("-") or not url.isprintable() or re.match(r"\w+::", url):
         raise UsageError(f"{redact(url)!r} cannot be the address of a repository")
@@ -220,7 +228,7 @@ def remote_at(url: str, here: Sequence[Pair]) -> Remote:
             "take it out, and give it to git by a credential helper",
         )
     config = (("remote.source.url", _absolute(url, Path.cwd())),)
-    return Remote("source", url, config, dict(here).get("core.sshcommand"), _is_path(url))
+    return Remote("source", url, config, _is_path(url))
 
 
 def _is_path(url: str) -> bool:

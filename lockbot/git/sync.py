@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
@@ -36,6 +37,21 @@ SEEN_REMOTE = "refs/lockbot/remote"
 """Fixed names: no branch, whatever it is called, gets in the way of another."""
 _SEEN_AT_URL = "refs/lockbot/seen/"
 """What stays of a URL's branch between runs, by a digest of its configured name: the clone serves several."""
+
+
+_UPLOAD = (
+    "--upload-pack=GIT_GRAFT_FILE=/dev/null git -c 'transfer.hideRefs=!refs/heads'"
+    " -c 'uploadpack.hideRefs=!refs/heads' upload-pack",
+)
+"""What the user's repository hides from others, and what it takes for its beginning, does not concern lockbot."""
+_PROMISED = "+refs/heads/*:refs/lockbot/promised/*"
+_QUIETLY = (
+    "--quiet",
+    "--no-tags",
+    "--no-recurse-submodules",
+    "--no-write-fetch-head",
+    "--no-auto-maintenance",
+)
 
 
 @dataclass(frozen=True)
@@ -88,7 +104,7 @@ def _sync_local(clone: Clone, source: LocalSource) -> Base:
     if git.resolve(f"refs/heads/{repository.branch}") is None:
         names = git.ask("for-each-ref", "--format=%(refname)", "refs/heads/").splitlines()
         raise _no_branch(str(source.path), repository.branch, names)
-    local = fetch(clone, clone.user, str(repository.common), repository.branch, SEEN_LOCAL, str(source.path))
+    local = fetch_local(clone, repository)
     if local is None:
         raise LockbotError(f"the branch {repository.branch} vanished while it was fetched")
     base = Base(local, repository.branch, local, None, push_allowed=False, subdirectory=repository.subdirectory)
@@ -98,7 +114,7 @@ def _sync_local(clone: Clone, source: LocalSource) -> Base:
 
 
 def _against_remote(clone: Clone, source: LocalSource, repository: Repository, base: Base, local: str) -> Base:
-    remote = find_remote(clone, repository)
+    remote = remote_of(repository)
     name = f"{remote.name}/{repository.remote_branch}"
     try:
         tip = fetch_remote(clone, remote, repository.remote_branch)
@@ -135,7 +151,7 @@ def _against_remote(clone: Clone, source: LocalSource, repository: Repository, b
 
 
 def _sync_remote(clone: Clone, source: RemoteSource) -> Base:
-    remote = remote_at(source.url, clone.user.config())
+    remote = remote_at(source.url)
     branch = check_branch(clone.user, source.branch) if source.branch else _default_branch(clone, remote)
     tip = fetch_remote(clone, remote, branch)
     if tip is None:
@@ -163,11 +179,31 @@ def saw(clone: Clone, source: RemoteSource, commit: str) -> None:
 
 def look(clone: Clone, source: LocalSource, branch: str | None = None) -> Repository:
     """The source's repository as it is now."""
-    return discover(clone.user, source.path, branch=branch or source.branch, remote=source.remote)
+    return discover(clone.reading, source.path, branch=branch or source.branch, remote=source.remote)
 
 
-def find_remote(clone: Clone, repository: Repository) -> Remote:
-    return remote_of(repository, clone.user.config())
+def fetch_local(clone: Clone, repository: Repository) -> str | None:
+    """Fetch the branch of the user's repository; its tip, or None when it has no such branch.
+
+    What a partial clone lacks it does not hand on: that comes from where the user's git would get it.
+    """
+    where, shown = str(repository.common), str(repository.path)
+    try:
+        return fetch(clone, clone.user, where, repository.branch, SEEN_LOCAL, shown, _UPLOAD)
+    except (CommandError, RemoteError):
+        clone.cancel.check()
+        if not repository.promisors:
+            raise
+    for name in repository.promisors:
+        remote = remote_of(replace(repository, remote=name))
+        told = talk(clone.towards(remote), remote.shown, "fetch", *_QUIETLY, "--prune", "--", name, _PROMISED)
+        if told.code != 0:
+            raise failure.explain_remote(told, remote.shown)
+    try:
+        return fetch(clone, clone.user, where, repository.branch, SEEN_LOCAL, shown, _UPLOAD)
+    except (CommandError, RemoteError) as error:
+        clone.cancel.check()
+        raise failure.partial(shown, repository.promisors) from error
 
 
 def fetch_remote(clone: Clone, remote: Remote, branch: str) -> str | None:
@@ -175,11 +211,12 @@ def fetch_remote(clone: Clone, remote: Remote, branch: str) -> str | None:
     return fetch(clone, clone.towards(remote), remote.name, branch, SEEN_REMOTE, remote.shown)
 
 
-def fetch(clone: Clone, git: Git, where: str, branch: str, into: str, shown: str) -> str | None:
+def fetch(
+    clone: Clone, git: Git, where: str, branch: str, into: str, shown: str, options: Sequence[str] = ()
+) -> str | None:
     """Fetch one branch into a ref of the clone's; None when there is no such branch."""
-    options = ("--quiet", "--no-tags", "--no-prune", "--no-recurse-submodules", "--no-write-fetch-head")
     refspec = f"+refs/heads/{branch}:{into}"
-    finished = talk(git, shown, "fetch", *options, "--no-auto-maintenance", "--", where, refspec)
+    finished = talk(git, shown, "fetch", *_QUIETLY, "--no-prune", *options, "--", where, refspec)
     if "couldn't find remote ref" in finished.stderr:
         return None
     # A source that is shallow is refused ref by ref, with a mere warning.

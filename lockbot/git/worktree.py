@@ -19,8 +19,8 @@ from lockbot.errors import DeadlineExceeded, LockbotError
 from lockbot.git.clone import TREE_PREFIX, Clone
 from lockbot.git.command import Git, Pair
 from lockbot.git.failure import last_line
-from lockbot.git.source import LocalSource, Source, remote_at
-from lockbot.git.sync import find_remote, look
+from lockbot.git.source import LocalSource, Source, remote_at, remote_of
+from lockbot.git.sync import look
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,8 @@ def _discard(clone: Clone, path: Path) -> None:
 def _with_submodules(clone: Clone, tree: Worktree, source: Source) -> Worktree:
     git, url, is_path = _submodule_access(clone, source)
     # The remote's address is what `url = ../other` in .gitmodules is relative to.
-    pairs: list[Pair] = [("remote.origin.url", url), *_without_filters(git.config())]
-    pairs.append(("protocol.file.allow", "always" if is_path else "never"))
-    git = git.at(tree.path).configured(*pairs)
+    allowed = ("protocol.file.allow", "always" if is_path else "never")
+    git = git.at(tree.path).configured(("remote.origin.url", url), allowed)
     try:
         finished = git.run("submodule", "--quiet", "update", "--init", "--recursive", "--checkout", check=False)
         why = last_line(finished.stderr) if finished.code != 0 else None
@@ -107,18 +106,10 @@ def _submodule_access(clone: Clone, source: Source) -> tuple[Git, str, bool]:
         repository = look(clone, source)
         if repository.remote is None:
             return clone.user, str(repository.path), True
-        remote = find_remote(clone, repository)
+        remote = remote_of(repository)
     else:
-        remote = remote_at(source.url, clone.user.config())
+        remote = remote_at(source.url)
     return clone.towards(remote), remote.url, remote.is_path
-
-
-def _without_filters(config: Sequence[Pair]) -> Iterator[Pair]:
-    """Make every filter that is configured anywhere do nothing."""
-    names = {key.rpartition(".")[0] for key, _ in config if key.startswith("filter.")}
-    for name in sorted(names):
-        yield from ((f"{name}.{part}", "") for part in ("smudge", "clean", "process"))
-        yield (f"{name}.required", "false")
 
 
 @dataclass(frozen=True)

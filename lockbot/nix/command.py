@@ -36,33 +36,15 @@ PASSED = (
     "XDG_CACHE_HOME",
     "XDG_CONFIG_HOME",
     "XDG_RUNTIME_DIR",
-    "NIX_REMOTE",
-    "NIX_STORE_DIR",
-    "NIX_STATE_DIR",
-    "NIX_LOG_DIR",
-    "NIX_CONF_DIR",
-    "NIX_DATA_DIR",
-    "NIX_LOCALSTATE_DIR",
-    "NIX_DAEMON_SOCKET_PATH",
-    "NIX_USER_CONF_FILES",
-    "NIX_CACHE_HOME",
-    "NIX_CONFIG_HOME",
-    "NIX_SSHOPTS",
-    "NIX_SSL_CERT_FILE",
+    *(f"NIX_{name}_DIR" for name in ("STORE", "STATE", "LOG", "CONF", "DATA", "LOCALSTATE")),
+    *(f"NIX_{name}" for name in ("REMOTE", "DAEMON_SOCKET_PATH", "SSHOPTS", "SSL_CERT_FILE")),
+    *(f"NIX_{name}" for name in ("USER_CONF_FILES", "CACHE_HOME", "CONFIG_HOME")),
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
-    "GIT_SSL_CAINFO",
-    "http_proxy",
-    "https_proxy",
-    "all_proxy",
-    "no_proxy",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "ALL_PROXY",
-    "NO_PROXY",
+    *(name for proxy in ("http", "https", "all", "no") for name in (f"{proxy}_proxy", f"{proxy}_proxy".upper())),
     "LOCALE_ARCHIVE",
 )
-"""What Nix may see of the operator's environment; everything else, every GIT_* above all, is left out."""
+"""What Nix may see of the operator's environment, and nothing else; what is git's is given beside it."""
 
 SETTINGS = {
     "extra-experimental-features": "nix-command flakes",
@@ -72,7 +54,17 @@ SETTINGS = {
     "connect-timeout": "15",
     "stalled-download-timeout": "60",
     "download-attempts": "3",
+    "allow-dirty": "true",  # lockbot's own worktree is, between an update and its commit
+    "allow-dirty-locks": "false",
+    "pure-eval": "true",
+    "print-missing": "true",  # what would have to be built is read of it
+    "log-lines": "25",
+    "keep-failed": "false",
+    "trace-function-calls": "false",
+    "eval-profiler": "disabled",
 }
+"""What nix.conf does not decide: it would stop or mislead a run, or fill the disk. All else is the user's."""
+_ENABLED = "extra-experimental-features"
 
 _DIRTY = ("--option", "allow-dirty-locks", "true", "--option", "warn-dirty", "true")
 
@@ -82,16 +74,16 @@ DAEMON_TRIES = 4
 DAEMON_DELAY = 0.5
 """Seconds before a question to the store is asked again, doubled each time: a daemon restarts in a few."""
 
-SSH_OPTIONS = "-oBatchMode=yes -oConnectTimeout=15"
-
 
 def environment(
-    environ: Mapping[str, str], data_home: Path, settings: Mapping[str, str] | None = None
+    environ: Mapping[str, str], data_home: Path, settings: Mapping[str, str], git: Mapping[str, str]
 ) -> dict[str, str]:
-    """Nix's environment, from scratch. `data_home` hides the list of `nixConfig` values a user once trusted."""
+    """Nix's environment, from scratch. `data_home` hides the list of `nixConfig` values a user once trusted.
+
+    `git` is what the git that Nix starts gets to see besides.
+    """
     passed = {name: environ[name] for name in PASSED if name in environ}
-    ours = SETTINGS | dict(settings or {})
-    lines = [environ.get("NIX_CONFIG", ""), *(f"{name} = {value}" for name, value in ours.items())]
+    lines = [environ.get("NIX_CONFIG", ""), *(f"{name} = {value}" for name, value in settings.items())]
     return passed | {
         "NIX_CONFIG": "\n".join(line for line in lines if line) + "\n",
         "XDG_DATA_HOME": str(data_home),
@@ -101,7 +93,7 @@ def environment(
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_ASKPASS": "/bin/false",
         "SSH_ASKPASS": "/bin/false",
-        "GIT_SSH_COMMAND": f"{environ.get('GIT_SSH_COMMAND', 'ssh')} {SSH_OPTIONS}",
+        **git,
     }
 
 
@@ -150,7 +142,7 @@ class Nix:
             env=dict(self.environ) | dict(extra or {}),
             cancel=self.cancel,
             deadlines=deadlines,
-            cwd=cwd,
+            cwd=cwd or Path("/"),  # git would obey the repository that lockbot happens to be started in
             on_stderr=on_stderr,
             on_start=on_start,
             line_bytes=line_bytes,
@@ -354,8 +346,15 @@ def _slices(paths: Sequence[str], size: int = 500) -> list[Sequence[str]]:
     return [paths[start : start + size] for start in range(0, len(paths), size)]
 
 
-def find(environ: Mapping[str, str], cancel: CancelToken, data_home: Path, settings: Mapping[str, str]) -> Nix:
-    """The Nix on PATH. Refuses what is too old, by what it can do."""
+def find(
+    environ: Mapping[str, str],
+    cancel: CancelToken,
+    data_home: Path,
+    settings: Mapping[str, str],
+    git: Mapping[str, str] | None = None,
+) -> Nix:
+    """The Nix on PATH, with further settings and git variables. Refuses what is too old, by what it can do."""
+    git = git or {}
     programs = {name: shutil.which(name, path=environ.get("PATH", "")) for name in ("nix", "nix-store")}
     for name, program in programs.items():
         if program is None:
@@ -365,7 +364,7 @@ def find(environ: Mapping[str, str], cancel: CancelToken, data_home: Path, setti
     nix = Nix(
         nix=Path(programs["nix"] or "").absolute(),
         nix_store=Path(programs["nix-store"] or "").absolute(),
-        environ=environment(environ, data_home, settings),
+        environ=environment(environ, data_home, {_ENABLED: SETTINGS[_ENABLED]}, git),
         cancel=cancel,
         banner="",
     )
@@ -374,25 +373,33 @@ def find(environ: Mapping[str, str], cancel: CancelToken, data_home: Path, setti
     if finished.code != 0 or not banner:
         raise finished.error(f"{nix.nix} does not run", "try `nix --version` as this user")
     nix = replace(nix, banner=banner)
-    if not _updates_by_name(nix):
+    cli = _cli(nix)
+    if not _updates_by_name(cli):
         raise LockbotError(
             f"{banner} ({nix.nix}) is too old: it has no `nix flake update NAME`",
             f"lockbot needs Nix {OLDEST} or newer, or Lix; put a newer `nix` first on PATH (Debian 12 ships 2.8: "
             "install Nix from its own installer or from a newer Debian)",
         )
-    return nix
+    # Each setting is an option, too. Of one that it does not know Nix would complain at every call.
+    known = {name: value for name, value in SETTINGS.items() if name == _ENABLED or name in cli.get("flags", {})}
+    return replace(nix, environ=environment(environ, data_home, known | dict(settings), git))
 
 
-def _updates_by_name(nix: Nix) -> bool:
-    """`nix flake update NAME` came together with its --flake option (2.19)."""
+def _cli(nix: Nix) -> dict[str, Any]:
+    """What Nix tells of its command line; nothing where it can't."""
     finished = nix.call(nix.nix, "__dump-cli", deadlines=[Deadline(60, "nix __dump-cli")])
-    if finished.code != 0:
-        return False
     try:
         cli = json.loads(finished.stdout)
-        update = cli.get("args", cli)["commands"]["flake"]["commands"]["update"]
-        return "flake" in update["flags"]
-    except (ValueError, KeyError, TypeError):
+        return dict(cli.get("args", cli))
+    except (ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _updates_by_name(cli: Mapping[str, Any]) -> bool:
+    """`nix flake update NAME` came together with its --flake option (2.19)."""
+    try:
+        return "flake" in cli["commands"]["flake"]["commands"]["update"]["flags"]
+    except (KeyError, TypeError):
         return False
 
 

@@ -78,7 +78,7 @@ class Histories:
         cancel, timeout = self._clone.cancel, self._clone.timeout
         try:
             with open_upstream(
-                self._root, origin, environ=self._clone.environ, cancel=cancel, timeout=timeout
+                self._root, origin, environ=self._clone.access, cancel=cancel, timeout=timeout
             ) as upstream:
                 return question(upstream)
         except LockbotError:

@@ -193,7 +193,7 @@ def test_killed_at_any_step_the_next_start_heals(world: World, tmp_path: Path, v
     assert world.git(world.user, "fsck", "--no-dangling") == ""
     assert world.status() == ""
     assert list((world.root / "state" / "trees").iterdir()) == []
-    assert {path.name for path in state.parent.iterdir()} == {"clone.git", "trees"}
+    assert {path.name for path in state.parent.iterdir()} == {"clone.git", "trees", "gitconfig"}
     assert not [*state.rglob("tmp_*"), *state.rglob("*.lock"), *state.glob("worktrees/*")]
 
 

@@ -19,7 +19,7 @@ from tests.git.world import World, script
 def look(
     world: World, path: Path | None = None, *, branch: str | None = None, remote: str | None = None
 ) -> Repository:
-    return discover(world.open().user, path or world.user, branch=branch, remote=remote)
+    return discover(world.open().reading, path or world.user, branch=branch, remote=remote)
 
 
 def synced(world: World, source: LocalSource | RemoteSource | None = None) -> Base:
@@ -268,8 +268,7 @@ def test_a_relative_remote_and_what_only_the_repository_configures(world: World)
     assert synced(world).remote == world.tip(world.remote)
     world.git(world.user, "config", "http.extraHeader", "Authorization: s3cret")
     world.git(world.user, "config", "--global", "http.proxy", "http://proxy")
-    clone = world.open()
-    remote = remote_of(look(world), clone.user.config())
+    remote = remote_of(look(world))
     assert remote.url == f"{world.user}/../remote.git"
     assert ("http.extraheader", "Authorization: s3cret") in remote.config
     assert not [key for key, _ in remote.config if key == "http.proxy"], "it holds in the clone anyhow"
