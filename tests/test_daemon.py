@@ -555,6 +555,11 @@ def test_several_files_and_directories(tmp_path: Path) -> None:
     found = plan.read([many, many / "b.toml"], {"HOME": str(tmp_path)})
     assert [task.label for task in found.tasks] == ["a", "b"], "the repository's name would be the same"
     assert found.max_runs == 2
+    other = tmp_path / "other"
+    other.mkdir()
+    write(other / "a.toml", text.format(2))
+    labels = [task.label for task in plan.read([many, other], {"HOME": str(tmp_path)}).tasks]
+    assert labels == [str(many / "a.toml"), "b", str(other / "a.toml")], "nor are the files' names"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from lockbot import files, metrics
+from lockbot import files, metrics, start
 from lockbot.cli import cli
 from lockbot.daemon import memory
 from lockbot.errors import LockbotError, UsageError
@@ -146,6 +146,13 @@ def test_a_fifo_for_metrics_stays_for_who_reads_it(world: World, tmp_path: Path)
     assert (tmp_path / "pipe").is_fifo()
 
 
+def test_init_writes_into_no_fifo(tmp_path: Path) -> None:
+    """Nor does it wait for a reader."""
+    os.mkfifo(tmp_path / "lockbot.toml")
+    with pytest.raises(UsageError, match="is no regular file: it is not overwritten"):
+        start.write("text", tmp_path / "lockbot.toml", force=True)
+
+
 # -- the state directory ---------------------------------------------------------------------------------------
 
 DIRECTORIES = ["repos", "logs", "nix-data", "repos/*", "repos/*/worktrees", "repos/*/roots", "repos/*/clone.git"]
@@ -261,3 +268,19 @@ def test_what_the_daemon_remembers_is_read_from_its_own_files_only(name: str, ki
         except OSError as error:
             assert "did not make" in str(error)
     assert {path: told for path, told in everything(tmp_path).items() if path in before} == before
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "null", "[" * 99999, '{"pid": "me"}', '{"pid": 1e400}', '{"pid": 1, "start": 1, "status": 1}']
+    + [
+        f'{{"pid": 1, "start": null, "status": "", "running": {one}, "waiting": {one}, "next": {one}}}'
+        for one in "15"
+    ]
+    + ['{"a": {"last": "2026-11-22T12:00:00+00:00", "lost": 1e400}}', '{"a": {"last": 1, "lost": 0}}'],
+)
+def test_what_the_daemon_remembers_may_be_anything(text: str, tmp_path: Path) -> None:
+    for name in (memory.SCHEDULE, memory.DAEMON, memory.PAUSED):
+        (tmp_path / name).write_text(text)
+    assert (memory.read_done(tmp_path), memory.read_service(tmp_path)) == ({}, None)
+    assert memory.paused(tmp_path) == memory.Pause(None, ""), "somebody meant to"

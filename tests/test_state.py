@@ -336,6 +336,19 @@ def test_a_symbolic_link_is_not_followed(path: Path, lock: RunLock, tmp_path: Pa
     assert (tmp_path / "precious").read_text() == "precious"
 
 
+def test_another_name_of_its_file_is_not_written_to(path: Path, lock: RunLock, tmp_path: Path) -> None:
+    """A backup made of hard links, or somebody's file; who holds it by its old name holds it still."""
+    (tmp_path / "precious").write_text("precious")
+    path.hardlink_to(tmp_path / "precious")
+    with lock:
+        assert f"{os.getpid()}" in path.read_text()
+    assert (tmp_path / "precious").read_text() == "precious"
+    with holder(path):
+        (tmp_path / "backup").hardlink_to(path)
+        with pytest.raises(BusyError), lock:
+            pass
+
+
 def test_eight_that_start_at_once_give_one_holder(path: Path) -> None:
     at = time.time() + 1.5
     with contextlib.ExitStack() as stack:
