@@ -13,7 +13,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from lockbot import state
+from lockbot import state, surroundings
 from lockbot.config import Settings
 from lockbot.errors import UsageError
 from lockbot.git import settings
@@ -108,7 +108,7 @@ class App:
             remote = RemoteSource(wanted.url, wanted.branch, wanted.push)
             flake = flake_key(wanted.url, wanted.branch, wanted.flake_dir)
             return Place(remote, None, wanted.url, directory, flake)
-        path = wanted.path or flake_around(Path.cwd())
+        path = wanted.path or flake_around(surroundings.here())
         repository = discover(self.git(Path("/")), path, branch=wanted.branch, remote=wanted.remote)
         if not repository.bare:
             state.refuse_inside(self.settings.state.directory, repository.path)
@@ -202,16 +202,36 @@ def flake_around(directory: Path) -> Path:
     return directory
 
 
-def find_config(given: Path | None, directory: Path) -> Path | None:
-    """The configuration file: the one that was given, else the nearest lockbot.toml up to the repository's top."""
+def find_config(given: Path | None) -> Path | None:
+    """The configuration file: the one that was given, else the nearest lockbot.toml up to the repository's top.
+
+    Whatever has that name is meant to be it: a link to nowhere is refused when it is read, not passed over. Raises
+    UsageError where this can't be found out.
+    """
     if given is not None:
+        surroundings.absolute(given)  # where it is relative, there must be a working directory
         return given
-    for place in (directory, *directory.parents):
-        if (place / CONFIG_NAME).is_file():
-            return place / CONFIG_NAME
-        if (place / ".git").exists():
-            break
+    directory = surroundings.here()
+    try:
+        for place in (directory, *directory.parents):
+            if _lies(place / CONFIG_NAME):
+                return place / CONFIG_NAME
+            if _lies(place / ".git"):
+                break
+    except OSError as error:
+        raise UsageError(
+            f"cannot look for {error.filename}: {error.strerror}",
+            "let this user search that directory, or name the configuration with --config",
+        ) from None
     return None
+
+
+def _lies(path: Path) -> bool:
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def usable_cores() -> int:

@@ -6,11 +6,13 @@ Changes nothing but lockbot's own state directory.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from lockbot import oserrors
 from lockbot.app import App, Place, find_config, usable_cores
 from lockbot.config import load
 from lockbot.errors import Cancelled, LockbotError
@@ -47,7 +49,7 @@ def run(open_app: Callable[[], App], config: Path | None) -> tuple[Finding, ...]
     app: App | None = None
     with look.at("configuration"):
         app = open_app()
-        file = find_config(config, Path.cwd())
+        file = find_config(config)
         look.fine("configuration", str(file) if file else "no file: the defaults hold")
     if app is not None:
         _surroundings(look, app)
@@ -58,7 +60,7 @@ def configuration(config: Path | None, environ: Mapping[str, str]) -> tuple[Find
     """Look at the configuration alone: nothing but its file is read, and nothing is made."""
     look = _Look()
     with look.at("configuration"):
-        file = find_config(config, Path.cwd())
+        file = find_config(config)
         load(file, environ, secrets=False)
         look.fine("configuration", str(file) if file else "no file: the defaults hold")
     return tuple(look.findings)
@@ -83,7 +85,8 @@ class _Look:
     def at(self, what: str) -> Iterator[None]:
         """An error in the block is a finding, and the next look goes on."""
         try:
-            yield
+            with oserrors.explaining():
+                yield
         except Cancelled:
             raise
         except LockbotError as error:
@@ -117,7 +120,7 @@ def _nix(look: _Look, app: App, nix: Nix) -> None:
     with look.at("nix store"):
         store = nix.store_info()
         text = f"{store.url or nix.store_directory} can be reached"
-        if store.trusted and store.url not in ("local", "") and app.environ.get("USER") != "root":
+        if store.trusted and store.url not in ("local", "") and os.geteuid() != 0:
             look.warn(
                 "nix store",
                 f"{text}, and trusts this user",

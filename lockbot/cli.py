@@ -6,27 +6,24 @@ Everything heavy is imported inside the commands, so that `--help` and completio
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from lockbot import __version__
-from lockbot.errors import CommandError, LockbotError
+from lockbot import __version__, oserrors, output, surroundings
+from lockbot.errors import LockbotError
 from lockbot.redact import redact
 
 if TYPE_CHECKING:
     from lockbot.app import App
     from lockbot.model import Progress
-    from lockbot.report.document import Document
-    from lockbot.report.lines import Line
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -74,42 +71,31 @@ def cli(context: click.Context, config: Path | None, verbose: bool, quiet: bool,
 
 def main() -> NoReturn:
     """The console script."""
+    surroundings.prepare()
+    output.install()
+    sys.exit(_ended())
+
+
+def _ended() -> int:
+    """The exit code, after whatever went wrong is told."""
     try:
-        code = cli(standalone_mode=False, prog_name="lockbot")
+        with oserrors.explaining():
+            code = cli(standalone_mode=False, prog_name="lockbot")
     except click.exceptions.Exit as end:
         code = end.exit_code
-    except click.ClickException as error:
-        shown = io.StringIO()
-        error.show(shown)
-        click.echo(redact(shown.getvalue()), err=True, nl=False)
-        code = error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        code = 130
+        return 130
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
     except LockbotError as error:
-        tell_error(error)
-        code = error.exit_code
+        output.error(error)
+        return error.exit_code
     except Exception:  # noqa: BLE001 -- the program's boundary: Python's own exit code, 1, means `rejected`
         click.echo(redact(traceback.format_exc()), err=True, nl=False)
         click.echo("lockbot: error: a bug in lockbot; please report it with the lines above", err=True)
-        code = 3
-    sys.exit(code if isinstance(code, int) else 0)
-
-
-def tell_error(error: LockbotError) -> None:
-    """What failed, the command to paste, its last lines, and what to do."""
-    from lockbot.report.escape import plain
-
-    def indented(text: str) -> str:
-        return "\n".join(f"  {plain(line)}" for line in text.splitlines())
-
-    first, *more = error.message.splitlines() or ["unknown error"]
-    click.echo(f"lockbot: error: {plain(first)}", err=True)
-    parts = ["\n".join(more), error.hint]
-    if isinstance(error, CommandError):
-        parts[1:1] = [f"$ {error.command}" if error.command else "", error.output]
-    for part in parts:
-        if part:
-            click.echo(indented(part), err=True)
+        return 3
+    return code if isinstance(code, int) else 0
 
 
 # -- commands ------------------------------------------------------------------------------------------------
@@ -165,9 +151,9 @@ def update(
         options = Options(push=not no_push, dry_run=dry_run, wait=wait, retry_failed=retry_failed, groups=groups)
         run = job.update(app, wish, options)
     if as_json:
-        _print_json(document.run_document(run))
+        output.document(document.run_document(run))
     else:
-        _print(terminal.summary(run))
+        output.lines(terminal.summary(run))
     return run.outcome.exit_code if run.outcome is not None else 3
 
 
@@ -187,28 +173,31 @@ def history(flags: Flags, limit: int, everywhere: bool, as_json: bool) -> None:
         with app.history(place) as store:
             runs = store.runs(place.flake if place is not None else None, limit=limit)
         if as_json:
-            _print_json(past.history_document(runs))
+            output.document(past.history_document(runs))
         else:
-            _print(past.history(runs, app.clock(), _width()))
+            output.lines(past.history(runs, app.clock(), output.width()))
 
 
 @cli.command(short_help="Show one run: what changed, and how each host fared.")
 @click.argument("run", default="latest")
 @click.option("--log", "host", metavar="HOST", help="Print the log kept of this host's failure.")
+@click.option("--raw", is_flag=True, help="With --log: byte for byte, also what acts upon a terminal.")
 @as_json
 @click.pass_obj
-def show(flags: Flags, run: str, host: str | None, as_json: bool) -> None:
+def show(flags: Flags, run: str, host: str | None, raw: bool, as_json: bool) -> None:
     """Show one run: what changed, how each host fared, and why. RUN is an id, its beginning, or `latest`."""
     from lockbot import past
     from lockbot.report import document, terminal
 
+    if raw and host is None:
+        raise click.UsageError("--raw goes with --log HOST")
     with _app(flags) as app, past.opened(app, run) as (store, found):
         if host is not None:
-            _print_text(past.log(store, found, host) + "\n")
+            (output.raw if raw else output.log)(past.log(store, found, host))
         elif as_json:
-            _print_json(document.run_document(found))
+            output.document(document.run_document(found))
         else:
-            _print(terminal.summary(found))
+            output.lines(terminal.summary(found))
 
 
 @cli.command(short_help="List the flake's inputs.")
@@ -222,9 +211,9 @@ def inputs(flags: Flags, outdated: bool, as_json: bool) -> None:
     with _app(flags) as app:
         rows = listing.inputs(app, ask=outdated)
         if as_json:
-            _print_json(listing.inputs_document(rows))
+            output.document(listing.inputs_document(rows))
         else:
-            _print(listing.inputs_table(rows, app.clock(), _width(), asked=outdated))
+            output.lines(listing.inputs_table(rows, app.clock(), output.width(), asked=outdated))
 
 
 @cli.command(short_help="List the hosts, and what lockbot does with each.")
@@ -237,9 +226,9 @@ def hosts(flags: Flags, as_json: bool) -> None:
     with _app(flags, timed=True) as app:
         rows = listing.hosts(app)
         if as_json:
-            _print_json(listing.hosts_document(rows))
+            output.document(listing.hosts_document(rows))
         else:
-            _print(listing.hosts_table(rows, _width()))
+            output.lines(listing.hosts_table(rows, output.width()))
 
 
 @cli.command(short_help="Tell how each input stands, and raise alarms.")
@@ -257,9 +246,9 @@ def status(flags: Flags, check: bool, as_json: bool) -> int:
     with _app(flags) as app:
         found = standing.look(app)
     if as_json:
-        _print_json(standing.document(found))
+        output.document(standing.document(found))
     else:
-        _print(standing.alarm_lines(found) if check else standing.lines(found, _width()))
+        output.lines(standing.alarm_lines(found) if check else standing.lines(found, output.width()))
     return 1 if check and found.alarms else 0
 
 
@@ -288,7 +277,7 @@ def healthcheck(flags: Flags, max_age: str, failures: int) -> int:
         raise click.BadParameter(str(error), param_hint="--max-age") from None
     with _app(flags) as app:
         found = health.look(app, limits)
-    _print([health.told(found)])
+    output.lines([health.told(found)])
     return found.exit_code
 
 
@@ -307,9 +296,9 @@ def metrics(flags: Flags, textfile: Path | None) -> None:
     with _app(flags) as app:
         text = measured.render(app)
     if textfile is not None:
-        measured.write(textfile, text)
+        measured.write(surroundings.absolute(textfile), text)
     else:
-        _print_text(text.decode())
+        output.text(text.decode())
 
 
 @cli.command(short_help="Keep an input where it is.")
@@ -325,7 +314,7 @@ def hold(flags: Flags, input: str, until: str | None, at: str | None, why: str) 
     if until is not None and at is not None:
         raise click.UsageError("--until and --at exclude each other")
     with _app(flags) as app:
-        _print(orders.hold(app, input, why, until, at))
+        output.lines(orders.hold(app, input, why, until, at))
 
 
 @cli.command(short_help="Let an input move again.")
@@ -336,7 +325,7 @@ def release(flags: Flags, input: str) -> None:
     from lockbot import orders
 
     with _app(flags) as app:
-        _print(orders.release(app, input))
+        output.lines(orders.release(app, input))
 
 
 @cli.command(short_help="Accept a move that the policy holds.")
@@ -352,7 +341,7 @@ def accept(flags: Flags, input: str, revision: str | None) -> None:
     from lockbot import orders
 
     with _app(flags) as app:
-        _print(orders.accept(app, input, revision))
+        output.lines(orders.accept(app, input, revision))
 
 
 @cli.command(short_help="Update by schedule, for months.")
@@ -374,7 +363,7 @@ def daemon(flags: Flags, configs: tuple[Path, ...]) -> None:
     from lockbot.daemon.service import Daemon
     from lockbot.logs import configure
 
-    paths = configs or tuple(path for path in [find_config(flags.config, Path.cwd())] if path is not None)
+    paths = configs or tuple(path for path in [find_config(flags.config)] if path is not None)
     if not paths:
         raise click.UsageError("there is no configuration here: give one with --config")
     log = configure(sys.stderr, os.environ, verbose=flags.verbose)
@@ -392,7 +381,7 @@ def pause(flags: Flags, why: str) -> None:
     from lockbot import orders
 
     with _app(flags) as app:
-        _print(orders.pause(app, why))
+        output.lines(orders.pause(app, why))
 
 
 @cli.command(short_help="Let the daemon begin runs again.")
@@ -402,7 +391,7 @@ def resume(flags: Flags) -> None:
     from lockbot import orders
 
     with _app(flags) as app:
-        _print(orders.resume(app))
+        output.lines(orders.resume(app))
 
 
 @cli.command(short_help="Print the log of a run, or follow it.")
@@ -417,7 +406,8 @@ def logs(flags: Flags, run: str, follow: bool, as_json: bool) -> None:
 
     with _app(flags) as app, past.opened(app, run) as (_, found):
         for one in past.records(found, app, follow=follow):
-            _print_text((kept.encode(one) if as_json else kept.told(one)) + "\n")
+            if not output.text((kept.encode(one) if as_json else kept.told(one)) + "\n"):
+                return
 
 
 @cli.command(short_help="Check the configuration and the surroundings.")
@@ -436,9 +426,9 @@ def check(flags: Flags, configuration_only: bool, as_json: bool) -> int:
         with _unloaded(flags) as load:
             found = checks.run(load, flags.config)
     if as_json:
-        _print_json(checks.document(found))
+        output.document(checks.document(found))
     else:
-        _print(checks.lines(found))
+        output.lines(checks.lines(found))
     return checks.exit_code(found)
 
 
@@ -453,10 +443,10 @@ def init(flags: Flags, force: bool, to_stdout: bool) -> None:
     with _app(flags, ignore_file=True, timed=True) as app:
         text = start.configuration(app)
     if to_stdout:
-        _print_text(text)
+        output.text(text)
         return
-    path = start.write(text, flags.config or Path("lockbot.toml").absolute(), force=force)
-    click.echo(f"wrote {path}: read it through, then run `lockbot check` and `lockbot update --dry-run`")
+    path = start.write(text, surroundings.absolute(flags.config or Path("lockbot.toml")), force=force)
+    output.text(f"wrote {path}: read it through, then run `lockbot check` and `lockbot update --dry-run`\n")
 
 
 @cli.command(short_help="See lockbot at work on a sample flake that it makes.")
@@ -468,7 +458,7 @@ def demo(flags: Flags, directory: Path | None) -> int:
     from lockbot.app import cancelled_by_signals
 
     with cancelled_by_signals() as cancel:
-        return show.run(directory, os.environ, cancel, _print, lambda: _progress(flags))
+        return show.run(directory, os.environ, cancel, output.lines, lambda: _progress(flags))
 
 
 # -- what commands have in common ----------------------------------------------------------------------------
@@ -482,15 +472,20 @@ def _unloaded(flags: Flags, *, ignore_file: bool = False, timed: bool = False) -
     """
     from lockbot.app import App, cancelled_by_signals, find_config
     from lockbot.config import load
+    from lockbot.model import Note
     from lockbot.process import Deadline
 
-    with _progress(flags) as progress, cancelled_by_signals() as cancel:
+    with _progress(flags) as progress, oserrors.explaining(), cancelled_by_signals() as cancel:
 
         def opened() -> App:
-            settings = load(None if ignore_file else find_config(flags.config, Path.cwd()), os.environ)
+            settings = load(None if ignore_file else find_config(flags.config), os.environ)
             if timed:
                 cancel.deadline = Deadline(settings.run.deadline, "the run")
-            return App(settings, os.environ, cancel, progress)
+            environ, note = surroundings.with_temporary_directory(os.environ)
+            if note:
+                progress(Note(note))
+            environ = surroundings.with_home(environ, settings.state.directory)
+            return App(settings, environ, cancel, progress)
 
         yield opened
 
@@ -515,7 +510,7 @@ def _progress(flags: Flags) -> Iterator[Progress]:
     elif sys.stderr.isatty() and not flags.verbose and os.environ.get("TERM") != "dumb":
         from rich.console import Console
 
-        with LiveProgress(Console(stderr=True), time.monotonic) as live:
+        with LiveProgress(Console(file=output.trusted(sys.stderr)), time.monotonic) as live:
             yield live
     else:
         plain = PlainProgress(sys.stderr, time.monotonic)
@@ -544,36 +539,3 @@ def _essential(progress: Progress) -> Progress:
             progress(event)  # type: ignore[arg-type]  # what is left of Event
 
     return some
-
-
-def _print(lines: Sequence[Line]) -> None:
-    from lockbot.report.lines import write
-
-    with _reader_may_leave():
-        write(lines, sys.stdout, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
-
-
-def _print_json(document: Document) -> None:
-    from lockbot.report.document import dump
-
-    _print_text(dump(document) + "\n")
-
-
-def _print_text(text: str) -> None:
-    with _reader_may_leave():
-        click.echo(text, nl=False)
-
-
-@contextlib.contextmanager
-def _reader_may_leave() -> Iterator[None]:
-    """`lockbot history | head`: no error, and the exit code stays the run's (click's, 1, means `rejected`)."""
-    try:
-        yield
-        sys.stdout.flush()  # here, not at exit; and what stderr says next comes after it in a log
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _width() -> int | None:
-    """The terminal's columns; None for a pipe, where nothing is cut."""
-    return os.get_terminal_size(sys.stdout.fileno()).columns if sys.stdout.isatty() else None

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from lockbot import oserrors
 from lockbot import status as standing
 from lockbot.app import App
 from lockbot.config import Settings
@@ -43,10 +44,11 @@ class Health:
 def look(app: App, limits: Limits) -> Health:
     """Raises UsageError for a configuration that is wrong; whatever else can't be looked at is a problem."""
     try:
-        place = app.place()
-        with app.history(place) as past:
-            totals = past.totals(place.flake)
-        found = standing.look(app)
+        with oserrors.explaining():
+            place = app.place()
+            with app.history(place) as past:
+                totals = past.totals(place.flake)
+            found = standing.look(app)
     except (Cancelled, UsageError):
         raise
     except LockbotError as error:

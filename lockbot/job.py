@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import replace
 
-from lockbot import logs, state
+from lockbot import logs, oserrors, state
 from lockbot.app import App, Options, Place, total_memory, usable_cores
 from lockbot.config import Person, Settings, Sign
 from lockbot.daemon.plan import next_run
@@ -61,9 +61,10 @@ def _cycle(app: App, place: Place, history: History, wish: Wish, options: Option
     try:
         for reference in wish.overrides.values():
             FlakeRef.parse(reference)  # what a lock holds is not the user's to word; this is
-        tools = _tools(app, place, history)
-        heal(tools, place.source, place.identity, place.flake, keep_results=app.settings.state.keep_results)
-        rules = _rules(app, place, options, tools.nix)
+        with oserrors.explaining():
+            tools = _tools(app, place, history)
+            heal(tools, place.source, place.identity, place.flake, keep_results=app.settings.state.keep_results)
+            rules = _rules(app, place, options, tools.nix)
     except LockbotError as error:
         return _failed_to_start(app, history, run, error)
     run = _with_next_try(app, tools, run_cycle(tools, rules, wish, run))

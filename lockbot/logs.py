@@ -7,6 +7,7 @@ imports. Records hold what events hold, and nothing of the settings; whatever el
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import sys
@@ -17,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, assert_never
 
-from lockbot import files
+from lockbot import files, output
 from lockbot.errors import LockbotError
 from lockbot.model import (
     DerivationStarted,
@@ -35,10 +36,10 @@ from lockbot.model import (
 )
 from lockbot.redact import redact, redacted
 from lockbot.report import words
-from lockbot.report.escape import plain
+from lockbot.report.escape import block, plain
 
 if TYPE_CHECKING:
-    from structlog.typing import EventDict, FilteringBoundLogger
+    from structlog.typing import EventDict, ExcInfo, FilteringBoundLogger
 
 Record = dict[str, Any]
 """`time`, `level`, `event` (a constant phrase) and the event's own keys; `run`, once there is one."""
@@ -233,11 +234,10 @@ def configure(stream: TextIO, environ: Mapping[str, str], *, verbose: bool = Fal
         processors += [
             structlog.processors.TimeStamper("%H:%M:%S", utc=False),
             _harmless,
-            structlog.dev.ConsoleRenderer(
-                colors="NO_COLOR" not in environ, exception_formatter=structlog.dev.plain_traceback
-            ),
+            structlog.dev.ConsoleRenderer(colors="NO_COLOR" not in environ, exception_formatter=_traceback),
             _without_secrets,
         ]
+        stream = output.trusted(stream)
     else:
         processors += [
             structlog.processors.TimeStamper("iso", utc=True, key="time"),
@@ -254,10 +254,16 @@ def configure(stream: TextIO, environ: Mapping[str, str], *, verbose: bool = Fal
 
 
 def _harmless(logger: object, method: str, event: EventDict) -> EventDict:  # noqa: ARG001 -- structlog's shape
-    return {
-        name: plain(value) if isinstance(value, str) and name != "exception" else value
-        for name, value in event.items()
-    }
+    return {name: plain(value) if isinstance(value, str) else value for name, value in event.items()}
+
+
+def _traceback(sink: TextIO, raised: ExcInfo) -> None:
+    """What an exception says may be a stranger's words."""
+    import structlog
+
+    text = io.StringIO()
+    structlog.dev.plain_traceback(text, raised)
+    sink.write(block(text.getvalue()))
 
 
 def _without_secrets(logger: object, method: str, event: str) -> str:  # noqa: ARG001 -- structlog's shape

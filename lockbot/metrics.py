@@ -20,7 +20,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from lockbot import __version__, files
+from lockbot import __version__, files, oserrors
 from lockbot import status as standing
 from lockbot.app import App
 from lockbot.daemon import memory
@@ -32,6 +32,7 @@ from lockbot.model import HostStatus, Outcome, Phase
 from lockbot.redact import redact
 from lockbot.report.escape import plain
 from lockbot.state import free_bytes
+from lockbot.surroundings import here
 
 MOST_INPUTS = 500
 """How many inputs of a repository have series of their own; `lockbot_inputs` counts all."""
@@ -184,16 +185,17 @@ class _Families:
 def _repository(families: _Families, app: App) -> None:
     # Before the repository is found it has the name that it is configured by.
     wanted = app.settings.repository
-    name = label(wanted.url or str(wanted.path or Path.cwd()))
+    name = label(wanted.url or str(wanted.path or here()))
     of = {"repository": name, "flake": name}
     readable = False
     try:
-        place = app.place()
-        of = {"repository": label(place.identity), "flake": label(place.flake)}
-        with app.history(place) as past:
-            _runs(families, past.totals(place.flake), of)
-        _daemon(families, app, of)
-        _inputs(families, standing.look(app), of)
+        with oserrors.explaining():
+            place = app.place()
+            of = {"repository": label(place.identity), "flake": label(place.flake)}
+            with app.history(place) as past:
+                _runs(families, past.totals(place.flake), of)
+            _daemon(families, app, of)
+            _inputs(families, standing.look(app), of)
         readable = True
     except Cancelled:
         raise

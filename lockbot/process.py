@@ -190,7 +190,7 @@ def run(
         process = subprocess.Popen(
             list(argv),
             env=dict(env),
-            cwd=cwd,
+            cwd=cwd or "/",  # not the caller's, which may be gone: no command of ours means it
             stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -39,8 +39,12 @@ def lockbot(
 
 
 def own_environment(nix: nixes.Nix, tmp_path: Path) -> dict[str, str]:
-    """The Nix's, with a state directory of the test's own."""
-    return {**nix.environment, "LOCKBOT_STATE__DIRECTORY": str(tmp_path / "lockbot-state")}
+    """The Nix's, with a state directory of the test's own. This tree's lockbot is run, wherever that is done."""
+    return {
+        **nix.environment,
+        "PYTHONPATH": str(nixes.PROJECT),
+        "LOCKBOT_STATE__DIRECTORY": str(tmp_path / "lockbot-state"),
+    }
 
 
 def said(done: subprocess.CompletedProcess[str], code: int) -> str:

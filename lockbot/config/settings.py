@@ -214,8 +214,10 @@ def load(path: Path | None, environ: Mapping[str, str], *, secrets: bool = True)
     """
     known = forms()
     files = [file_layer(path, known, environ, secrets=secrets)] if path is not None else []
-    default = Layer({"state": {"directory": state_directory(environ)}}, lambda loc: (0, ".".join(map(str, loc))))
-    layers = (environment(environ, known), credentials(environ, known), *files, default)
+    given = (environment(environ, known), credentials(environ, known), *files)
+    told = any(layer.holds(("state", "directory")) for layer in given)
+    default = {} if told else {"state": {"directory": state_directory(environ)}}
+    layers = (*given, Layer(default, lambda loc: (0, ".".join(map(str, loc)))))
     mistakes = {mistake for layer in layers for mistake in layer.mistakes}
     token = _layers.set(layers)
     try:

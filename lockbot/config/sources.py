@@ -21,8 +21,10 @@ from typing import Any, ParamSpec
 
 from pydantic import SecretStr
 
+from lockbot import oserrors
 from lockbot.config.errors import Loc, Mistake, key_text, line_of, nearest
 from lockbot.errors import UsageError
+from lockbot.surroundings import here
 
 P = ParamSpec("P")
 
@@ -99,7 +101,10 @@ def file_layer(path: Path, forms: Sequence[Form], environ: Mapping[str, str], *,
         return line, ":".join([str(path), *([str(line)] if line else [])]) + f": {key_text(loc)}"
 
     layer = Layer(data, place)
-    base = Path(os.path.abspath(path)).parent  # noqa: PTH100  # resolve() would follow a link to the file
+
+    def base() -> Path:
+        return Path(os.path.abspath(path)).parent  # noqa: PTH100  # resolve() would follow a link to the file
+
     for form in _expanded(forms, data):
         value = _get(data, form.loc)
         if form.local and isinstance(value, str):
@@ -111,8 +116,7 @@ def file_layer(path: Path, forms: Sequence[Form], environ: Mapping[str, str], *,
 
 def _read(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            data = file.read(LARGEST_FILE + 1)
+        data = oserrors.read(path, LARGEST_FILE + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         why = error.strerror if isinstance(error, OSError) else str(error)
         hint = "`lockbot init` writes one" if isinstance(error, FileNotFoundError) else ""
@@ -159,7 +163,7 @@ def environment(environ: Mapping[str, str], forms: Sequence[Form]) -> Layer:
         form, text = known[name], environ[name]
         _set(layer.data, form.loc, text)
         if form.local:
-            _try(layer, form.loc, absolute, text, Path.cwd(), environ)
+            _try(layer, form.loc, absolute, text, here, environ)
         else:
             _try(layer, form.loc, _decoded, form, text)
     return layer
@@ -249,7 +253,7 @@ def _named(forms: Sequence[Form], directory: Path) -> Iterator[Form]:
 
 
 def _secret_of_file(
-    value: object, base: Path, environ: Mapping[str, str], read: Callable[[Path], SecretStr]
+    value: object, base: Callable[[], Path], environ: Mapping[str, str], read: Callable[[Path], SecretStr]
 ) -> SecretStr:
     """In the file a secret is only ever pointed at: configurations are shared, committed, and in the Nix store."""
     if isinstance(value, dict) and set(value) == {"file"} and isinstance(value["file"], str):
@@ -264,14 +268,14 @@ def _unread(path: Path) -> SecretStr:  # noqa: ARG001 -- in the place of read_se
 def read_secret(path: Path) -> SecretStr:
     """The first and only line of a file."""
     try:
-        return SecretStr(path.read_text(encoding="utf-8").strip())
+        return SecretStr(oserrors.read(path, LARGEST_FILE).decode().strip())
     except OSError as error:
         raise ValueError(f"cannot read the secret {path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ValueError(f"cannot read the secret {path}: not UTF-8") from None
 
 
-def absolute(text: str, base: Path, environ: Mapping[str, str]) -> str:
+def absolute(text: str, base: Callable[[], Path], environ: Mapping[str, str]) -> str:
     """A path that no longer depends on where lockbot is started. Links stay as they are."""
     if not text:
         raise ValueError("must not be empty")
@@ -281,20 +285,32 @@ def absolute(text: str, base: Path, environ: Mapping[str, str]) -> str:
         text = str(home(environ)) + text[1:]
     elif text.startswith("~"):
         raise ValueError("must not start with ~NAME: write the path out (or ./~NAME)")
-    return str(base / text)  # `..` stays: behind a link it is not what the text suggests
+    # `..` stays: behind a link it is not what the text suggests
+    return str(Path(text) if text.startswith("/") else base() / text)
 
 
 def home(environ: Mapping[str, str]) -> Path:
-    return Path(environ.get("HOME") or pwd.getpwuid(os.getuid()).pw_dir)
+    """Raises ValueError where nothing tells."""
+    if told := environ.get("HOME"):
+        return Path(told)
+    try:
+        return Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except KeyError:
+        raise ValueError(f"HOME is not set, and the system knows no user with uid {os.getuid()}") from None
 
 
 def state_directory(environ: Mapping[str, str]) -> str:
-    """systemd's, else the XDG base directory specification's."""
+    """systemd's, else the XDG base directory specification's. Raises UsageError where there is no home for it."""
     of_service = environ.get("STATE_DIRECTORY", "").split(":")[0]
     if of_service.startswith("/"):
         return of_service
     of_user = environ.get("XDG_STATE_HOME", "")
-    root = Path(of_user) if of_user.startswith("/") else home(environ) / ".local/state"
+    try:
+        root = Path(of_user) if of_user.startswith("/") else home(environ) / ".local/state"
+    except ValueError as error:
+        raise UsageError(
+            f"there is no place for the state directory: {error}", "set HOME, or `[state] directory`"
+        ) from None
     return str(root / "lockbot")
 
 

@@ -11,11 +11,13 @@ from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from lockbot import oserrors
 from lockbot.config import Settings, load
 from lockbot.config.types import timing
 from lockbot.errors import LockbotError, UsageError
 from lockbot.redact import redact
 from lockbot.schedule import Quiet, Timetable, spread
+from lockbot.surroundings import absolute
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,9 @@ def read(paths: Sequence[Path], environ: Mapping[str, str]) -> Plan:
     """Files, and directories of *.toml. Raises UsageError: every file's mistakes, or no schedule at all."""
     wrong: list[str] = []
     found: dict[Path, Settings] = {}
-    for path in _files(paths):
+    with oserrors.explaining():
+        found_files = _files(paths)
+    for path in found_files:
         try:
             found[path] = load(path, environ)
         except LockbotError as error:
@@ -83,9 +87,9 @@ def _files(paths: Sequence[Path]) -> list[Path]:
             inside = sorted(one for one in path.glob("*.toml") if not one.name.startswith("."))
             if not inside:
                 raise UsageError(f"there is no configuration in {path}: no file *.toml")
-            found |= dict.fromkeys(one.absolute() for one in inside)
+            found |= dict.fromkeys(absolute(one) for one in inside)
         else:
-            found[path.absolute()] = None
+            found[absolute(path)] = None
     return list(found)
 
 

@@ -28,7 +28,7 @@ from lockbot.daemon.children import Child
 from lockbot.daemon.events import Due, Ended, Event, Reload, Said, Stop
 from lockbot.daemon.memory import Done
 from lockbot.daemon.plan import Task
-from lockbot.errors import LockbotError, UsageError
+from lockbot.errors import LockbotError
 from lockbot.logs import Record
 from lockbot.model import Outcome
 from lockbot.process import process_start
@@ -314,7 +314,7 @@ class Daemon:
         self._notify.send(systemd.reloading())
         try:
             self._adopt(plan.read(self._paths, self._environ))
-        except UsageError as error:
+        except LockbotError as error:
             self._refused = "the changed configuration is refused, the old one stays"
             self._log.error(self._refused, error=error.message, hint=error.hint)
         else:

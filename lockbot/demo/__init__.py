@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import shlex
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from lockbot.model import Outcome, Progress, silent
 from lockbot.process import CancelToken
 from lockbot.report import terminal
 from lockbot.report.lines import Line, Style, line
+from lockbot.surroundings import temporary_directory
 from lockbot.update.wish import Wish
 
 Tell = Callable[[Sequence[Line]], None]
@@ -60,7 +60,7 @@ def run(directory: Path | None, environ: Mapping[str, str], cancel: CancelToken,
 def _make(directory: Path | None, environ: Mapping[str, str], cancel: CancelToken) -> Sample:
     if directory is not None:
         return sample.make(directory, environ, cancel)
-    temporary = Path(tempfile.mkdtemp(prefix="lockbot-demo-"))
+    temporary = temporary_directory("lockbot-demo-")
     try:
         return sample.make(temporary, environ, cancel)
     except BaseException:

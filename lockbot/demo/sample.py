@@ -29,6 +29,7 @@ from lockbot.errors import LockbotError, UsageError
 from lockbot.git.command import Git, user_environment
 from lockbot.nix import command
 from lockbot.process import CancelToken, Deadline
+from lockbot.surroundings import absolute
 
 INPUTS = ("packages", "modules", "themes")
 FIRST_COMMIT = 1_790_830_800
@@ -187,7 +188,7 @@ def _write_surroundings(sample: Sample) -> None:
 
 def _program() -> list[str]:
     """The command that started this process, as it can be started again."""
-    given = Path(sys.argv[0]).absolute()
+    given = absolute(Path(sys.argv[0]))
     return (
         [str(given)]
         if given.name == "lockbot" and os.access(given, os.X_OK)

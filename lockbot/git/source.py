@@ -6,6 +6,7 @@ Knows how users set up repositories; reads them, and must not write anything.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -14,6 +15,7 @@ from lockbot.git import failure
 from lockbot.git.command import Git, Pair
 from lockbot.git.settings import Setting, read, unattended
 from lockbot.redact import redact
+from lockbot.surroundings import here as working_directory
 
 
 @dataclass(frozen=True)
@@ -207,7 +209,7 @@ def remote_of(repository: Repository) -> Remote:
     config: list[Pair] = []
     for one in repository.settings:
         if one.key.startswith(prefix) and one.key[len(prefix) :] in _OF_REMOTE:
-            absolute = _absolute(one.value, repository.path) if one.key.endswith("url") else one.value
+            absolute = _absolute(one.value, lambda: repository.path) if one.key.endswith("url") else one.value
             config.append((one.key, absolute))
         elif one.of_repository and one.key == "core.sshcommand":
             config.append((one.key, unattended(one.value)))
@@ -227,7 +229,7 @@ def remote_at(url: str) -> Remote:
             f"the address {redact(url)} holds a user name, a password or a token",
             "take it out, and give it to git by a credential helper",
         )
-    config = (("remote.source.url", _absolute(url, Path.cwd())),)
+    config = (("remote.source.url", _absolute(url, working_directory)),)
     return Remote("source", url, config, _is_path(url))
 
 
@@ -236,6 +238,6 @@ def _is_path(url: str) -> bool:
     return url.startswith("file://") or ":" not in url.partition("/")[0]
 
 
-def _absolute(url: str, base: Path) -> str:
+def _absolute(url: str, base: Callable[[], Path]) -> str:
     """A relative path is meant from the repository that names it."""
-    return str(base / url) if _is_path(url) and not url.startswith(("/", "file://")) else url
+    return str(base() / url) if _is_path(url) and not url.startswith(("/", "file://")) else url

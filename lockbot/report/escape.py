@@ -42,6 +42,11 @@ def plain(text: str, limit: int | None = None) -> str:
     return shortened(text, limit)
 
 
+def block(text: str) -> str:
+    """Several lines, each `plain` but for its tabs."""
+    return "\n".join("\t".join(map(plain, one.split("\t"))) for one in text.split("\n"))
+
+
 def shortened(text: str, limit: int | None) -> str:
     """At most `limit` characters, the last one `…` when some are left out."""
     return text if limit is None or len(text) <= limit else text[: limit - 1] + "…"
@@ -76,7 +81,7 @@ def name(text: str, limit: int = 100) -> str:
     return '"' + text.replace('"', '\\"') + '"'
 
 
-def log_line(text: str, limit: int = 240) -> str:
+def log_line(text: str, limit: int | None = 240) -> str:
     """A line of a build log, `plain`: without colours, tabs, and what a progress bar overwrote."""
     return plain(_CSI.sub("", text).rstrip("\r\n").rpartition("\r")[2].expandtabs(), limit)
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from lockbot.report.escape import plain
+
+if TYPE_CHECKING:
+    from rich.text import Text as RichText
 
 
 class Style(StrEnum):
@@ -53,7 +56,6 @@ def write(lines: Iterable[Line], stream: TextIO, *, colour: bool = False) -> Non
         return
     # Imported late: rich takes longer to load than most commands to run.
     from rich.console import Console
-    from rich.text import Text
 
     class Honest(Console):
         def on_broken_pipe(self) -> None:
@@ -62,4 +64,11 @@ def write(lines: Iterable[Line], stream: TextIO, *, colour: bool = False) -> Non
 
     console = Honest(file=stream, force_terminal=True, markup=False, highlight=False, emoji=False)
     for one in lines:
-        console.print(Text.assemble(*((piece.text, piece.style.value) for piece in one)), soft_wrap=True)
+        console.print(styled(one), soft_wrap=True)
+
+
+def styled(one: Line) -> RichText:
+    """For rich. Escaped once more: it writes past the place where all other text is."""
+    from rich.text import Text
+
+    return Text.assemble(*((plain(piece.text), piece.style.value) for piece in one))

@@ -136,7 +136,7 @@ class LiveProgress:
             with self._lock:
                 self._state.see(event)
             if _worth_keeping(event):
-                self._live.console.print(_rich(line(*tell(event))), soft_wrap=True)
+                self._live.console.print(lines.styled(line(*tell(event))), soft_wrap=True)
 
     def _picture(self) -> RenderableType:
         # Drawn by rich's own thread, where an exception would spill over the screen.
@@ -145,7 +145,7 @@ class LiveProgress:
 
             with self._lock:
                 shown = self._state.picture(self._live.console.width)
-            return Group(*map(_rich, shown))
+            return Group(*map(lines.styled, shown))
         return ""
 
 
@@ -169,7 +169,7 @@ def _live(console: Console, picture: Callable[[], RenderableType]) -> Live:
         refresh_per_second=REFRESHES,
         transient=True,
         redirect_stdout=False,  # standard output carries the result, and nothing else
-        redirect_stderr=True,  # what else is said there appears above the picture, not within it
+        redirect_stderr=False,  # what else is said there goes its own way, on which it is made harmless
         vertical_overflow="crop",
     )
 
@@ -182,12 +182,6 @@ def _worth_keeping(event: Event) -> bool:
             return True
         case _:
             return False
-
-
-def _rich(one: Line) -> RenderableType:
-    from rich.text import Text
-
-    return Text.assemble(*((piece.text, piece.style.value) for piece in one))
 
 
 class Watched:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import assert_never
 
+from lockbot import oserrors
 from lockbot.errors import Cancelled, LockbotError, UnjudgedError, UsageError
 from lockbot.git import publish
 from lockbot.git.landing import BaseMoved
@@ -101,7 +102,8 @@ class _Cycle:
     def go(self) -> Run:
         record = self.record
         try:
-            self._go()
+            with oserrors.explaining():
+                self._go()
         except Cancelled as error:
             record.end(Outcome.INTERRUPTED, error=error.message)
         except UsageError as error:

@@ -16,6 +16,7 @@ from lockbot.nix.command import Nix
 from lockbot.nix.flakeref import FlakeRef
 from lockbot.nix.lockfile import LOCK_NAME, LockFile
 from lockbot.nix.storepath import source_path
+from lockbot.oserrors import naming
 from lockbot.process import Deadline
 from lockbot.update import relock
 from lockbot.update.propose import Lock
@@ -72,7 +73,8 @@ class Locks:
         if self._base is None:
             path.unlink(missing_ok=True)
         else:
-            path.write_bytes(self._base)
+            with naming(path):
+                path.write_bytes(self._base)
         if picks:
             self._update(picks)
         new = LockFile.read(path) if path.exists() else lockfile.EMPTY

@@ -17,6 +17,7 @@ from lockbot.nix.command import Nix
 from lockbot.nix.flakeref import FlakeRef, FlakeRefError
 from lockbot.nix.lockfile import LOCK_NAME, LockFile
 from lockbot.nix.locknodes import Node
+from lockbot.oserrors import naming
 from lockbot.process import Deadline
 from lockbot.update import relock
 from lockbot.update.lockable import Lockable, Unlockable, newest_lockable
@@ -341,7 +342,8 @@ class _Proposing:
         if content is None:
             self.path.unlink(missing_ok=True)
         elif self._bytes() != content:
-            self.path.write_bytes(content)
+            with naming(self.path):
+                self.path.write_bytes(content)
 
 
 def _tips(asked: Sequence[str], changes: Sequence[InputChange], new: LockFile) -> dict[str, Locked]:

@@ -30,6 +30,7 @@ from lockbot.model import (
 from lockbot.nix import evaluate
 from lockbot.nix.flakeref import compare_link
 from lockbot.nix.lockfile import LOCK_NAME
+from lockbot.oserrors import naming
 from lockbot.process import Deadline
 from lockbot.report import words
 from lockbot.report.commit import commit_message
@@ -174,7 +175,8 @@ class Trial:
 
     def _commit(self, lock: Lock, message: str) -> str:
         regenerate.clean(self._tools.clone, self._tree, self._rules.after_update)
-        (self.flake / LOCK_NAME).write_bytes(lock.content)
+        with naming(self.flake / LOCK_NAME):
+            (self.flake / LOCK_NAME).write_bytes(lock.content)
         name = str(Path(self._flake_dir) / LOCK_NAME)
         changed = regenerate.regenerate(
             self._tools.nix, self._tools.clone, self._tree, self.flake, self._rules.after_update, name
