@@ -60,6 +60,8 @@ REFUSED = r"^ *error: (?:" + (
 )
 
 _ASSERTION = re.compile(r"Failed assertions:|assertion '.*' failed")
+_UPDATING = re.compile(r"… while updating the flake input '([^'\n]*)'")
+_PLACE = re.compile(r" *at (\S+:\d+:\d+):?")
 _CONDITION = "while evaluating the condition of the assertion"
 
 # First match wins. The surroundings come first: a full disk or a dead builder also makes builds fail.
@@ -217,6 +219,18 @@ def explain(text: str) -> str:
     elif reason:
         message = f"{message} ({reason})"
     return shortened(message)
+
+
+def where(text: str) -> str:
+    """Which input could not be locked, and where in which file: `x, /nix/store/…/flake.nix:2:1`, or nothing.
+
+    A stranger's flake can make it say anything: for a person to look at, nothing is concluded from it.
+    """
+    lines = _own_lines(text)
+    inputs = [match[1] for line in lines if (match := _UPDATING.search(line))]
+    last = max((number for number, line in enumerate(lines) if _ERROR.match(line)), default=0)
+    places = [match[1] for line in lines[last:] if (match := _PLACE.fullmatch(line))]
+    return shortened(", ".join([*inputs[-1:], *places[:1]]))
 
 
 def said(text: str, kind: FailureKind) -> str:

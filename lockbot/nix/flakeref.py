@@ -161,10 +161,14 @@ class FlakeRef:
     def ref(self) -> str | None:
         return self.text("ref") or None
 
+    def without(self, *names: str) -> FlakeRef:
+        """The same without these attributes."""
+        return FlakeRef(self.type, tuple((name, value) for name, value in self.attrs if name not in names))
+
     @property
     def names_no_commit(self) -> bool:
-        """Locked: whether it is a repository's work tree with changes in it. Else: whether a branch is meant."""
-        return self.type in ("git", "hg") and self.rev is None
+        """Locked: whether it is a work tree with changes in it, or without any commit. Else: a branch is meant."""
+        return self.type in ("git", "hg") and not (self.rev or "").strip("0")
 
     def with_rev(self, rev: str) -> FlakeRef:
         """The same source at one commit: what `--override-input` takes. Raises FlakeRefError where there is none.

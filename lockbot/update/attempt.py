@@ -117,7 +117,8 @@ class Attempt:
             )
             old = LockFile.parse(before.decode(errors="replace")) if before is not None else lockfile.EMPTY
             permits = self._permit(proposal)
-            locks = Locks(self._tools.nix, self._trial.flake, before, proposal.tips, self._rules.fetching.timeout)
+            tips = {one.input: one.tip for one in proposal.unlockable} | dict(proposal.tips)
+            locks = Locks(self._tools.nix, self._trial.flake, before, tips, self._rules.fetching.timeout)
             if proposal.changes:
                 self._without_the_dear(proposal, permits, locks)
             lock = self._lock(proposal, permits, locks)
@@ -147,9 +148,11 @@ class Attempt:
 
     def _unlockable(self, proposal: Proposal) -> list[Held]:
         return [
-            findings.tell_unlockable(one, locked, self._histories, exact=one.input in self._every)
+            findings.tell_unlockable(
+                one, proposal.locked_before[one.input], self._histories, exact=one.input in self._every
+            )
             for one in proposal.unlockable
-            if (locked := proposal.locked_before.get(one.input)) is not None
+            if not self._keeper.is_held(one.input)
         ]
 
     def _permit(self, proposal: Proposal) -> Permits:
@@ -168,18 +171,18 @@ class Attempt:
         keeper.see({name: tip for name, tip in proposal.tips.items() if name in lower})
         keeper.see(asked)
         self._keeper = keeper
-        return keeper.permit(proposal.changes, proposal.tips, frozenset(self._wish.overrides))
+        return keeper.permit(proposal.changes, proposal.tips, frozenset(self._wish.overrides), proposal.stuck)
 
     def _lock(self, proposal: Proposal, permits: Permits, locks: Locks) -> Lock | None:
         """The lock with everything that may move; None when nothing may, or nothing is new."""
-        if not proposal.changes:
+        if not proposal.changes and not permits.targets:
             return None
         tips = {name: tip.revision for name, tip in proposal.tips.items()}
         if permits.targets == tips:
             lock = Lock((self._trial.flake / LOCK_NAME).read_bytes(), proposal.changes)
             locks.known(permits.targets, lock)
             return lock
-        elsewhere = frozenset(name for name, revision in permits.targets.items() if revision != tips[name])
+        elsewhere = frozenset(name for name, revision in permits.targets.items() if revision != tips.get(name))
         self._without_the_unfetchable(elsewhere, proposal, permits, locks)
         lock = locks.make(permits.targets)
         if elsewhere:

@@ -22,8 +22,8 @@ from lockbot.model import HostBuild, HostStatus, Outcome, Phase, Run
 from lockbot.state import ROOTS
 from lockbot.update import roots
 from lockbot.update.attempt import Attempt, Attempted, Then
-from lockbot.update.findings import CANNOT_LOCK
 from lockbot.update.judging import Judged
+from lockbot.update.propose import CANNOT_LOCK
 from lockbot.update.record import Record, words
 from lockbot.update.rules import Rules, Tools
 from lockbot.update.wish import Wish
@@ -196,8 +196,9 @@ class _Cycle:
         if attempted.judged is None and self.unfinished is not None:
             self.record.end(Outcome.FAILED, error=self.unfinished, hint="lockbot tries again with its next run")
         elif attempted.judged is None:
-            unlockable = any(item.reason == CANNOT_LOCK for item in attempted.held)
-            self.record.end(Outcome.REJECTED if unlockable else Outcome.UNCHANGED)
+            waiting = {item.input for item in attempted.held if item.reason != CANNOT_LOCK}
+            refused = any(item.reason == CANNOT_LOCK and item.input not in waiting for item in attempted.held)
+            self.record.end(Outcome.REJECTED if refused else Outcome.UNCHANGED)
         elif reasons := attempted.unjudged:
             self.record.end(
                 Outcome.UNJUDGED,

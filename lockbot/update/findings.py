@@ -13,9 +13,6 @@ from lockbot.update.asking import Culprit, Finding, Reason
 from lockbot.update.histories import Histories, commit_link
 from lockbot.update.lockable import Unlockable
 
-CANNOT_LOCK = "cannot-be-locked"
-"""Why an input is held whose tip is no flake that Nix takes: `model.Held.reason`."""
-
 
 @dataclass(frozen=True)
 class Told:
@@ -55,11 +52,11 @@ def tell(
 
 
 def tell_unlockable(one: Unlockable, locked: Locked, histories: Histories, *, exact: bool) -> Held:
-    """Put into words that an input's tip can't be locked, and where it goes instead."""
+    """Put into words that an input's tip can't be locked, and what can be. Where it goes is not known yet."""
     bad = _bad_revision(one.culprit, locked, histories, exact=exact and one.culprit.exact) if one.culprit else None
-    why = f"Nix can't lock it ({one.why})"
-    where = _where(one.revision, one.tip.revision)
-    return Held(one.input, CANNOT_LOCK, f"{' '.join([why, *_since(bad)])}: {where}", locked.revision or None, bad)
+    why = " ".join([f"{words.short(one.tip.revision)} can't be locked ({one.why})", *_since(bad)])
+    newest = f"{words.short(one.revision)} is the newest that can be" if one.revision else "nothing newer can be"
+    return Held(one.input, one.reason, f"{why}: {newest}", locked.revision or None, bad)
 
 
 def _bad_revision(culprit: Culprit, locked: Locked, histories: Histories, *, exact: bool) -> BadRevision:

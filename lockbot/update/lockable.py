@@ -7,7 +7,7 @@ made, nor hosts.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from lockbot.model import Locked
@@ -29,24 +29,32 @@ class Lockable(StrEnum):
 
 @dataclass(frozen=True)
 class Unlockable:
-    """An input whose tip can't be locked. `why`: Nix's words; `revision`: the newest that can be, if one can."""
+    """An input whose tip can't be locked. `why`: Nix's words; `revision`: the newest that can be, if one can.
+
+    `culprit`: from which revision on none can be, where that is nothing that may pass by itself.
+    """
 
     input: str
     tip: Locked
     why: str
+    reason: str
+    """`model.Held.reason`"""
     revision: str | None = None
     culprit: Culprit | None = None
 
 
 def newest_lockable(
-    input: str, tip: Locked, why: str, revisions: Sequence[str], attempt: Callable[[str], Lockable]
-) -> Unlockable:
-    """`revisions`: what lies between the locked one and the tip, oldest first, the tip the last."""
+    input: str, tip: str, revisions: Sequence[str], attempt: Callable[[str], Lockable]
+) -> tuple[str | None, Culprit | None]:
+    """The newest revision that can be locked below a tip that can't, and from which on none can be.
+
+    `revisions`: what lies between the locked one and the tip, oldest first, the tip the last; empty: not known.
+    """
     if len(revisions) < 2:
-        return Unlockable(input, tip, why)
-    found = search(_Trial(input, (*revisions[:-1], tip.revision), attempt), {input: tip.revision})
-    culprits = [culprit for finding in found.findings for culprit in finding.culprits]
-    return Unlockable(input, tip, why, found.picks.get(input), culprits[0] if culprits else None)
+        return None, Culprit((), None, tip, 0) if revisions else None
+    found = search(_Trial(input, (*revisions[:-1], tip), attempt), {input: tip})
+    culprits = [replace(culprit, hosts=()) for finding in found.findings for culprit in finding.culprits]
+    return found.picks.get(input), culprits[0] if culprits else None
 
 
 class _Trial:

@@ -82,7 +82,10 @@ class Locks:
             locked = new.locked(name)
             if locked is not None and locked.nar_hash:
                 self._sources[name, revision] = source_path(locked.nar_hash, str(self._nix.store_directory))
-            if locked is None or locked.revision != revision:
+            # By its hash, too: what is served at a tarball's own address need not say again which commit it is.
+            tip = self._tips[name]
+            same = locked is not None and revision == tip.revision and locked.nar_hash == tip.nar_hash
+            if locked is None or (locked.revision != revision and not (same and tip.nar_hash)):
                 found = locked.revision if locked is not None else "nothing"
                 raise LockbotError(f"{name} was to be locked at {revision}, and Nix locked {found}")
         return Lock(path.read_bytes(), lockfile.diff(self._old, new))

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from lockbot.errors import LockbotError
 from lockbot.history.ledger import Ledger
-from lockbot.model import Held, InputChange, Locked
+from lockbot.model import ChangeKind, Held, InputChange, Locked
 from lockbot.update import ages, policy, upstream_checks
 from lockbot.update.histories import Histories
 from lockbot.update.policy import Allow, Facts, Hold, Move, Reason, Refuse, Relation
@@ -75,9 +75,14 @@ class Gatekeeper:
                 self._ledger.see(name, tip.original, tip.revision, tip.last_modified)
 
     def permit(
-        self, changes: Sequence[InputChange], tips: Mapping[str, Locked], pinned: frozenset[str]
+        self,
+        changes: Sequence[InputChange],
+        tips: Mapping[str, Locked],
+        pinned: frozenset[str],
+        stuck: Mapping[str, tuple[Locked, Locked]] | None = None,
     ) -> Permits:
-        """`pinned` inputs go where the user said, whatever the policy.
+        """`pinned` inputs go where the user said, whatever the policy. `stuck` ones (where each is, and its tip)
+        can't move by themselves: only where the user wants them to stay is asked.
 
         Raises LockbotError when flake.nix itself asks for something that is not allowed: without that there is
         no lock.
@@ -90,6 +95,10 @@ class Gatekeeper:
             if owner in pinned:
                 continue
             self._decide(permits, move, owner, relations.get(move.change.input, Relation.UNKNOWN))
+        for name, (old, tip) in (stuck or {}).items():
+            if name not in pinned and name not in tips and self.is_held(name):
+                change = InputChange(name, ChangeKind.UPDATED, old=old, new=tip)
+                self._decide(permits, Move(change), name, Relation.UNKNOWN)
         return permits
 
     def recheck(self, changes: Sequence[InputChange], permits: Permits, names: frozenset[str]) -> None:
@@ -118,6 +127,11 @@ class Gatekeeper:
         """Its age and its descent were looked at when it was chosen."""
         facts = Facts(self._now, Relation.FORWARD, _LONG_AGO, None, self._accepted.get(owner))
         return policy.decide(move, facts, self._rules.of(owner))
+
+    def is_held(self, name: str) -> bool:
+        """Whether the user keeps an input back."""
+        hold = self._holds.get(name)
+        return hold is not None and hold.active(self._now)
 
     def holds_at(self, name: str, revision: str) -> bool:
         """Whether the user wants an input to be at this revision."""

@@ -16,14 +16,14 @@ from lockbot.nix import failure, lockfile
 from lockbot.nix.command import Nix
 from lockbot.nix.flakeref import FlakeRef, FlakeRefError
 from lockbot.nix.lockfile import LOCK_NAME, LockFile
-from lockbot.nix.locknodes import Node
 from lockbot.oserrors import naming
-from lockbot.process import Deadline
+from lockbot.process import Deadline, Finished
 from lockbot.update import relock
 from lockbot.update.lockable import Lockable, Unlockable, newest_lockable
+from lockbot.update.relock import Upstream
 from lockbot.update.wish import Wish, choose
 
-FETCH_FAILED, UNLOCKED = "fetch-failed", "unlocked"
+FETCH_FAILED, UNLOCKED, CANNOT_LOCK = "fetch-failed", "unlocked", "cannot-be-locked"
 """Why an input is held that can't be moved: `model.Held.reason`."""
 _GONE = "does not match any input"
 _NOT_WRITTEN = "has an unlocked input"
@@ -74,6 +74,11 @@ class Proposal:
     """Every input path of the flake."""
 
     @property
+    def stuck(self) -> dict[str, tuple[Locked, Locked]]:
+        """Inputs whose tip can't be locked: where each was, and the tip."""
+        return {one.input: (self.locked_before[one.input], one.tip) for one in self.unlockable}
+
+    @property
     def before(self) -> dict[str, str | None]:
         """The revision at which each input was locked."""
         return {name: locked.revision or None for name, locked in self.locked_before.items()}
@@ -121,13 +126,13 @@ class _Proposing:
         old = self._read()
         lock = old
         if before is None or not lock.root_inputs.keys() >= {name.partition("/")[0] for name in wish.named}:
-            self._create()  # never locked, or an input that flake.nix has and the lock has not
+            self._create(old)
             lock = self._read()
         names, notes = choose(wish, lock)
         for name, ref in wish.overrides.items():
             self._pin(name, ref, lock)
         problems = self._move(names if before is not None or wish.inputs else ())
-        unlockable = self._move_lower(problems, lock, before)
+        unlockable = self._move_lower(problems, old, before)
         held = tuple(
             Held(name, problem.reason, f"{problem.kind}: {problem.message}", _revision(lock, name))
             for name, problem in problems.items()
@@ -179,16 +184,18 @@ class _Proposing:
             # Nix answered from its cache and said all is well: it was not asked.
             kind = kind if kind is not FailureKind.UNKNOWN else FailureKind.NETWORK
             return _Problem(kind, stale[0])
-        return _Problem(kind, failure.explain(finished.stderr) or f"nix ended with code {finished.code}")
+        return _Problem(kind, _explained(finished))
 
     def _dirty(self, names: Sequence[str], before: bytes | None, stale: Sequence[str]) -> _Problem | None:
         """Whether what was asked for led to a checkout with changes in it: no commit has what Nix read there."""
         was = LockFile.parse(before.decode(errors="replace")) if before is not None else lockfile.EMPTY
         new = self._read()
         for path in sorted(new.unlocked):
-            if path not in was.unlocked or any(f"{path}/".startswith(f"{name}/") for name in names):
-                node = new.node(path)
-                return _uncommitted(f"{node.locked}" if node is not None else path)
+            if any(f"{path}/".startswith(f"{name}/") for name in names):
+                return _uncommitted(_source(new, path))
+            if path not in was.unlocked:
+                self._restore(before)
+                raise _cannot_lock(path, new)
         said = next((line for line in stale if _NOT_WRITTEN in line), None)  # a Nix without allow-dirty-locks
         return _uncommitted(f"({said}) its source") if said else None
 
@@ -223,24 +230,21 @@ class _Proposing:
 
         Takes them out of `problems`. Raises LockbotError where it is the flake itself that can't be locked.
         """
-        waiting = [name for name, problem in problems.items() if problem.reason == FETCH_FAILED]
-        if not waiting or before is None or not self._locks_as_it_is(before):
+        if not problems or before is None or not self._locks_as_it_is(before):
             return ()
         found: list[Unlockable] = []
-        for name in waiting:
+        for name in list(problems):
             node, locked = lock.node(name), lock.locked(name)
             if node is None or node.original is None or locked is None:
                 continue
             tip = self._upstream(node.original)
             if isinstance(tip, _Problem):
                 problems[name] = tip
-            if not isinstance(tip, Node) or tip.locked is None:
+            if not isinstance(tip, Upstream):
                 continue
-            seen = lockfile.locked_at(tip)
             problem = problems.pop(name)
-            if seen is None or seen.revision == locked.revision:
-                continue  # nothing is newer
-            found.append(self._lower(name, locked, seen, tip.locked, problem))
+            if tip.locked.revision != locked.revision:  # else nothing is newer
+                found.append(self._lower(name, locked, tip, problem))
         return tuple(found)
 
     def _locks_as_it_is(self, before: bytes) -> bool:
@@ -256,42 +260,48 @@ class _Proposing:
         if failure.classify(finished.stderr).surroundings:
             return False
         raise LockbotError(
-            f"Nix can't update the flake: {failure.explain(finished.stderr)}",
+            f"Nix can't update the flake: {_explained(finished)}",
             "does `nix flake metadata` work there? See flake.nix and flake.lock",
         )
 
-    def _upstream(self, original: FlakeRef) -> Node | _Problem | None:
+    def _upstream(self, original: FlakeRef) -> Upstream | _Problem | None:
         """Where an input is upstream, though it can't be locked; None: that can't be had either."""
         try:
-            finished, node = relock.source(
+            finished, tip = relock.source(
                 self.nix, original, Deadline(self.limits.timeout, f"fetching {original}")
             )
         except LockbotError:
             self.nix.cancel.check()
             return None
-        if _NOT_WRITTEN in finished.stderr or (node and node.locked and node.locked.names_no_commit):
+        if _NOT_WRITTEN in finished.stderr or (tip is not None and tip.reference.names_no_commit):
             return _uncommitted(str(original))
-        return None if failure.stale_fetch_lines(finished.stderr) else node
+        return None if failure.stale_fetch_lines(finished.stderr) else tip
 
-    def _lower(self, name: str, locked: Locked, tip: Locked, source: FlakeRef, problem: _Problem) -> Unlockable:
+    def _lower(self, name: str, locked: Locked, tip: Upstream, problem: _Problem) -> Unlockable:
+        seen = [problem]
+
         def attempt(revision: str) -> Lockable:
             before = self._bytes()
             try:
-                tried = self._update([], {name: source.with_rev(revision).argument})
+                tried = self._update([], {name: tip.reference.with_rev(revision).argument})
             except FlakeRefError:  # a tarball of old: nothing can name it any more
                 return Lockable.UNKNOWN
             reached = self._read().locked(name)
             self._restore(before)
-            if tried is None:
-                there = reached is not None and reached.revision == revision
-                return Lockable.YES if there else Lockable.UNKNOWN
-            return Lockable.UNKNOWN if tried.kind in _TRANSIENT else Lockable.NO
+            if tried is not None:
+                seen.append(tried)
+                return Lockable.NO
+            there = reached is not None and reached.revision == revision
+            return Lockable.YES if there else Lockable.UNKNOWN
 
-        between = self.older(name, locked, tip)
-        found = newest_lockable(name, tip, f"{problem.kind}: {problem.message}", between, attempt)
-        if found.revision is not None:
-            self._update([], {name: source.with_rev(found.revision).argument})
-        return found
+        between = self.older(name, locked, tip.locked)
+        revision, culprit = newest_lockable(name, tip.locked.revision, between, attempt)
+        if revision is not None:
+            self._update([], {name: tip.reference.with_rev(revision).argument})
+        why = f"{problem.kind}: {problem.message}"
+        if any(one.kind.surroundings or one.reason == UNLOCKED for one in seen):
+            return Unlockable(name, tip.locked, why, problem.reason, revision)  # that may pass by itself
+        return Unlockable(name, tip.locked, why, CANNOT_LOCK, revision, culprit)
 
     def _pin(self, name: str, ref: str, old: LockFile) -> None:
         """Pin one input, and read the lock back: Nix has answered otherwise before."""
@@ -304,10 +314,8 @@ class _Proposing:
         problem = self._update([], {name: ref})
         if problem is not None:
             error = SurroundingsError if problem.kind.surroundings else LockbotError
-            raise error(
-                f"cannot pin {name} to {ref}: {problem.message}",
-                "does that revision exist, and can it be fetched?",
-            )
+            hint = "does that revision exist, and can it be fetched?" if problem.reason == FETCH_FAILED else ""
+            raise error(f"cannot pin {name} to {ref}: {problem.message}", hint)
         locked = LockFile.read(self.path).locked(name)
         if locked is None or (wanted.rev and locked.rev != wanted.rev):
             raise LockbotError(
@@ -321,14 +329,17 @@ class _Proposing:
                 f"this Nix ({self.nix.banner}) can't pin this kind of input; change its url in flake.nix",
             )
 
-    def _create(self) -> None:
-        """A flake that was never locked."""
+    def _create(self, old: LockFile) -> None:
+        """A flake that was never locked, or has inputs that the lock has not."""
         finished = self.nix.lock(self.flake, Deadline(self.limits.timeout, "locking the flake"))
         if finished.code != 0:
-            words = failure.explain(finished.stderr)
+            words = _explained(finished)
             if failure.classify(finished.stderr).surroundings:
                 raise SurroundingsError(f"cannot lock the flake: {words}")
             raise finished.error(f"cannot lock the flake: {words}")
+        new = self._read()
+        for path in sorted(new.unlocked - old.unlocked):
+            raise _cannot_lock(path, new)
 
     # -- the file -----------------------------------------------------------------------------------------
 
@@ -357,9 +368,27 @@ def _tips(asked: Sequence[str], changes: Sequence[InputChange], new: LockFile) -
     return found
 
 
+_NO_COMMIT = "has changes that are not committed, or no commit at all, and no lock can name that: commit there"
+
+
 def _uncommitted(where: str) -> _Problem:
-    said = f"{where} has changes that are not committed, which no lock can name: commit them there"
-    return _Problem(FailureKind.SOURCE, said, UNLOCKED)
+    return _Problem(FailureKind.SOURCE, f"{where} {_NO_COMMIT}", UNLOCKED)
+
+
+def _cannot_lock(path: str, lock: LockFile) -> LockbotError:
+    """An input of flake.nix itself, without which there is no lock."""
+    return LockbotError(f"cannot lock {path}: {_source(lock, path)} {_NO_COMMIT}")
+
+
+def _source(lock: LockFile, path: str) -> str:
+    node = lock.node(path)
+    return str(node.locked) if node is not None else path
+
+
+def _explained(finished: Finished) -> str:
+    place = failure.where(finished.stderr)
+    said = failure.explain(finished.stderr) or f"nix ended with code {finished.code}"
+    return f"{said} (in {place})" if place else said
 
 
 def _nothing_fetched(held: Sequence[Held]) -> LockbotError:

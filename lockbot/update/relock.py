@@ -13,13 +13,14 @@ import json
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from lockbot.model import Locked
 from lockbot.nix.command import Nix, nix_string
 from lockbot.nix.flakeref import Attr, FlakeRef
-from lockbot.nix.lockfile import LOCK_NAME, LockFile, names_of
+from lockbot.nix.lockfile import LOCK_NAME, LockFile, locked_at, names_of
 from lockbot.nix.locknodes import InputPath, Node
 from lockbot.process import Deadline, Finished
 
@@ -50,12 +51,26 @@ def update(
     return _after(finished, others)
 
 
-def source(nix: Nix, original: FlakeRef, deadline: Deadline) -> tuple[Finished, Node | None]:
+@dataclass(frozen=True)
+class Upstream:
+    """Where an input's branch is, and what to pin it by."""
+
+    locked: Locked
+    reference: FlakeRef
+
+
+def source(nix: Nix, original: FlakeRef, deadline: Deadline) -> tuple[Finished, Upstream | None]:
     """Where an input is upstream now, without a look into it: what it holds need be no flake, nor a sound one."""
-    with _flake_of([(original, False)]) as directory:
+    flags = {name: value for name, value in original.attrs if name in ("submodules", "lfs")}
+    plain = original.without(*flags)  # perhaps it is these that can't be had
+    with _flake_of([(plain, False)]) as directory:
         finished = nix.update(directory, (), {}, deadline, plain=True)
-        lock = LockFile.read(directory / LOCK_NAME)
-        return finished, lock.node(_alias(0)) if finished.code == 0 else None
+        node = LockFile.read(directory / LOCK_NAME).node(_alias(0))
+    locked = locked_at(node) if node is not None else None
+    if finished.code != 0 or node is None or node.locked is None or locked is None:
+        return finished, None
+    reference = FlakeRef.from_attrs({**dict(node.locked.attrs), **flags, "type": node.locked.type})
+    return finished, Upstream(locked, reference)
 
 
 def _after(first: Finished, then: Finished) -> Finished:

@@ -43,7 +43,7 @@ def choose(wish: Wish, lock: LockFile) -> tuple[tuple[str, ...], tuple[str, ...]
     notes = tuple(
         f"{name} is not updated: {root.why_not}"
         for name, root in roots.items()
-        if not root.updatable and root.follows is None
+        if not root.updatable and root.follows is None and not _movable_from(name, lock)
     )
     return names, notes
 

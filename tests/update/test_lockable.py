@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockbot.model import Locked
 from lockbot.update.lockable import TRIES, Lockable, newest_lockable
 
 
@@ -19,16 +18,15 @@ def find(answers: list[Lockable]) -> tuple[str | None, list[str], str | None, bo
         return answers[int(revision[1:])]
 
     revisions = [f"r{number}" for number in range(len(answers) + 1)]
-    found = newest_lockable("b", Locked("git", "", "", rev=revisions[-1]), "no", revisions, attempt)
-    culprit = found.culprit
-    return found.revision, asked, culprit.first_bad if culprit else None, bool(culprit and culprit.exact)
+    found, culprit = newest_lockable("b", revisions[-1], revisions, attempt)
+    return found, asked, culprit.first_bad if culprit else None, bool(culprit and culprit.exact)
 
 
 @given(st.integers(0, 200), st.integers(0, 200))
 def test_where_it_broke_once_that_is_found(good: int, bad: int) -> None:
     found, asked, culprit, exact = find([Lockable.YES] * good + [Lockable.NO] * bad)
     assert found == (f"r{good - 1}" if good else None)
-    assert (culprit, exact) == (f"r{good}", True) or good + bad == 0
+    assert (culprit, exact) == (f"r{good}", True)
     assert len(asked) == len(set(asked)) <= TRIES
 
 
@@ -44,3 +42,7 @@ def test_whatever_the_answers_what_is_taken_can_be_locked(answers: list[Lockable
 def test_none_can_be(answer: Lockable) -> None:
     found, _, _, exact = find([answer] * 5)
     assert (found, exact) == (None, answer is Lockable.NO)
+
+
+def test_where_no_history_is_known_nobody_is_to_blame() -> None:
+    assert newest_lockable("b", "tip", (), lambda _: Lockable.YES) == (None, None)
