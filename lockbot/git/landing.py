@@ -140,24 +140,29 @@ def is_staged(git: Git, old: str, new: str) -> bool:
     return bool(changed) and not changed & _differing(git, "diff-index", "--cached", new)
 
 
+_SPARED_AT_MOST = 100
+"""Files. An update changes one or a few; a branch that was far behind may take thousands."""
+
+
 @contextlib.contextmanager
 def spared(git: Git, old: str, new: str) -> Iterator[dict[str, Path]]:
-    """Second names for the files that a move replaces: by these they come back without any room on the disk."""
+    """Copies of the files that a move replaces: by these they come back, though the disk takes no more."""
     room = Path(git.ask("rev-parse", "--absolute-git-dir")) / "lockbot-spared"
-    links: dict[str, Path] = {}
+    copies: dict[str, Path] = {}
     shutil.rmtree(room, ignore_errors=True)  # of a run that was killed
-    with contextlib.suppress(OSError):  # another file system: git writes them anew, then
+    with contextlib.suppress(OSError):  # then git writes them anew, if it can
         room.mkdir()
-        for path in sorted(_changed(git, old, new) - _added(git, old, new)):
-            os.link(git.directory / path, room / str(len(links)), follow_symlinks=False)
-            links[path] = room / str(len(links))
+        for path in sorted(_changed(git, old, new) - _added(git, old, new))[:_SPARED_AT_MOST]:
+            # No second name for the same file: that alone would have git take it for changed.
+            shutil.copy2(git.directory / path, room / str(len(copies)), follow_symlinks=False)
+            copies[path] = room / str(len(copies))
     try:
-        yield links
+        yield copies
     finally:
         shutil.rmtree(room, ignore_errors=True)
 
 
-def take_back(git: Git, old: str, new: str, links: Mapping[str, Path]) -> list[str]:
+def take_back(git: Git, old: str, new: str, copies: Mapping[str, Path]) -> list[str]:
     """Undo a move from `old` to `new` that did not come to its end; the paths where that can't be.
 
     Only for a tree that was clean before. What has been written since by anyone else stays..
@@ -174,8 +179,8 @@ def take_back(git: Git, old: str, new: str, links: Mapping[str, Path]) -> list[s
         with contextlib.suppress(OSError):
             if path in added:
                 (git.directory / path).unlink()
-            elif path in links:
-                links[path].replace(git.directory / path)
+            elif path in copies:
+                copies[path].replace(git.directory / path)
     return sorted(_written(git, changed, added))
 
 
@@ -262,11 +267,11 @@ def _move_checkout(
             return BaseMoved(f"{tree.branch} has moved")
         if clean := is_clean(there, seen, commit):
             mark(clone, Mark.TOUCHING, repository.branch, commit)
-        with uncancelled(clone, there) as sure, spared(there, seen, commit) as links:
+        with uncancelled(clone, there) as sure, spared(there, seen, commit) as copies:
             done = sure.run(*merge, commit, check=False)
             head = sure.resolve("HEAD")
             if clean and head == seen:
-                left = take_back(sure, seen, commit, links)
+                left = take_back(sure, seen, commit, copies)
         if clean and not left:
             unmark(clone, Mark.TOUCHING, repository.branch)
     except CommandError as error:  # the directory is gone, for one
