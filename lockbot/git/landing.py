@@ -114,10 +114,14 @@ def _fetch(clone: Clone, git: Git, commit: str, *options: str) -> None:
 
 
 def is_whole(git: Git, known: str | None, commit: str) -> bool:
-    """Whether all is there that a commit reaches and `known` does not. That a file's content is right, git sees
-    to when it writes it: here it only has to be there."""
+    """Whether all is there that a commit reaches and `known` does not.
+
+    That a file's content is right, git sees to when it writes it: here it only has to be there, or, in a partial
+    clone, with the remote that the clone counts on.
+    """
     beyond = ("--not", known) if known else ()
-    done = git.run("rev-list", "--objects", "--quiet", commit, *beyond, check=False)
+    listing = ("rev-list", "--objects", "--quiet", "--exclude-promisor-objects")
+    done = git.run(*listing, commit, *beyond, check=False)
     if done.code not in (0, 128):
         raise explain(done)
     return done.code == 0
