@@ -130,12 +130,17 @@ def is_whole(git: Git, known: str | None, commit: str) -> bool:
 # -- files -------------------------------------------------------------------------------------------------------
 
 
+def _top(git: Git) -> Path:
+    return Path(git.ask("rev-parse", "--show-toplevel"))
+
+
 def is_clean(git: Git, old: str, new: str) -> bool:
     """Whether index and work tree hold `old` wherever `new` differs: what is otherwise there soon is lockbot's."""
     changed = _changed(git, old, new)
     if changed & (_differing(git, "diff-index", "--cached", old) | _differing(git, "diff")):
         return False
-    return not any(os.path.lexists(git.directory / path) for path in _added(git, old, new))
+    top = _top(git)
+    return not any(os.path.lexists(top / path) for path in _added(git, old, new))
 
 
 def is_staged(git: Git, old: str, new: str) -> bool:
@@ -151,14 +156,14 @@ _SPARED_AT_MOST = 100
 @contextlib.contextmanager
 def spared(git: Git, old: str, new: str) -> Iterator[dict[str, Path]]:
     """Copies of the files that a move replaces: by these they come back, though the disk takes no more."""
-    room = Path(git.ask("rev-parse", "--absolute-git-dir")) / "lockbot-spared"
+    top, room = _top(git), Path(git.ask("rev-parse", "--absolute-git-dir")) / "lockbot-spared"
     copies: dict[str, Path] = {}
     shutil.rmtree(room, ignore_errors=True)  # of a run that was killed
     with contextlib.suppress(OSError):  # then git writes them anew, if it can
         room.mkdir()
         for path in sorted(_changed(git, old, new) - _added(git, old, new))[:_SPARED_AT_MOST]:
             # No second name for the same file: that alone would have git take it for changed.
-            shutil.copy2(git.directory / path, room / str(len(copies)), follow_symlinks=False)
+            shutil.copy2(top / path, room / str(len(copies)), follow_symlinks=False)
             copies[path] = room / str(len(copies))
     try:
         yield copies
@@ -175,26 +180,26 @@ def take_back(git: Git, old: str, new: str, copies: Mapping[str, Path]) -> list[
     if changed & _differing(git, "diff-index", "--cached", old):  # the index is written last, and as a whole
         git.run("read-tree", "-m", "-u", new, old, check=False)  # by git's rules: it does all of it, or nothing
         return sorted(changed & _differing(git, "diff-index", "--cached", old))
-    added = _added(git, old, new)
-    written = {path for path in _written(git, changed, added) if _is_part_of(git, new, path)}
+    top, added = _top(git), _added(git, old, new)
+    written = {path for path in _written(git, top, changed, added) if _is_part_of(git, top, new, path)}
     again = "".join(f"{path}\0" for path in sorted(written - added))
     git.run("checkout-index", "--force", "-z", "--stdin", stdin=again.encode(), check=False)
-    for path in _written(git, changed, added) & written:
+    for path in _written(git, top, changed, added) & written:
         with contextlib.suppress(OSError):
             if path in added:
-                (git.directory / path).unlink()
+                (top / path).unlink()
             elif path in copies:
-                copies[path].replace(git.directory / path)
-    return sorted(_written(git, changed, added))
+                shutil.move(copies[path], top / path)
+    return sorted(_written(git, top, changed, added))
 
 
-def _written(git: Git, changed: set[str], added: set[str]) -> set[str]:
-    return changed & _differing(git, "diff") | {path for path in added if os.path.lexists(git.directory / path)}
+def _written(git: Git, top: Path, changed: set[str], added: set[str]) -> set[str]:
+    return changed & _differing(git, "diff") | {path for path in added if os.path.lexists(top / path)}
 
 
-def _is_part_of(git: Git, commit: str, path: str) -> bool:
+def _is_part_of(git: Git, top: Path, commit: str, path: str) -> bool:
     """Whether a file is as far as git came in writing the commit's: nothing, the beginning, all of it."""
-    place = git.directory / path
+    place = top / path
     if not os.path.lexists(place):
         return True
     if place.is_symlink() or not place.is_file():
