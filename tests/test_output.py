@@ -290,7 +290,7 @@ NARRATIONS: dict[str, Mapping[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("options", [(), ("-v",), ("-q",), ("--log-format", "json")], ids=" ".join)
+@pytest.mark.parametrize("options", [("-v",), ("--log-format", "json")], ids=" ".join)
 @pytest.mark.parametrize("how", NARRATIONS)
 def test_an_update_that_nobody_hears_is_an_update(updated: World, how: str, options: Sequence[str]) -> None:
     updated.packages.fix()
