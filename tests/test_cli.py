@@ -309,7 +309,7 @@ def test_a_signal_ends_everything_and_is_recorded(
     fleet, packages = plain_fleet(one_nix, tmp_path, [HostSpec("slow", ["packages"], seconds=300)])
     packages.commit("second")
     before = fleet.head()
-    environment = own_environment(one_nix, tmp_path)
+    environment = {"PYTHONPATH": str(nixes.PROJECT), **own_environment(one_nix, tmp_path)}
     with subprocess.Popen(
         [sys.executable, "-m", "lockbot", "update", "--json"],
         env=environment,
