@@ -47,7 +47,7 @@ def standing(ledger: Ledger, lock: LockFile) -> dict[str, InputState]:
         locked = lock.locked(name)
         if locked is not None:
             tips = ledger.tips(name, locked.original, limit=1)
-            followed = ledger.followed(name) in (None, locked.original)
+            followed = ledger.follows(name, locked.original)
             newest = tips[0].revision if tips else None
             found[name] = as_it_lies(state, locked.revision or None, newest, followed=followed)
     return found

@@ -79,12 +79,12 @@ class Ledger:
         key = (self._flake, codec.storable(input), codec.origin(source), limit)
         return self._read(lambda connection: tuple(map(rows.tip, connection.execute(_TIPS, key).fetchall())))
 
-    def followed(self, input: str) -> str | None:
-        """The source that the input was seen to follow last; None: none was ever asked."""
+    def follows(self, input: str, source: str) -> bool:
+        """Whether this is the source that the input was seen to follow last; also where none was ever asked."""
         query = "SELECT source FROM tips WHERE flake = ? AND input = ? ORDER BY last_seen DESC LIMIT 1"
         key = (self._flake, codec.storable(input))
         found = self._read(lambda connection: [damage.text(row[0]) for row in connection.execute(query, key)])
-        return found[0] if found else None
+        return found in ([], [codec.storable(source)])
 
     def first_seen(self, input: str, source: str) -> dict[str, datetime]:
         """When each revision was first seen at the tip of this source."""
