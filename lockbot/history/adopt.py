@@ -106,11 +106,17 @@ def _rescued_row(
 ) -> bool:
     try:
         read(row)
-        values = {name: codec.storable(row[name]) if isinstance(row[name], str) else row[name] for name in columns}
-        codec.insert(new, table, values)
+        codec.insert(new, table, {name: _storable(name, row[name]) for name in columns})
     except (Damaged, sqlite3.IntegrityError, LookupError):
         return False
     return True
+
+
+def _storable(column: str, value: codec.Value) -> codec.Value:
+    """As lockbot stores it today, whatever an older one did."""
+    if not isinstance(value, str):
+        return value
+    return codec.origin(value) if column == "source" else codec.storable(value)
 
 
 _LEDGER: dict[str, Callable[[sqlite3.Row], object]] = {

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import os
 import re
 import sqlite3
@@ -172,7 +173,7 @@ def _prepare(path: Path, *, suspicious: bool = False) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
         schema.migrate(connection)
-        if (lacking := schema.lacking(connection)) is not None:
+        if (lacking := _lacking(connection)) is not None:
             raise Damaged(lacking)
         connection.execute("PRAGMA foreign_keys = ON")
     except BaseException as error:
@@ -204,6 +205,39 @@ def _check_every_page(connection: sqlite3.Connection) -> None:
     complaint = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if complaint != "ok":
         raise Damaged(str(complaint))
+
+
+def _lacking(connection: sqlite3.Connection) -> str | None:
+    """What a database of the newest version has not, of what belongs to it; None: nothing is lacking."""
+    missing = _whole() - _shape(connection)
+    for kind, name, *_ in sorted(missing, key=lambda part: (_ORDER.index(part[0]), part)):
+        return f"{kind} {name} is missing or another"
+    return None
+
+
+_ORDER = ("table", "index", "trigger", "column", "reference")
+
+
+@functools.cache
+def _whole() -> frozenset[tuple[str, ...]]:
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        schema.migrate(connection)
+        return _shape(connection)
+
+
+def _shape(connection: sqlite3.Connection) -> frozenset[tuple[str, ...]]:
+    """Tables with their columns and references; indexes and triggers with their text. (A table's text is another
+    one after ALTER, in each SQLite's own way.)"""
+    return frozenset(tuple(map(str, row)) for query in _SHAPE for row in connection.execute(query))
+
+
+_SHAPE = (
+    "SELECT type, name, iif(type = 'table', '', sql) FROM sqlite_master WHERE sql IS NOT NULL",
+    """SELECT 'column', t.name || '.' || c.name, c.type, c."notnull", c.pk
+        FROM sqlite_master t, pragma_table_info(t.name) c WHERE t.type = 'table'""",
+    """SELECT 'reference', t.name || '.' || f."from", f."table", f."to", f.on_delete
+        FROM sqlite_master t, pragma_foreign_key_list(t.name) f WHERE t.type = 'table'""",
+)
 
 
 # -- in place of a damaged one

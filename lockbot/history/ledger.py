@@ -84,7 +84,7 @@ class Ledger:
         query = "SELECT source FROM tips WHERE flake = ? AND input = ? ORDER BY last_seen DESC LIMIT 1"
         key = (self._flake, codec.storable(input))
         found = self._read(lambda connection: [damage.text(row[0]) for row in connection.execute(query, key)])
-        return found in ([], [codec.storable(source)])
+        return found in ([], [codec.origin(source)])
 
     def first_seen(self, input: str, source: str) -> dict[str, datetime]:
         """When each revision was first seen at the tip of this source."""

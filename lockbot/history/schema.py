@@ -6,8 +6,6 @@ released is never edited, a new one is appended. A list of statements, because `
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import sqlite3
 from collections.abc import Callable
 
@@ -339,39 +337,6 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _LEDGER, _FLAKES, _REDACTED)
 def version(connection: sqlite3.Connection) -> int:
     """The number of migrations that the database has been through."""
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
-
-
-def lacking(connection: sqlite3.Connection) -> str | None:
-    """What a database of the newest version has not, of what belongs to it; None: nothing is lacking."""
-    missing = _whole() - _shape(connection)
-    for kind, name, *_ in sorted(missing, key=lambda part: (_ORDER.index(part[0]), part)):
-        return f"{kind} {name} is missing or another"
-    return None
-
-
-_ORDER = ("table", "index", "trigger", "column", "reference")
-
-
-@functools.cache
-def _whole() -> frozenset[tuple[str, ...]]:
-    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        migrate(connection)
-        return _shape(connection)
-
-
-def _shape(connection: sqlite3.Connection) -> frozenset[tuple[str, ...]]:
-    """Tables with their columns and references; indexes and triggers with their text. (A table's text is another
-    one after ALTER, in each SQLite's own way.)"""
-    return frozenset(tuple(map(str, row)) for query in _SHAPE for row in connection.execute(query))
-
-
-_SHAPE = (
-    "SELECT type, name, iif(type = 'table', '', sql) FROM sqlite_master WHERE sql IS NOT NULL",
-    """SELECT 'column', t.name || '.' || c.name, c.type, c."notnull", c.pk
-        FROM sqlite_master t, pragma_table_info(t.name) c WHERE t.type = 'table'""",
-    """SELECT 'reference', t.name || '.' || f."from", f."table", f."to", f.on_delete
-        FROM sqlite_master t, pragma_foreign_key_list(t.name) f WHERE t.type = 'table'""",
-)
 
 
 def belongs_to_another(connection: sqlite3.Connection) -> bool:

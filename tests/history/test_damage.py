@@ -329,6 +329,25 @@ def test_it_is_told_until_a_run_has_told_it(path: Path) -> None:
     assert asides(path)[0].exists()
 
 
+def test_what_is_taken_over_is_kept_as_today_without_secrets(path: Path) -> None:
+    """The one that is set aside is as it was."""
+    change(
+        path,
+        "UPDATE tips SET source = 'git+https://me:s3cret-one@host/a', revision = '2'",
+        "UPDATE holds SET why = 'see https://me:s3cret-two@host/a'",
+        "UPDATE runs SET error = 'see https://me:s3cret-three@host/a'",
+        "UPDATE runs SET started = 'noon' WHERE id = 'r00001'",
+    )
+    with History.open(path, clock) as history:
+        assert len(history.runs()) == 2
+        assert history.notes
+        assert history.ledger("FLAKE").follows("a", "git+https://me:another@host/a")
+    assert b"s3cret" not in b"".join(
+        one.read_bytes() for one in path.parent.glob("history.sqlite*") if "corr" not in one.name
+    )
+    assert b"s3cret-one" in asides(path)[0].read_bytes()
+
+
 def test_what_is_set_aside_is_as_it_was(path: Path) -> None:
     """With its log: nothing is written to it any more, so that other tools find what there was."""
     with closing(sqlite3.connect(path, isolation_level=None)) as raw:
