@@ -19,7 +19,7 @@ from lockbot.git.worktree import Worktree, worktree
 from lockbot.job import context, selection
 from lockbot.model import Host, HostBuild, HostStatus, Locked
 from lockbot.nix import evaluate
-from lockbot.nix.command import local_flake
+from lockbot.nix.flakeref import local_flake
 from lockbot.nix.lockfile import EMPTY, LOCK_NAME, LockFile
 from lockbot.process import Deadline
 from lockbot.report import words

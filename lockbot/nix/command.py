@@ -55,7 +55,6 @@ SETTINGS = {
     "stalled-download-timeout": "60",
     "download-attempts": "3",
     "allow-dirty": "true",  # lockbot's own worktree is, between an update and its commit
-    "allow-dirty-locks": "false",
     "pure-eval": "true",
     "print-missing": "true",  # what would have to be built is read of it
     "log-lines": "25",
@@ -65,9 +64,7 @@ SETTINGS = {
 }
 """What nix.conf does not decide: it would stop or mislead a run, or fill the disk. All else is the user's."""
 _ENABLED = "extra-experimental-features"
-
 _DIRTY = ("--option", "allow-dirty-locks", "true", "--option", "warn-dirty", "true")
-
 EVENT_BYTES = 16 * 2**20
 """The longest event of an evaluator that is read: the error of an endless recursion is one of 2 MiB."""
 DAEMON_TRIES = 4
@@ -401,15 +398,3 @@ def _updates_by_name(cli: Mapping[str, Any]) -> bool:
         return "flake" in cli["commands"]["flake"]["commands"]["update"]["flags"]
     except (KeyError, TypeError):
         return False
-
-
-def local_flake(tree: Path, commit: str, directory: str = "", *, submodules: bool = False) -> str:
-    """The locked flake reference of one commit of a work tree of ours."""
-    suffix = f"&dir={quote(directory)}" if directory else ""
-    return f"git+file://{quote(str(tree))}?rev={commit}{suffix}" + ("&submodules=1" if submodules else "")
-
-
-def nix_string(text: str) -> str:
-    """A Nix string literal that says exactly this."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("${", "\\${")
-    return f'"{escaped}"'

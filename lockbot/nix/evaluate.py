@@ -22,8 +22,9 @@ from lockbot import process
 from lockbot.errors import DeadlineExceeded, LockbotError, SurroundingsError
 from lockbot.model import Failure, FailureKind, Host, HostKind, Progress, Retrying
 from lockbot.nix import failure
-from lockbot.nix.command import Nix, nix_string
+from lockbot.nix.command import Nix
 from lockbot.nix.evaluator import Evaluation, Job, Reader
+from lockbot.nix.flakeref import nix_string
 from lockbot.process import Deadline
 
 __all__ = ["Evaluation", "Explain", "Job", "Limits", "evaluate", "host_names"]

@@ -16,8 +16,9 @@ from typing import Any
 from lockbot.errors import DeadlineExceeded
 from lockbot.model import Failure, FailureKind, Host, silent
 from lockbot.nix import blame, evaluation_error, failure
-from lockbot.nix.command import Nix, nix_string
+from lockbot.nix.command import Nix
 from lockbot.nix.evaluation_error import NixError
+from lockbot.nix.flakeref import nix_string
 from lockbot.process import LINE_BYTES, Deadline
 
 ERROR_LINES = 2000

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import quote, unquote
 
 from lockbot.errors import UsageError
@@ -367,3 +368,15 @@ def _typed(name: str, value: str, text: str) -> Attr:
             raise FlakeRefError(f"{name} is not a number: {text!r}")
         return int(value)
     return value == "1" if name in _FLAGS else value
+
+
+def local_flake(tree: Path, commit: str, directory: str = "", *, submodules: bool = False) -> str:
+    """The locked flake reference of one commit of a work tree of ours."""
+    suffix = f"&dir={quote(directory)}" if directory else ""
+    return f"git+file://{quote(str(tree))}?rev={commit}{suffix}" + ("&submodules=1" if submodules else "")
+
+
+def nix_string(text: str) -> str:
+    """A Nix string literal that says exactly this."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("${", "\\${")
+    return f'"{escaped}"'

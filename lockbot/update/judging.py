@@ -12,7 +12,7 @@ from pathlib import Path
 from lockbot.git.worktree import Incomplete
 from lockbot.model import Failure, Host, HostBuild, HostKind, Verdict
 from lockbot.nix import build, evaluate
-from lockbot.nix.command import local_flake
+from lockbot.nix.flakeref import local_flake
 
 Baseline = Mapping[tuple[str, ...], HostBuild]
 """What each host (by its attribute path) was found to be at one commit, as far as it is known. `here` is what was

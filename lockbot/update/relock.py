@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from lockbot.model import Locked
-from lockbot.nix.command import Nix, nix_string
-from lockbot.nix.flakeref import Attr, FlakeRef
+from lockbot.nix.command import Nix
+from lockbot.nix.flakeref import Attr, FlakeRef, nix_string
 from lockbot.nix.lockfile import LOCK_NAME, LockFile, locked_at, names_of
 from lockbot.nix.locknodes import InputPath, Node
 from lockbot.process import Deadline, Finished

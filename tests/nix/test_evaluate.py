@@ -10,7 +10,7 @@ import pytest
 
 from lockbot.errors import DeadlineExceeded
 from lockbot.model import Failure, FailureKind, Host, HostKind, Retrying
-from lockbot.nix import command, evaluate
+from lockbot.nix import command, evaluate, flakeref
 from lockbot.nix.build import Builder, Target
 from lockbot.nix.build import Limits as BuildLimits
 from lockbot.nix.evaluate import Evaluation, Job, Limits
@@ -52,7 +52,7 @@ class World:
         self.raw.run("git", "add", "-A", cwd=place)
         self.raw.run("git", "commit", "-qm", "hosts", "--allow-empty", cwd=place)
         commit = self.raw.run("git", "rev-parse", "HEAD", cwd=place).stdout.strip()
-        return command.local_flake(place, commit)
+        return flakeref.local_flake(place, commit)
 
     def evaluate(
         self,
@@ -350,4 +350,4 @@ def test_names_that_take_too_long(make: Make) -> None:
     world.raw.run("git", "commit", "-qam", "endless", cwd=world.tmp / "flake")
     commit = world.raw.run("git", "rev-parse", "HEAD", cwd=world.tmp / "flake").stdout.strip()
     with pytest.raises(DeadlineExceeded):
-        evaluate.host_names(world.nix, command.local_flake(world.tmp / "flake", commit), Deadline(0.5, "asking"))
+        evaluate.host_names(world.nix, flakeref.local_flake(world.tmp / "flake", commit), Deadline(0.5, "asking"))

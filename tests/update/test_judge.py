@@ -25,7 +25,7 @@ from lockbot.model import (
     Retrying,
 )
 from lockbot.nix import build, command, evaluate
-from lockbot.nix.command import local_flake
+from lockbot.nix.flakeref import local_flake
 from lockbot.process import CancelToken, Deadline
 from lockbot.update import gate
 from lockbot.update.judge import judge
