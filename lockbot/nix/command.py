@@ -229,7 +229,7 @@ class Nix:
         wanted = [*names, *(name for name in overrides if name not in names)]
         where = ("--flake", f"path:{quote(str(flake))}") if plain else ()
         return self.call(
-            self.nix, "flake", "update", *_DIRTY, *where, *wanted, *flags, cwd=flake, deadlines=[deadline]
+            self.nix, "flake", "update", *wanted, *flags, *where, *_DIRTY, cwd=flake, deadlines=[deadline]
         )
 
     def lock(self, flake: Path, deadline: Deadline) -> Finished:

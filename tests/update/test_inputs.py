@@ -281,7 +281,18 @@ def test_a_checkout_with_changes_is_held_by_any_nix(
 ) -> None:
     world = with_checkout(nix, tmp_path, lib)
     if old:  # an older Nix, or Lix: it writes no such lock, whatever it is told, and ends well
-        world.wrap("nix", 'case "$1" in flake) verb=$2; shift 5; set -- flake $verb "$@";; esac\nexec $real "$@"')
+        world.wrap(
+            "nix",
+            """
+            left=$#
+            while [ $left -gt 0 ]; do
+              one=$1; shift; left=$((left - 1))
+              if [ "$one $1" = "--option allow-dirty-locks" ]; then shift 2; left=$((left - 2))
+              else set -- "$@" "$one"; fi
+            done
+            exec $real "$@"
+            """,
+        )
     hold_a_checkout(world, lib, _modified)
 
 
