@@ -152,7 +152,8 @@ class App:
         secret = self.settings.eval.access_tokens
         tokens = {"access-tokens": secret.get_secret_value()} if secret is not None else {}
         data_home = self.settings.state.directory / state.NIX_DATA
-        git = lent_environment(self.access(place) if place is not None else {"GIT_CONFIG_GLOBAL": os.devnull})
+        bare = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+        git = lent_environment(self.access(place) if place is not None else bare)
         return command.find(self.environ, self.cancel, data_home, tokens, git)
 
     def clone(self, place: Place) -> Clone:

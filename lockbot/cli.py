@@ -298,7 +298,7 @@ def metrics(flags: Flags, textfile: Path | None) -> None:
     if textfile is not None:
         measured.write(surroundings.absolute(textfile), text)
     else:
-        output.text(text.decode())
+        output.machine(text.decode())
 
 
 @cli.command(short_help="Keep an input where it is.")
@@ -406,7 +406,8 @@ def logs(flags: Flags, run: str, follow: bool, as_json: bool) -> None:
 
     with _app(flags) as app, past.opened(app, run) as (_, found):
         for one in past.records(found, app, follow=follow):
-            if not output.text((kept.encode(one) if as_json else kept.told(one)) + "\n"):
+            heard = output.machine(kept.encode(one) + "\n") if as_json else output.text(kept.told(one) + "\n")
+            if not heard:
                 return
 
 

@@ -11,6 +11,7 @@ import contextlib
 import errno
 import os
 import stat
+import threading
 from pathlib import Path
 
 _LARGEST = 64 * 1024 * 1024
@@ -20,7 +21,7 @@ class NotOurs(OSError):
     """Something in a place of lockbot's that lockbot did not make; `strerror` says what."""
 
     def __init__(self, path: Path, what: str) -> None:
-        super().__init__(errno.EEXIST, f"{path} is {what}, which lockbot did not make: move it away", str(path))
+        super().__init__(errno.EEXIST, f"{path} is {what}", str(path))
 
 
 def directory(path: Path) -> None:
@@ -55,7 +56,7 @@ def read(path: Path, limit: int = _LARGEST) -> bytes:
 def replace(path: Path, data: bytes, *, durable: bool = False) -> None:
     """Put this into a file of lockbot's, whole or not at all. Raises OSError, NotOurs: what was there stays."""
     check_file(path)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
         aside.unlink(missing_ok=True)  # of a process that was killed and had this one's number
         descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -72,22 +73,25 @@ def replace(path: Path, data: bytes, *, durable: bool = False) -> None:
 
 
 def _foreign(path: Path, kind: int) -> str | None:
-    """What it is, where it is neither absent nor lockbot's."""
+    """What it is and what to do, where it is neither absent nor lockbot's."""
     try:
         found = path.lstat()
     except FileNotFoundError:
         return None
     if stat.S_ISLNK(found.st_mode):
-        return f"a symbolic link to {path.readlink()}"
+        return f"a symbolic link to {path.readlink()}{_MOVE}"
     return _what(found, kind)
 
 
 def _what(found: os.stat_result, kind: int) -> str | None:
     if stat.S_IFMT(found.st_mode) != kind:
-        return _KINDS.get(stat.S_IFMT(found.st_mode), "no regular file")
+        return _KINDS.get(stat.S_IFMT(found.st_mode), "no regular file") + _MOVE
     if found.st_uid != os.geteuid():
-        return f"another user's (uid {found.st_uid}; this is uid {os.geteuid()})"
+        return f"the user's with uid {found.st_uid}, and lockbot runs as {os.geteuid()}: run it as that user"
     return None
+
+
+_MOVE = ", which lockbot did not make: move it away"
 
 
 _KINDS = {

@@ -237,7 +237,6 @@ def configure(stream: TextIO, environ: Mapping[str, str], *, verbose: bool = Fal
             structlog.dev.ConsoleRenderer(colors="NO_COLOR" not in environ, exception_formatter=_traceback),
             _without_secrets,
         ]
-        stream = output.trusted(stream)
     else:
         processors += [
             structlog.processors.TimeStamper("iso", utc=True, key="time"),
@@ -247,7 +246,7 @@ def configure(stream: TextIO, environ: Mapping[str, str], *, verbose: bool = Fal
     structlog.configure(
         processors,
         wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if verbose else logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(stream),
+        logger_factory=structlog.WriteLoggerFactory(output.trusted(stream)),
     )
     log: FilteringBoundLogger = structlog.get_logger()
     return log
@@ -291,4 +290,4 @@ def _is_journal(stream: TextIO, environ: Mapping[str, str]) -> bool:
 
 
 def stderr() -> JsonLines:
-    return JsonLines(sys.stderr)
+    return JsonLines(output.trusted(sys.stderr))

@@ -167,11 +167,13 @@ _START = r"(?:(?<![A-Za-z0-9])|(?<=\dm)|(?<=\[m))"
 """Where a word starts, behind a colour, too (`\x1b[0m`): a `\\b` is not there."""
 
 # Nix's setting: `access-tokens = host=TOKEN host/owner=PAT:TOKEN`, in a file, an error or a command.
-_ACCESS_TOKENS = re.compile(r"""(access-tokens\W{1,6})((?:[\w.:/-]{1,300}=[^\s"']+[ \t]{0,8})+)""", re.IGNORECASE)
+_ACCESS_TOKENS = re.compile(
+    r"""(access-tokens\W{1,6})((?:[\w.:/-]{1,300}=[^\s"'\\]+[ \t]{0,8})+)""", re.IGNORECASE
+)
 
 
 def _access_tokens(match: re.Match[str]) -> str:
-    return match[1] + re.sub(r"([\w.:/-]=)\S+", rf"\1{HIDDEN}", match[2])
+    return match[1] + re.sub(r"([\w.:/-]=)[^\s\\]+", rf"\1{HIDDEN}", match[2])
 
 
 _GAP = r"[ \t]{0,4}"

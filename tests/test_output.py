@@ -21,6 +21,7 @@ import pytest
 from lockbot.cli import cli
 from tests import nixes
 from tests.fleet import Fleet, HostSpec, Upstream
+from tests.nixes import PROJECT
 from tests.test_cli import own_environment
 
 OWN = {**os.environ, "PYTHONPATH": str(nixes.PROJECT)}
@@ -428,3 +429,41 @@ def test_no_encoding_is_an_error(encoding: str) -> None:
     name = encoding.partition(":")[0]
     shown = "→ ä \\udcff … 語\n".encode(name, "backslashreplace")
     assert done.stdout == shown
+
+
+_BREAKS_SYNTAX = (
+    "> Authorization:",
+    "x Cookie:",
+    "access-tokens = example.org=abc",
+    "token=",
+    "a://u:p@h",
+    "?key=x\\",
+)
+
+
+def test_documents_stay_documents(tmp_path: Path) -> None:
+    """What looks like the beginning of a secret, at the end of a text, must not take JSON's own signs with it."""
+    texts = [one + end for one in _BREAKS_SYNTAX for end in ("", " ", "\\", '"')]
+    program = """if True:
+        import json, sys
+        from lockbot import output
+        from lockbot.logs import JsonLines, configure
+        texts = json.loads(sys.argv[1])
+        output.install()
+        output.document({"all": [[text, "next"] for text in texts]})
+        lines = JsonLines(output.trusted(sys.stderr))
+        log = configure(sys.stderr, {})
+        for text in texts:
+            lines.write({"event": text, "next": [text, "next"]})
+            log.info(text, next=[text, "next"])
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", program, json.dumps(texts)],
+        env={"PYTHONPATH": str(PROJECT), "PATH": os.environ["PATH"]},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert [value[1] for value in json.loads(done.stdout)["all"]] == ["next"] * len(texts)
+    assert [json.loads(line)["next"][1] for line in done.stderr.splitlines()] == ["next"] * 2 * len(texts)

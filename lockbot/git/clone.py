@@ -61,7 +61,8 @@ class Clone:
     @property
     def user(self) -> Git:
         """git that can talk to the user's repository, and with `at` work in it, its files excepted."""
-        return Git(self.directory, user_environment(self.access), self.cancel, self.timeout)
+        environment = user_environment(self.access) | {"GIT_NO_REPLACE_OBJECTS": "1"}  # what is really there
+        return Git(self.directory, environment, self.cancel, self.timeout)
 
     @property
     def reading(self) -> Git:

@@ -144,6 +144,11 @@ class Git:
         """The same with more configuration, which wins over all other."""
         return replace(self, environment=_with_config(self.environment, pairs))
 
+    def plain(self) -> Git:
+        """The same, blind to attributes and excludes that lie outside of the repository, and to replacements."""
+        git = self.configured(*_OWN)
+        return replace(git, environment={**git.environment, **_PLAIN})
+
     def at(self, directory: Path) -> Git:
         return replace(self, directory=directory)
 
@@ -158,7 +163,7 @@ def own_environment(environ: Mapping[str, str]) -> dict[str, str]:
 def lent_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """For the git that Nix starts, in lockbot's worktrees and in its own caches: the variables that are git's.
 
-    `environ` is a narrowed one (`settings.narrow`), so that no secret is among them.
+    `environ` is a narrowed one (`settings.narrow`): what it keeps of settings lies in a file, not in here.
     """
     every = {name: value for name, value in environ.items() if _wanted(name)} | _PROMPTLESS | _PLAIN
     named = {name: value for name, value in every.items() if name.startswith(("GIT_", "SSH_ASKPASS"))}

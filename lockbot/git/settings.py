@@ -7,14 +7,13 @@ user: no setting that nobody thought of here can stop or mislead a run. Must not
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import os
 import re
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from lockbot import files
 from lockbot.errors import SurroundingsError
 from lockbot.git.command import Git, Pair
 
@@ -104,7 +103,8 @@ def unattended(command: str, variant: str = "") -> str:
     """The command that stands in for ssh, told that nobody is there to be asked."""
     with contextlib.suppress(ValueError):  # a shell may make sense of what shlex does not
         words = [PurePosixPath(word).name for word in shlex.split(command)[:1]]
-        variant = variant or "".join(words).lower().removesuffix(".exe")
+        named = "".join(words).lower().removesuffix(".exe")
+        variant = named if variant in ("", "auto") else variant
     return command if variant in _OTHER_SSH else f"{command} {SSH_OPTIONS}"
 
 
@@ -123,18 +123,13 @@ def _escaped(text: str) -> str:
 def _write(file: Path, text: str) -> None:
     """Whole or not at all; untouched where it says so already. Never through a link, nor into another's file."""
     content = text.encode(errors="surrogateescape")
-    # Whoever writes the same at the same time writes it to the same place; a killed one leaves that at most.
-    aside = file.with_name(f"{file.name}.new-{hashlib.sha256(content).hexdigest()[:12]}")
     try:
-        if not file.is_symlink() and file.is_file() and file.read_bytes() == content:
-            return
+        files.check_file(file)
+        with contextlib.suppress(FileNotFoundError):
+            if files.read(file) == content:
+                return
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with os.fdopen(
-            os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600), "wb"
-        ) as new:
-            new.write(content)
-        with contextlib.suppress(FileNotFoundError):  # another has moved it in
-            aside.replace(file)
+        files.replace(file, content)
     except OSError as error:
         raise SurroundingsError(
             f"cannot write {file}: {error.strerror}", "lockbot keeps there which git settings of yours it obeys"

@@ -86,7 +86,7 @@ def _with_submodules(clone: Clone, tree: Worktree, source: Source) -> Worktree:
     git, url, is_path = _submodule_access(clone, source)
     # The remote's address is what `url = ../other` in .gitmodules is relative to.
     allowed = ("protocol.file.allow", "always" if is_path else "never")
-    git = git.at(tree.path).configured(("remote.origin.url", url), allowed)
+    git = git.at(tree.path).plain().configured(("remote.origin.url", url), allowed)
     try:
         finished = git.run("submodule", "--quiet", "update", "--init", "--recursive", "--checkout", check=False)
         why = last_line(finished.stderr) if finished.code != 0 else None

@@ -62,7 +62,7 @@ class Locks:
         tip = self._tips[name]
         if revision == tip.revision:
             return f"{tip.type}+{tip.url}" if tip.type in ("file", "tarball") else tip.url
-        return str(FlakeRef.read(tip.url).with_rev(revision))
+        return FlakeRef.read(tip.url).with_rev(revision).argument
 
     def source(self, name: str, revision: str) -> str | None:
         """Where the store keeps an input's source at a revision that was locked: errors name it."""

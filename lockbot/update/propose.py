@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lockbot.errors import LockbotError, SurroundingsError, UsageError
+from lockbot.errors import DeadlineExceeded, LockbotError, SurroundingsError, UsageError
 from lockbot.model import FailureKind, Held, InputChange, Locked, Progress, Retrying
 from lockbot.nix import failure, lockfile
 from lockbot.nix.command import Nix
 from lockbot.nix.flakeref import FlakeRef, FlakeRefError
-from lockbot.nix.lockfile import LOCK_NAME, LockFile
+from lockbot.nix.lockfile import LOCK_NAME, LockFile, LockFileError
 from lockbot.oserrors import naming
 from lockbot.process import Deadline, Finished
 from lockbot.update import relock
@@ -157,13 +157,13 @@ class _Proposing:
         before = self._bytes()
         what = ", ".join([*names, *overrides]) if len(names) < 4 else f"{len(names)} inputs"
         try:
-            finished = relock.update(
-                self.nix, self.flake, names, overrides, Deadline(self.limits.timeout, f"fetching {what}")
-            )
-        except LockbotError as error:
+            deadline = Deadline(self.limits.timeout, f"fetching {what}")
+            finished = relock.update(self.nix, self.flake, names, overrides, deadline)
+        except (DeadlineExceeded, LockFileError) as error:
             self._restore(before)
             self.nix.cancel.check()
-            return _Problem(FailureKind.NETWORK, error.message)
+            late = isinstance(error, DeadlineExceeded)
+            return _Problem(FailureKind.NETWORK if late else FailureKind.LOCK_FILE, error.message)
         # What flake.nix no longer has and the lock still had is gone from the lock now: nothing was to be fetched.
         # And that no branch is checked out here (Nix looks, if the flake wants its submodules) is as it should be.
         stale = [
@@ -255,10 +255,8 @@ class _Proposing:
             finished = self.nix.lock(self.flake, Deadline(self.limits.timeout, "locking the flake"))
         finally:
             self._restore(moved)
-        if finished.code == 0:
-            return True
-        if failure.classify(finished.stderr).surroundings:
-            return False
+        if finished.code == 0 or failure.classify(finished.stderr).surroundings:
+            return finished.code == 0
         raise LockbotError(
             f"Nix can't update the flake: {_explained(finished)}",
             "does `nix flake metadata` work there? See flake.nix and flake.lock",
@@ -267,9 +265,8 @@ class _Proposing:
     def _upstream(self, original: FlakeRef) -> Upstream | _Problem | None:
         """Where an input is upstream, though it can't be locked; None: that can't be had either."""
         try:
-            finished, tip = relock.source(
-                self.nix, original, Deadline(self.limits.timeout, f"fetching {original}")
-            )
+            deadline = Deadline(self.limits.timeout, f"fetching {original}")
+            finished, tip = relock.source(self.nix, original, deadline)
         except LockbotError:
             self.nix.cancel.check()
             return None

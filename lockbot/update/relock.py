@@ -152,17 +152,18 @@ def _relabelled(whole: _Json) -> _Json:
     labels: dict[str, str] = {}
     nodes: _Json = {}
 
-    def visit(old: str, wish: str) -> str:
+    waiting: list[tuple[str, str]] = [(whole["root"], "root")]
+    while waiting:  # depth first, by name, as Nix does
+        old, wish = waiting.pop()
         if old in labels:
-            return labels[old]
+            continue
         free = (f"{wish}_{number}" for number in itertools.count(2))
         label = labels[old] = wish if wish not in nodes else next(name for name in free if name not in nodes)
-        nodes[label] = node = dict(whole["nodes"][old])
+        nodes[label] = dict(whole["nodes"][old])
+        edges = sorted(nodes[label].get("inputs", {}).items(), reverse=True)
+        waiting += [(edge, name) for name, edge in edges if isinstance(edge, str)]
+    for node in nodes.values():
         if "inputs" in node:
-            node["inputs"] = {
-                name: visit(edge, name) if isinstance(edge, str) else edge
-                for name, edge in sorted(node["inputs"].items())
-            }
-        return label
-
-    return {**whole, "root": visit(whole["root"], "root"), "nodes": nodes}
+            inputs = node["inputs"].items()
+            node["inputs"] = {name: labels[edge] if isinstance(edge, str) else edge for name, edge in inputs}
+    return {**whole, "root": "root", "nodes": nodes}
