@@ -5,6 +5,7 @@ Reads the user's repository, and must not write to it.
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,20 @@ def checkouts(git: Git) -> list[Checkout]:
             path = _work_tree(git, Path(fields["worktree"]))
             found.append(Checkout(path, fields.get("HEAD"), fields.get("branch")))
     return found
+
+
+def catching_up(git: Git, repository: Repository, *, rebase: bool = False) -> str:
+    """How the user brings the branch to what its remote has, `rebase`: and keeps what only the branch has."""
+    at, branch = git.at(repository.path), repository.branch
+    tree = next((tree.path for tree in checkouts(at) if tree.branch == f"refs/heads/{branch}"), None)
+    remote = repository.remote or "origin"
+    pull = ("pull", *(("--rebase",) if rebase else ()), remote, repository.remote_branch)
+    if tree is not None:
+        return f"`{shlex.join(('git', '-C', str(tree), *pull))}`"
+    if rebase:
+        return f"check {branch} out, then `{shlex.join(('git', *pull))}` there"
+    fetch = ("git", "-C", str(repository.path), "fetch", remote, f"{repository.remote_branch}:{branch}")
+    return f"`{shlex.join(fetch)}`"
 
 
 def _work_tree(git: Git, listed: Path) -> Path:

@@ -12,12 +12,13 @@ import hashlib
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from lockbot.errors import CommandError
+from lockbot.errors import CommandError, DeadlineExceeded, LockbotError
 from lockbot.git.busy import Checkout, checkouts, operation
 from lockbot.git.clone import Clone
 from lockbot.git.command import Git
@@ -137,6 +138,8 @@ def _top(git: Git) -> Path:
 def is_clean(git: Git, old: str, new: str) -> bool:
     """Whether index and work tree hold `old` wherever `new` differs: what is otherwise there soon is lockbot's."""
     changed = _changed(git, old, new)
+    if any("\ufffd" in path for path in changed):
+        return False  # a name that is not UTF-8 has come here changed: nothing can be said of that file
     if changed & (_differing(git, "diff-index", "--cached", old) | _differing(git, "diff")):
         return False
     top = _top(git)
@@ -149,65 +152,107 @@ def is_staged(git: Git, old: str, new: str) -> bool:
     return bool(changed) and not changed & _differing(git, "diff-index", "--cached", new)
 
 
-_SPARED_AT_MOST = 100
-"""Files. An update changes one or a few; a branch that was far behind may take thousands."""
+def is_squash(git: Git) -> bool:
+    """Whether what is staged is the user's: the merge of a whole branch into one commit that they are to make."""
+    return os.path.lexists(git_dir(git) / "SQUASH_MSG")
+
+
+def git_dir(git: Git) -> Path:
+    return Path(git.ask("rev-parse", "--absolute-git-dir"))
+
+
+_SPARED_EACH, _SPARED_ALL = 1 << 20, 8 << 20
+"""Bytes. An update changes a lock file or a few; a branch that was far behind may take thousands of files."""
 
 
 @contextlib.contextmanager
-def spared(git: Git, old: str, new: str) -> Iterator[dict[str, Path]]:
+def spared(git: Git, old: str, new: str, *, wanted: bool) -> Iterator[dict[str, Path]]:
     """Copies of the files that a move replaces: by these they come back, though the disk takes no more."""
-    top, room = _top(git), Path(git.ask("rev-parse", "--absolute-git-dir")) / "lockbot-spared"
-    copies: dict[str, Path] = {}
+    room = git_dir(git) / "lockbot-spared"
     shutil.rmtree(room, ignore_errors=True)  # of a run that was killed
-    with contextlib.suppress(OSError):  # then git writes them anew, if it can
-        room.mkdir()
-        for path in sorted(_changed(git, old, new) - _added(git, old, new))[:_SPARED_AT_MOST]:
-            # No second name for the same file: that alone would have git take it for changed.
-            shutil.copy2(top / path, room / str(len(copies)), follow_symlinks=False)
-            copies[path] = room / str(len(copies))
     try:
-        yield copies
+        yield _copied(git, room, sorted(_changed(git, old, new) - _added(git, old, new))) if wanted else {}
     finally:
         shutil.rmtree(room, ignore_errors=True)
 
 
-def take_back(git: Git, old: str, new: str, copies: Mapping[str, Path]) -> list[str]:
-    """Undo a move from `old` to `new` that did not come to its end; the paths where that can't be.
+def _copied(git: Git, room: Path, paths: list[str]) -> dict[str, Path]:
+    top, copies, left = _top(git), dict[str, Path](), _SPARED_ALL
+    try:
+        room.mkdir()
+        for path in paths:
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # as in a sparse checkout
+                found = (top / path).lstat()
+                if stat.S_ISREG(found.st_mode) and found.st_size <= min(_SPARED_EACH, left):
+                    # No second name for the same file: that alone would have git take it for changed.
+                    shutil.copy2(top / path, room / str(len(copies)), follow_symlinks=False)
+                    copies[path] = room / str(len(copies))
+                    left -= found.st_size
+    except OSError:  # the room that there is, git needs itself; what it then leaves, it is to write anew
+        shutil.rmtree(room, ignore_errors=True)
+        return {}
+    return copies
 
-    Only for a tree that was clean before. What has been written since by anyone else stays..
+
+def take_back(
+    git: Git, old: str, new: str, copies: Mapping[str, Path], *, begun: bool
+) -> tuple[list[str], list[str]]:
+    """Undo a move from `old` to `new` that did not come to its end; the paths where it did, and where it can't.
+
+    Only for a tree that was clean before. What has been written since by anyone else stays. Where it isn't sure
+    that git has `begun`, what is missing or empty may be the user's doing: something else must show git's.
     """
     changed = _changed(git, old, new)
-    if changed & _differing(git, "diff-index", "--cached", old):  # the index is written last, and as a whole
-        git.run("read-tree", "-m", "-u", new, old, check=False)  # by git's rules: it does all of it, or nothing
-        return sorted(changed & _differing(git, "diff-index", "--cached", old))
+    if staged := changed & _differing(git, "diff-index", "--cached", old):
+        if is_staged(git, old, new) and not is_squash(git):  # the index is written last, and as a whole
+            _attempt(git, "read-tree", "-m", "-u", new, old)  # by git's rules: it does all of it, or nothing
+        left = changed & _differing(git, "diff-index", "--cached", old)
+        return sorted(staged - left), sorted(left)
     top, added = _top(git), _added(git, old, new)
-    written = {path for path in _written(git, top, changed, added) if _is_part_of(git, top, new, path)}
-    again = "".join(f"{path}\0" for path in sorted(written - added))
-    git.run("checkout-index", "--force", "-z", "--stdin", stdin=again.encode(), check=False)
-    for path in _written(git, top, changed, added) & written:
+    before = _written(git, top, changed, added)
+    within = {path for path in before if not any((top / above).is_symlink() for above in Path(path).parents)}
+    nothing = {path for path in within if _is_nothing(top / path)}
+    ours = {path for path in within - nothing if _is_part_of(git, top / path, new, path)}
+    if begun or ours:
+        ours |= nothing
+    for path in ours:
         with contextlib.suppress(OSError):
             if path in added:
                 (top / path).unlink()
             elif path in copies:
                 shutil.move(copies[path], top / path)
-    return sorted(_written(git, top, changed, added))
+    again = "".join(f"{path}\0" for path in sorted(ours & _differing(git, "diff") - added))
+    _attempt(git, "checkout-index", "--force", "-z", "--stdin", stdin=again.encode())
+    left = _written(git, top, changed, added)
+    return sorted(ours - left), sorted(left)
 
 
 def _written(git: Git, top: Path, changed: set[str], added: set[str]) -> set[str]:
     return changed & _differing(git, "diff") | {path for path in added if os.path.lexists(top / path)}
 
 
-def _is_part_of(git: Git, top: Path, commit: str, path: str) -> bool:
-    """Whether a file is as far as git came in writing the commit's: nothing, the beginning, all of it."""
-    place = top / path
-    if not os.path.lexists(place):
-        return True
+def _is_nothing(place: Path) -> bool:
+    return not os.path.lexists(place) or (stat.S_ISREG(place.lstat().st_mode) and place.stat().st_size == 0)
+
+
+def _is_part_of(git: Git, place: Path, commit: str, path: str) -> bool:
+    """Whether a file is as far as git came in writing the commit's: the beginning, or all of it."""
     if place.is_symlink() or not place.is_file():
         return False
-    whole = git.run("cat-file", "--filters", f"{commit}:{path}", check=False)
-    # As text, like what git prints: a character that was cut in two is none.
-    part = place.read_bytes().decode(errors="replace").rstrip("\ufffd")
-    return whole.code == 0 and whole.stdout.startswith(part)
+    named = _attempt(git, "rev-parse", f"{commit}:{path}")
+    if named.code == 0 and _attempt(git, "hash-object", f"--path={path}", "--", str(place)).stdout == named.stdout:
+        return True
+    whole = _attempt(git, "cat-file", "--filters", f"{commit}:{path}")
+    # What git prints comes as text: from the first byte on that is none, it isn't known.
+    return whole.code == 0 and whole.stdout.partition("\ufffd")[0].encode().startswith(place.read_bytes())
+
+
+def _attempt(git: Git, *args: str, stdin: bytes | None = None) -> Finished:
+    """Where much is to be done yet, whatever comes of this command: a deadline is a result like any other."""
+    try:
+        return git.run(*args, stdin=stdin, check=False)
+    except DeadlineExceeded as error:
+        return Finished(("git", *args), -1, "", error.message, git.timeout)
 
 
 def _changed(git: Git, old: str, new: str) -> set[str]:
@@ -247,19 +292,23 @@ def land(clone: Clone, repository: Repository, seen: str | None, commit: str) ->
         )
     trees = [tree for tree in trees if tree.branch == ref]
     if not trees:
-        return _move_unused(clone, git, repository, commit)
+        return _move_unused(clone, git, repository, tip, commit)
     if len(trees) > 1:
         where = " and ".join(str(tree.path) for tree in trees)
         return Stuck(f"{repository.branch} is checked out more than once: {where}")
     return _move_checkout(clone, repository, trees[0], tip, commit)
 
 
-def _move_unused(clone: Clone, git: Git, repository: Repository, commit: str) -> Landed | Stuck:
+def _move_unused(
+    clone: Clone, git: Git, repository: Repository, seen: str, commit: str
+) -> Landed | BaseMoved | Stuck:
     """A branch that is checked out nowhere; git refuses it here if that has changed."""
     with uncancelled(clone, git) as sure:
         done = sure.run("fetch", *_FETCH, "--", ".", f"{commit}:refs/heads/{repository.branch}", check=False)
     if done.code == 0:
         return Landed()
+    if git.resolve(f"refs/heads/{repository.branch}") != seen:
+        return BaseMoved(f"{repository.branch} has moved")
     command = ("git", "-C", str(repository.path), "fetch", ".", f"{PARKED}:{repository.branch}")
     return Stuck(f"git refuses: {_why(done)}", (command,), fault="refusing to fetch" not in done.stderr)
 
@@ -274,33 +323,33 @@ def _move_checkout(
     try:
         if there.ask("symbolic-ref", "HEAD") != tree.branch or there.resolve("HEAD") != seen:
             return BaseMoved(f"{tree.branch} has moved")
-        if clean := is_clean(there, seen, commit):
-            mark(clone, Mark.TOUCHING, repository.branch, commit)
-        with uncancelled(clone, there) as sure, spared(there, seen, commit) as copies:
-            done = sure.run(*merge, commit, check=False)
+        clean = is_clean(there, seen, commit)
+        with spared(there, seen, commit, wanted=clean) as copies, uncancelled(clone, there) as sure:
+            if clean:  # only now: what is written from here on may be taken back
+                mark(clone, Mark.TOUCHING, repository.branch, commit)
+            done = _attempt(sure, *merge, commit)
             head = sure.resolve("HEAD")
             if clean and head == seen:
-                left = take_back(sure, seen, commit, copies)
+                _, left = take_back(sure, seen, commit, copies, begun=True)
         if clean and not left:
             unmark(clone, Mark.TOUCHING, repository.branch)
-    except CommandError as error:  # the directory is gone, for one
+    except LockbotError as error:  # the directory is gone, for one
+        clone.cancel.check()
         return Stuck(f"git refuses: {error.message}", fault=True)
     if head == commit:
         return Landed()
     files = [line.strip() for line in done.stderr.splitlines() if line.startswith("\t")]
+    unmerged = "unresolved conflict" in done.stderr
     why = "changes that are not committed are in the way: " + ", ".join(files) if files else _why(done)
-    why += f"; {half_written(left)}" if left else ""
+    if left:
+        why += f"; what lockbot had begun to write there could not be taken back: {', '.join(left)} ({BY_HAND})"
     stash = [("git", "-C", str(tree.path), "stash", "push", "--", *files)] if files else []
-    return Stuck(f"git refuses in {tree.path}: {why}", (*stash, _merge(tree.path)), fault=not files)
-
-
-def half_written(paths: list[str]) -> str:
-    return (
-        f"what lockbot had begun to write there could not be taken back: {', '.join(paths)} "
-        "(the next run tries again; `git restore --staged --worktree` does it by hand)"
+    return Stuck(
+        f"git refuses in {tree.path}: {why}", (*stash, _merge(tree.path)), fault=not files and not unmerged
     )
 
 
+BY_HAND = "the next run tries again; `git restore --staged --worktree` does it by hand"
 _LOCKED = re.compile(r"Unable to create '([^'\n]+\.lock)': File exists")
 
 
@@ -317,11 +366,14 @@ def _merge(path: object) -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def uncancelled(clone: Clone, git: Git) -> Iterator[Git]:
-    """For the one step that writes to the user's work tree: it takes milliseconds, and half of it is worse."""
+    """For the one step that writes to the user's work tree: half of it is worse than to wait until it is done.
+
+    That takes milliseconds, unless the user's filters are slow; then, at most what each git command may take.
+    """
     clone.cancel.check()
     token = CancelToken()
     try:
-        yield replace(git, cancel=token, timeout=min(git.timeout, 60.0))
+        yield replace(git, cancel=token)
     finally:
         token.close()
 

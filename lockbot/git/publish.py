@@ -8,23 +8,26 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import shlex
 from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 from lockbot.errors import CommandError, LockbotError, UsageError
-from lockbot.git.busy import Checkout, checkouts
+from lockbot.git.busy import Checkout, catching_up, checkouts
 from lockbot.git.clone import Clone
 from lockbot.git.command import Git
 from lockbot.git.landing import (
+    BY_HAND,
     PARKED,
     BaseMoved,
     Landed,
     Mark,
     Stuck,
     follow,
-    half_written,
+    git_dir,
     hand_over,
+    is_squash,
     is_staged,
     is_whole,
     land,
@@ -91,6 +94,7 @@ def publish(
     """Publish a commit that was built on `base`. `run` and `flake_dir` name a parking branch, if need be.
 
     Raises CommandError when the remote refuses, RemoteError when it can't be reached; nothing has moved then.
+    And CommandError when a fault keeps the branch from being moved, and nothing was pushed.
     """
     if not clone.is_ancestor(base.commit, commit):
         raise LockbotError(f"{commit} is not built on {base.commit}: it is not published")
@@ -110,6 +114,10 @@ def publish(
             return Moved(pushed=False)
         case BaseMoved() as moved:
             return moved
+        case Stuck(fault=True) as stuck:  # nothing that the user is to choose: the next run does it
+            raise CommandError(
+                f"{base.branch} was not moved: {stuck.why}", "lockbot tries again with its next run"
+            )
         case Stuck() as stuck:
             return _park(clone, repository, commit, stuck, parking(repository.branch, flake_dir), run)
 
@@ -126,9 +134,10 @@ def _bring_home(clone: Clone, repository: Repository, base: Base, commit: str) -
     if isinstance(result, Landed):
         return Moved(pushed=True, notes=notes)
     stays = f"{base.branch} in {repository.path} stays where it was ({result.why})"
+    how = catching_up(clone.user, repository, rebase=isinstance(result, BaseMoved))
     if isinstance(result, Stuck) and result.fault:
-        return Moved(pushed=True, notes=notes, trouble=CommandError(stays, f"`git pull` in {repository.path}"))
-    return Moved(pushed=True, notes=(*notes, f"pushed, but {stays}: `git pull` there"))
+        return Moved(pushed=True, notes=notes, trouble=CommandError(stays, how))
+    return Moved(pushed=True, notes=(*notes, f"pushed, but {stays}: {how}"))
 
 
 def _publish_remote(clone: Clone, source: RemoteSource, base: Base, commit: str, *, push: bool) -> Published:
@@ -205,7 +214,7 @@ def settle(clone: Clone, source: Source, commit: str) -> bool:
     if local is not None and clone.has(commit) and clone.is_ancestor(commit, local):
         return True
     if local is not None and _was_torn(clone, repository, local, commit):
-        return isinstance(land(clone, repository, local, commit), Landed)
+        return _lands(clone, repository, local, commit)
     if not source.push or repository.remote is None:
         return False
     remote = remote_of(repository)
@@ -214,9 +223,17 @@ def settle(clone: Clone, source: Source, commit: str) -> bool:
         return False
     if fetch_remote(clone, remote, repository.remote_branch) is not None and clone.has(commit):
         mark(clone, Mark.PUSHED, repository.branch, commit)
-        with contextlib.suppress(CommandError):  # then `mend` tells why
-            land(clone, repository, seen, commit)
+        _lands(clone, repository, seen, commit)
     return True
+
+
+def _lands(clone: Clone, repository: Repository, seen: str | None, commit: str) -> bool:
+    """If not, `mend` tells why."""
+    try:
+        return isinstance(land(clone, repository, seen, commit), Landed)
+    except LockbotError:
+        clone.cancel.check()
+        return False
 
 
 def _was_torn(clone: Clone, repository: Repository, tip: str, commit: str) -> bool:
@@ -257,10 +274,13 @@ def mend(clone: Clone, source: Source, base: Base) -> Mended:
     repository = look(clone, source, base.branch)
     try:
         notes = _make_whole(clone, repository, base.local)
-        if trouble := _clear(clone, repository, base.local):
-            return Mended(notes=notes, trouble=trouble)
+        mended = _clear(clone, repository, base.local)
+        notes = (*notes, *mended.notes)
+        if mended.trouble is not None:
+            return replace(mended, notes=notes)
         mended = _finish(clone, repository, base, base.local)
-    except CommandError as error:
+    except LockbotError as error:
+        clone.cancel.check()
         return Mended(trouble=error.message)
     return replace(mended, notes=(*notes, *mended.notes))
 
@@ -273,30 +293,40 @@ def _make_whole(clone: Clone, repository: Repository, local: str) -> tuple[str, 
         return ()
     name = repository.tracking.removeprefix("refs/remotes/")
     if clone.has(tip):
-        with contextlib.suppress(CommandError):
+        with contextlib.suppress(LockbotError):
             hand_over(clone, git, local, tip)
             return (f"{name} in {repository.path} was at a commit of which a part was missing: it is whole again",)
+        clone.cancel.check()
     return (
         f"{name} in {repository.path} is at a commit of which a part is missing: "
         f"run `git fetch --refetch {repository.remote}` there",
     )
 
 
-def _clear(clone: Clone, repository: Repository, local: str) -> str | None:
-    """Take back what a killed run has left half-written; what to tell where that can't be."""
+def _clear(clone: Clone, repository: Repository, local: str) -> Mended:
+    """Take back what a killed run has left half-written."""
     begun = marked(clone, Mark.TOUCHING, repository.branch)
     if begun is None:
-        return None
+        return Mended()
+    notes: tuple[str, ...] = ()
     if clone.has(local) and local != begun and clone.is_ancestor(local, begun):
         git = clone.user.at(repository.path)
         hand_over(clone, git, local, begun)  # the user's git may have tidied it away since
         for tree in [tree for tree in _trees(git, repository) if tree.head == local]:
             there = clone.checkout(repository.path, tree.path, tree.branch)
+            torn = os.path.lexists(git_dir(there) / "index.lock")  # git holds it for as long as it writes files
             with uncancelled(clone, there) as sure:
-                if left := take_back(sure, local, begun, {}):
-                    return f"in {tree.path}, {half_written(left)}"
+                back, left = take_back(sure, local, begun, {}, begun=torn)
+            if back:
+                what = "what a killed lockbot had begun to write was taken back"
+                notes = (*notes, f"in {tree.path}, {what}: {', '.join(back)}")
+            if left:
+                what = (
+                    "lockbot was killed while it wrote files, and does not know whether these are as you want them"
+                )
+                return Mended(notes=notes, trouble=f"in {tree.path}, {what}: {', '.join(left)} ({BY_HAND})")
     unmark(clone, Mark.TOUCHING, repository.branch)
-    return None
+    return Mended(notes=notes)
 
 
 def _finish(clone: Clone, repository: Repository, base: Base, local: str) -> Mended:
@@ -315,7 +345,8 @@ def _finish(clone: Clone, repository: Repository, base: Base, local: str) -> Men
     if not isinstance(result, Landed):
         told = f"{repository.branch} in {repository.path} still stays behind what lockbot made ({result.why})"
         fault = isinstance(result, Stuck) and result.fault
-        return Mended(trouble=told) if fault else Mended(notes=(f"{told}: `git pull` there",))
+        how = catching_up(clone.user, repository, rebase=isinstance(result, BaseMoved))
+        return Mended(trouble=told) if fault else Mended(notes=(f"{told}: {how}",))
     notes = follow(clone, repository, commit) if pushed else ()
     if pushed and not notes:
         unmark(clone, Mark.PUSHED, repository.branch)
@@ -326,19 +357,37 @@ def _finish(clone: Clone, repository: Repository, base: Base, local: str) -> Men
 
 
 def _left_staged(clone: Clone, repository: Repository, local: str) -> str | None:
-    """The commit that a lockbot before this one could not move the branch to, when it had staged it already."""
+    """The commit that a lockbot before this one could not move the branch to, when it had staged it already.
+
+    What was pushed is on its way in any case. What was not, it has parked as well: that may as well be staged
+    because the user is at work with it, and is only taken where nothing speaks for that.
+    """
     git = clone.user.at(repository.path)
     trees = [clone.checkout(repository.path, tree.path, tree.branch) for tree in _trees(git, repository)]
-    if all(there.run("diff-index", "--cached", "--quiet", local, "--", check=False).code == 0 for there in trees):
+    trees = [there for there in trees if _differs(there, local) and not is_squash(there)]
+    if not trees:
         return None
-    refs = (*(ref for ref in (repository.tracking,) if ref is not None), "--glob=refs/heads/lockbot*")
-    made = git.run(
-        "rev-list", f"--grep=^{TRAILER}: ", "--max-count=20", "--ancestry-path", *refs, "--not", local, check=False
+    if repository.tracking is not None:
+        made = ("rev-list", f"--grep=^{TRAILER}: ", "--max-count=20", "--ancestry-path", repository.tracking)
+        for commit in git.run(*made, "--not", local, check=False).stdout.split():
+            if any(is_staged(there, local, commit) for there in trees):
+                return commit
+    parked = (
+        "for-each-ref",
+        "--format=%(objectname) %(refname:lstrip=2)",
+        "refs/heads/lockbot*",
+        "refs/heads/lockbot/",
     )
-    for commit in made.stdout.split():
-        if any(is_staged(there, local, commit) for there in trees):
+    for commit, name in (line.split(" ", 1) for line in git.ask(*parked).splitlines()):
+        on_top = git.resolve(f"{commit}^") == local and _is_ours(git, name, commit)
+        if on_top and not all(_differs(there, commit) for there in trees):
             return commit
     return None
+
+
+def _differs(there: Git, commit: str) -> bool:
+    """Whether anything is staged that the commit has not."""
+    return there.run("diff-index", "--cached", "--quiet", commit, "--", check=False).code != 0
 
 
 def _trees(git: Git, repository: Repository) -> list[Checkout]:

@@ -6,13 +6,13 @@ Knows how a local branch and its remote can stand to each other; must not change
 from __future__ import annotations
 
 import hashlib
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
 from lockbot.errors import CommandError, DeadlineExceeded, LockbotError, UsageError
 from lockbot.git import failure
+from lockbot.git.busy import catching_up
 from lockbot.git.clone import Clone
 from lockbot.git.command import Git
 from lockbot.git.failure import RemoteError
@@ -44,7 +44,6 @@ _UPLOAD = (
     " -c 'uploadpack.hideRefs=!refs/heads' upload-pack",
 )
 """What the user's repository hides from others, and what it takes for its beginning, does not concern lockbot."""
-_PROMISED = "+refs/heads/*:refs/lockbot/promised/*"
 _QUIETLY = (
     "--quiet",
     "--no-tags",
@@ -69,7 +68,7 @@ class Base:
     subdirectory: str = ""
     """Where the source's path lies in its work tree."""
     overtaken: str | None = None
-    """The remote has updates of lockbot's that this branch went another way than; what brings them together."""
+    """The remote has updates of lockbot's that this branch went another way than; what to do about it."""
     notes: tuple[str, ...] = ()
 
 
@@ -137,16 +136,7 @@ def _against_remote(clone: Clone, source: LocalSource, repository: Repository, b
         note = f"{base.branch} and {name} have diverged ({ahead} and {behind} commits): nothing is pushed"
         # One more update here would only contradict the one there.
         if source.push and clone.git.ask("rev-list", "--max-count=1", f"--grep=^{TRAILER}: ", f"{local}..{tip}"):
-            command = (
-                "git",
-                "-C",
-                str(repository.path),
-                "pull",
-                "--rebase",
-                remote.name,
-                repository.remote_branch,
-            )
-            seen = replace(seen, overtaken=shlex.join(command))
+            seen = replace(seen, overtaken=catching_up(clone.user, repository, rebase=True))
     return replace(seen, notes=(note,))
 
 
@@ -196,7 +186,9 @@ def fetch_local(clone: Clone, repository: Repository) -> str | None:
             raise
     for name in repository.promisors:
         remote = remote_of(replace(repository, remote=name))
-        told = talk(clone.towards(remote), remote.shown, "fetch", *_QUIETLY, "--prune", "--", name, _PROMISED)
+        told = talk(
+            clone.towards(remote), remote.shown, "fetch", *_QUIETLY, "--prune", "--", name, _promised(name)
+        )
         if told.code != 0:
             raise failure.explain_remote(told, remote.shown)
     try:
@@ -204,6 +196,12 @@ def fetch_local(clone: Clone, repository: Repository) -> str | None:
     except (CommandError, RemoteError) as error:
         clone.cancel.check()
         raise failure.partial(shown, repository.promisors) from error
+
+
+def _promised(remote: str) -> str:
+    """What one remote promises stays when another's is fetched."""
+    digest = hashlib.sha256(remote.encode(errors="surrogateescape")).hexdigest()[:16]
+    return f"+refs/heads/*:refs/lockbot/promised/{digest}/*"
 
 
 def fetch_remote(clone: Clone, remote: Remote, branch: str) -> str | None:

@@ -146,7 +146,7 @@ class _Cycle:
         with self.record.phase(Phase.SYNC):
             base = self._sync()
         if base.overtaken is not None:
-            hint = f"bring them together (`{base.overtaken}`), and push; lockbot then goes on"
+            hint = f"bring them together ({base.overtaken}), and push; lockbot then goes on"
             self.record.end(Outcome.STALE, error=base.notes[-1], hint=hint)
             return True
         with worktree(self.tools.clone, base.commit, self.rules.source) as tree:

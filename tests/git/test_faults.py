@@ -13,12 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from lockbot.errors import LockbotError
-from lockbot.git.landing import BaseMoved, Mark, mark
+from lockbot.errors import CommandError, LockbotError
+from lockbot.git.busy import catching_up
+from lockbot.git.landing import BaseMoved, Mark, mark, marked, spared
 from lockbot.git.publish import Mended, Moved, Parked, Published, mend, publish
 from lockbot.git.source import LocalSource
-from lockbot.git.sync import sync
-from tests.git.world import LOCK, World, script
+from lockbot.git.sync import look, sync
+from lockbot.git.worktree import commit, worktree
+from tests.git.world import LOCK, LOCKBOT, MESSAGE, WHEN, World, script
 
 Fault = Callable[["Form"], AbstractContextManager[None]]
 EVERY = bool(os.environ.get("LOCKBOT_TEST_EVERY_STEP"))
@@ -435,6 +437,9 @@ def staged(form: Form, *, where: str) -> str:
 @pytest.mark.parametrize("where", ["lockbot/update-main", "lockbot/update-main+hosts", "lockbot-update-r1"])
 def test_what_was_left_staged_is_finished(world: World, kind: str, push: bool, where: str) -> None:
     made = form(world, kind, push=push)
+    if not push:  # what was not pushed is finished only where nothing else is staged
+        world.git(made.tree or world.user, "restore", "--staged", "staged")
+        made.status = made.look()
     commit = staged(made, where=where)
     clone = world.open()
     mended = mend(clone, made.source, sync(clone, made.source))
@@ -459,6 +464,26 @@ def test_what_the_user_has_staged_stays_staged(world: World, push: bool) -> None
     assert len(updates(world, made.repository)) == 0
 
 
+@pytest.mark.parametrize("how", ["squash", "with more", "on an older commit"])
+def test_a_parked_update_that_the_user_is_at_work_with_is_theirs(world: World, how: str) -> None:
+    made = form(world, "checked out", push=False)
+    world.git(world.user, "stash", "--quiet")
+    clone, _, commit = world.proposed(made.source)
+    world.git(world.user, "fetch", "--quiet", str(clone.directory), f"{commit}:refs/heads/lockbot/update-main")
+    if how == "on an older commit":
+        world.user_commit("mine")
+    if how == "squash":
+        world.git(world.user, "merge", "--quiet", "--squash", "lockbot/update-main")
+    else:
+        world.git(world.user, "checkout", "--quiet", "lockbot/update-main", "--", LOCK)
+    if how == "with more":
+        (world.user / "more").touch()
+        world.git(world.user, "add", "more")
+    before, tip = world.status(), world.tip(world.user)
+    assert mend(clone, made.source, sync(clone, made.source)) == Mended()
+    assert (world.status(), world.tip(world.user)) == (before, tip)
+
+
 HALVES = {"nothing": 0.0, "the beginning": 0.5, "all": 1.0}
 
 
@@ -476,10 +501,15 @@ def test_what_a_killed_git_has_half_written_is_taken_back(world: World, half: st
     (world.user / LOCK).unlink(missing_ok=True)
     if half != "nothing":
         (world.user / LOCK).write_text(content[: int(len(content) * HALVES[half])])
-    assert (made.look() != made.status) is (half != "nothing" or not new_file)
+    else:
+        (world.user / ".git" / "index.lock").touch()  # git holds it at that point
+    there = half != "nothing" or not new_file
+    assert (made.look() != made.status) is there
     clone = world.open()
-    assert mend(clone, made.source, sync(clone, made.source)) == Mended()
+    mended = mend(clone, made.source, sync(clone, made.source))
+    assert mended.trouble is None and [LOCK in note for note in mended.notes] == [True] * there
     assert made.look() == made.status
+    (world.user / ".git" / "index.lock").unlink(missing_ok=True)
     assert world.tip(world.user) == base.commit
     healed(made)
 
@@ -496,6 +526,104 @@ def test_what_the_user_wrote_since_is_not_taken_back(world: World) -> None:
     healed(made)
 
 
+def several(form: Form) -> tuple[str, str]:
+    """An update that changes three files and adds one, and what it is built on."""
+    world = form.world
+    for name in ("a", "b"):
+        (world.user / name).write_text("old\n")
+    world.git(world.user, "add", "a", "b")
+    world.git(world.user, "commit", "--quiet", "-m", "more files", "a", "b")
+    form.status = form.look()
+    clone = world.open()
+    base = sync(clone, form.source)
+    with worktree(clone, base.commit, form.source) as tree:
+        names = ("a", "added", "b", LOCK)
+        for name in names:
+            (tree.path / name).write_bytes(b"new \xff\n" if name == "a" else b"new\n")
+        made = commit(clone, tree, names, MESSAGE, name="r1", identity=LOCKBOT, when=WHEN)
+    return base.commit, made
+
+
+def test_what_the_user_took_away_since_is_not_taken_for_gits(world: World) -> None:
+    made = form(world, "checked out", push=False)
+    _, new = several(made)
+    clone = world.open()
+    mark(clone, Mark.TOUCHING, "main", new)
+    (world.user / "a").unlink()
+    (world.user / "b").write_text("")
+    (world.user / "added").touch()
+    before = made.look()
+    mended = mend(clone, made.source, sync(clone, made.source))
+    assert mended.trouble is not None and all(name in mended.trouble for name in ("a", "added", "b"))
+    assert made.look() == before and (world.user / "b").read_bytes() == b""
+
+
+def test_nothing_is_taken_back_through_a_link(world: World) -> None:
+    made = form(world, "checked out", push=False)
+    clone = world.open()
+    base = sync(clone, made.source)
+    with worktree(clone, base.commit, made.source) as tree:
+        (tree.path / "hosts" / "two.nix").write_text("new\n")
+        new = commit(clone, tree, ["hosts/two.nix"], MESSAGE, name="r1", identity=LOCKBOT, when=WHEN)
+    mark(clone, Mark.TOUCHING, "main", new)
+    (world.user / "hosts").rename(world.root / "mine")
+    (world.user / "hosts").symlink_to(world.root / "mine")
+    (world.root / "mine" / "two.nix").write_text("new\n")
+    assert mend(clone, made.source, sync(clone, made.source)).trouble is not None
+    assert (world.root / "mine" / "two.nix").read_text() == "new\n"
+
+
+def test_a_filter_that_is_too_slow_leaves_nothing_half_written(world: World) -> None:
+    made = form(world, "checked out", push=False)
+    old, new = several(made)
+    (world.user / ".git" / "info" / "attributes").write_text("b filter=slow\n")
+    world.git(world.user, "config", "filter.slow.smudge", "sleep 8; cat")
+    before = {name: (world.user / name).read_bytes() for name in ("a", "b", LOCK)}
+    world.timeout = 3.0
+    clone = world.open()
+    base = sync(clone, made.source)
+    with pytest.raises(CommandError, match="git merge"):
+        publish(clone, made.source, base, new, run="r1")
+    assert {name: (world.user / name).read_bytes() for name in before} == before
+    assert made.look() == made.status and world.tip(world.user) == old
+    assert marked(clone, Mark.TOUCHING, "main") is None
+    world.git(world.user, "config", "filter.slow.smudge", "cat")
+    assert publish(clone, made.source, base, new, run="r1") == Moved(pushed=False)
+
+
+def test_copies_are_made_of_files_only_and_take_little_room(world: World) -> None:
+    made = form(world, "checked out", push=False)
+    (world.user / "b").write_bytes(b"\0" * (2 << 20))
+    world.git(world.user, "add", "b")
+    world.git(world.user, "commit", "--quiet", "-m", "large", "b")
+    old, new = several(made)
+    world.git(world.user, "fetch", "--quiet", str(world.open().directory), new)
+    large = world.tip(world.user, "main~")
+    there = world.open().checkout(world.user, world.user, "refs/heads/main")
+    world.git(world.user, "update-index", "--skip-worktree", "a")
+    (world.user / "a").unlink()
+    with spared(there, old, new, wanted=True) as copies:
+        assert set(copies) == {"b", LOCK}
+    (world.user / "b").write_bytes(b"\0" * (2 << 20))
+    with spared(there, large, new, wanted=True) as copies:
+        assert set(copies) == {LOCK}
+
+
+def test_a_name_that_is_not_utf8_is_left_to_git(world: World) -> None:
+    made = form(world, "checked out", push=False)
+    clone = world.open()
+    base = sync(clone, made.source)
+    name = os.fsdecode(b"caf\xe9")
+    with worktree(clone, base.commit, made.source) as tree:
+        (tree.path / name).write_text("new\n")
+        new = commit(clone, tree, [name], MESSAGE, name="r1", identity=LOCKBOT, when=WHEN)
+    (world.user / name).write_text("mine\n")
+    before = made.look()
+    assert isinstance(publish(clone, made.source, base, new, run="r1"), Parked)
+    assert made.look() == before and (world.user / name).read_text() == "mine\n"
+    assert marked(clone, Mark.TOUCHING, "main") is None
+
+
 # -- a branch that went another way ------------------------------------------------------------------------------
 
 
@@ -509,12 +637,29 @@ def test_a_branch_that_diverged_from_the_push_gets_no_second_update(world: World
         base = sync(clone, made.source)
         assert base.overtaken is not None and not mend(clone, made.source, base).moved, text
     world.git(world.user, "stash", "--quiet")
-    subprocess.run(shlex.split(base.overtaken or ""), env=world.environ, check=True, capture_output=True)
+    subprocess.run(
+        shlex.split((base.overtaken or "").strip("`")), env=world.environ, check=True, capture_output=True
+    )
     world.git(world.user, "push", "--quiet")
     world.git(world.user, "stash", "pop", "--quiet")
     assert run(made, "later still").well
     assert world.tip(world.user) == world.tip(world.remote)
     assert len(updates(world, world.user)) == 2
+
+
+@pytest.mark.parametrize("where", ["linked", "elsewhere"])
+@pytest.mark.parametrize("rebase", [False, True])
+def test_the_advice_is_for_where_the_branch_is(world: World, where: str, rebase: bool) -> None:
+    made = form(world, where, push=True)
+    world.colleague()
+    clone = world.open()
+    advice = catching_up(clone.user, look(clone, made.source), rebase=rebase)
+    if where == "elsewhere" and rebase:
+        assert advice == "check main out, then `git pull --rebase origin main` there"
+        return
+    world.git(made.tree or world.user, "stash", "--quiet")
+    subprocess.run(shlex.split(advice.strip("`")), env=world.environ, check=True, capture_output=True)
+    assert world.tip(world.user) == world.tip(world.remote)
 
 
 def test_a_branch_that_diverged_from_other_peoples_work_is_updated(world: World) -> None:

@@ -226,6 +226,30 @@ def sha256(world: World) -> Path:
     return path
 
 
+def test_a_partial_clone_of_two_remotes(world: World) -> None:
+    """Each has a history of its own under the same name, and the user's branch needs both."""
+    world.user_commit("second")
+    world.with_remote()
+    path = treeless(world)
+    more = World(world.root / "more", world.environ, world.cancel)
+    more.root.mkdir()
+    more.make()
+    for text in ("one", "two"):
+        (more.user / "more.txt").write_text(text)
+        more.user_commit(text)
+    more.with_remote()
+    for name in ("uploadpack.allowFilter", "uploadpack.allowAnySHA1InWant"):
+        world.git(more.remote, "config", name, "true")
+    world.git(path, "remote", "add", "more", f"file://{more.remote}")
+    world.git(path, "config", "remote.more.promisor", "true")
+    world.git(path, "config", "remote.more.partialclonefilter", "tree:0")
+    world.git(path, "fetch", "--quiet", "more")
+    merge = ("merge", "--quiet", "--allow-unrelated-histories", "-X", "ours", "-m", "both", "more/main")
+    world.git(path, *merge)
+    result, made = world.cycle(LocalSource(path, "main", push=False))
+    assert result == Moved(pushed=False) and world.tip(path) == made
+
+
 def partial_whose_remote_lost_it(world: World) -> Path:
     world.write("newer")
     world.user_commit("newer")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -98,13 +99,40 @@ def test_a_dirty_lock_parks_and_the_advice_works(world: World, staged: bool) -> 
     assert world.tip(world.user) == made
 
 
-def test_index_lock_parks(world: World) -> None:
+def test_a_lock_file_is_no_choice_of_the_users(world: World) -> None:
     clone, base, made = world.proposed(world.source())
     (world.user / ".git" / "index.lock").touch()
-    result = publish(clone, world.source(), base, made, run="r1")
-    assert isinstance(result, Parked)
-    assert "index.lock" in result.why
+    with pytest.raises(CommandError, match=r"index\.lock; if none is running, .* remove it"):
+        publish(clone, world.source(), base, made, run="r1")
     assert (world.user / ".git" / "index.lock").exists()
+    assert world.git(world.user, "branch", "--list", "lockbot/*") == ""
+
+
+def test_a_conflict_that_the_user_has_to_resolve_parks(world: World) -> None:
+    for text in ("theirs", "mine"):
+        (world.user / "flake.nix").write_text(text)
+        world.git(world.user, *(["commit", "-qam", text] if text == "mine" else ["stash", "--quiet"]))
+    world.git(world.user, "stash", "pop", "--quiet", check=False)
+    before = world.status()
+    assert "UU flake.nix" in before
+    result, _ = world.cycle(world.source())
+    assert isinstance(result, Parked) and "conflict" in result.why
+    assert world.status() == before
+
+
+def test_a_commit_while_git_moves_a_branch_that_is_not_checked_out(world: World) -> None:
+    world.git(world.user, "switch", "--quiet", "--create", "work")
+    clone, base, made = world.proposed(world.source(branch="main"))
+    mine = world.git(world.user, "commit-tree", "-p", base.commit, "-m", "mine", f"{base.commit}^{{tree}}")
+    path = world.environ["PATH"]
+    real = shutil.which("git", path=path)
+    commits = f'case " $* " in *" fetch "*" . "*) {real} -C {world.user} update-ref refs/heads/main {mine};; esac'
+    script(world.root / "wrap" / "git", f'{commits}\nexec {real} "$@"')
+    world.environ["PATH"] = f"{world.root / 'wrap'}:{path}"
+    clone = world.open()
+    assert isinstance(publish(clone, world.source(branch="main"), base, made, run="r1"), BaseMoved)
+    world.environ["PATH"] = path
+    assert world.tip(world.user) == mine
 
 
 def test_user_commits_meanwhile(world: World) -> None:

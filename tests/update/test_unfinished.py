@@ -58,8 +58,8 @@ def test_a_lock_in_the_way_of_who_does_not_push(one_nix: nixes.Nix, tmp_path: Pa
     lock = world.fleet.path / ".git/refs/heads/main.lock"
     lock.touch()
     for _ in range(2):
-        run = worked(world.update(), "stale", 1)
-        assert str(lock) in run["error"] and run["parked"] == "lockbot/update-main"
+        run = worked(world.update(), "failed", 3)
+        assert str(lock) in run["error"] and "remove it" in run["error"] and run["parked"] is None
         assert world.head() == base and world.git("status", "--porcelain") == ""
     lock.unlink()
     worked(world.update())
