@@ -15,7 +15,7 @@ import pytest
 
 from lockbot.errors import CommandError, LockbotError
 from lockbot.git.busy import catching_up
-from lockbot.git.landing import BaseMoved, Mark, mark, marked, spared
+from lockbot.git.landing import BaseMoved, Mark, is_clean, mark, marked, spared
 from lockbot.git.publish import Mended, Moved, Parked, Published, mend, publish
 from lockbot.git.source import LocalSource
 from lockbot.git.sync import look, sync
@@ -609,6 +609,30 @@ def test_copies_are_made_of_files_only_and_take_little_room(world: World) -> Non
         assert set(copies) == {LOCK}
 
 
+def test_copies_do_not_fill_the_disk(world: World) -> None:
+    made = form(world, "checked out", push=False)
+    old, new = several(made)
+    clone = world.open()
+    world.git(world.user, "fetch", "--quiet", str(clone.directory), new)
+    there = clone.checkout(world.user, world.user, "refs/heads/main")
+    with full(8192)(made), spared(there, old, new, wanted=True) as copies:  # the small ones would fit
+        found = os.statvfs(world.user)
+        assert copies == {} and found.f_bavail * found.f_frsize == 8192
+
+
+def test_what_takes_too_long_to_mend_is_told(world: World) -> None:
+    made = form(world, "checked out", push=True)
+    with lock_file("index")(made):
+        assert isinstance(run(made).result, Moved)
+    base = sync(world.open(), made.source)
+    world.timeout = 3.0
+    with wrapped(made, '[ $mine ] && case " $* " in *" worktree list "*) sleep 9;; esac'):
+        mended = mend(world.open(), made.source, base)
+    assert mended.trouble is not None and "git worktree" in mended.trouble
+    world.timeout = 30.0
+    assert mend(world.open(), made.source, base).moved
+
+
 def test_a_name_that_is_not_utf8_is_left_to_git(world: World) -> None:
     made = form(world, "checked out", push=False)
     clone = world.open()
@@ -621,7 +645,7 @@ def test_a_name_that_is_not_utf8_is_left_to_git(world: World) -> None:
     before = made.look()
     assert isinstance(publish(clone, made.source, base, new, run="r1"), Parked)
     assert made.look() == before and (world.user / name).read_text() == "mine\n"
-    assert marked(clone, Mark.TOUCHING, "main") is None
+    assert not is_clean(clone.checkout(world.user, world.user, "refs/heads/main"), base.commit, new)
 
 
 # -- a branch that went another way ------------------------------------------------------------------------------
