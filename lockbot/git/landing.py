@@ -26,6 +26,7 @@ from lockbot.git.failure import explain, last_line
 from lockbot.git.source import Repository
 from lockbot.process import CancelToken, Finished
 
+_IN_TREE = ("diff", "--ignore-submodules=all")  # what is checked out of them need not be in order
 PARKED = "\0"
 """Stands in a command for the parking branch, which is not chosen yet; no argument holds it otherwise."""
 Commands = tuple[tuple[str, ...], ...]
@@ -140,7 +141,7 @@ def is_clean(git: Git, old: str, new: str) -> bool:
     changed = _changed(git, old, new)
     if any("\ufffd" in path for path in changed):
         return False  # a name that is not UTF-8 has come here changed: nothing can be said of that file
-    if changed & (_differing(git, "diff-index", "--cached", old) | _differing(git, "diff")):
+    if changed & (_differing(git, "diff-index", "--cached", old) | _differing(git, *_IN_TREE)):
         return False
     top = _top(git)
     return not any(os.path.lexists(top / path) for path in _added(git, old, new))
@@ -221,14 +222,14 @@ def take_back(
                 (top / path).unlink()
             elif path in copies:
                 shutil.move(copies[path], top / path)
-    again = "".join(f"{path}\0" for path in sorted(ours & _differing(git, "diff") - added))
+    again = "".join(f"{path}\0" for path in sorted(ours & _differing(git, *_IN_TREE) - added))
     _attempt(git, "checkout-index", "--force", "-z", "--stdin", stdin=again.encode())
     left = _written(git, top, changed, added)
     return sorted(ours - left), sorted(left)
 
 
 def _written(git: Git, top: Path, changed: set[str], added: set[str]) -> set[str]:
-    return changed & _differing(git, "diff") | {path for path in added if os.path.lexists(top / path)}
+    return changed & _differing(git, *_IN_TREE) | {path for path in added if os.path.lexists(top / path)}
 
 
 def _is_nothing(place: Path) -> bool:

@@ -61,6 +61,7 @@ def test_killed_before_any_step(
     world.upstreams["a"].commit("newer")
     ends = perilous(world.observed(), begin)
     assert len(ends) > 6
+    ends = ends if EVERY else ends[::2]
     for die_at in ends[part::parts]:
         new = world.upstreams["a"].commit("newer")
         step = world.observed(die_at)[-1]

@@ -407,8 +407,7 @@ def test_files_and_tarballs_are_what_they_are(nix: nixes.Nix, tmp_path: Path, br
 # -- the flake as an input of itself --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["local", "remote"])
-@pytest.mark.parametrize("query", ["", "?ref=main"])
+@pytest.mark.parametrize(("kind", "query"), [("local", "?ref=main"), ("remote", "")])
 def test_the_flake_itself_is_no_news_to_itself(one_nix: nixes.Nix, tmp_path: Path, kind: str, query: str) -> None:
     world = World.create(one_nix, tmp_path / "world", inputs="a", kind=kind)
     where = world.remote or world.fleet.path
@@ -488,13 +487,13 @@ def test_a_checkout_without_a_commit_is_held(nix: nixes.Nix, tmp_path: Path, lib
     assert (world.locked("a"), world.locked("lib")) == (new, before)
 
 
-def test_a_server_that_is_down_is_nobodys_fault(nix: nixes.Nix, tmp_path: Path) -> None:
+def test_a_server_that_is_down_is_nobodys_fault(one_nix: nixes.Nix, tmp_path: Path) -> None:
     """What b has brought along all the time can't be reached tonight: no commit of b's is to blame."""
     text = tmp_path / "text"
     text.write_text("x")
     with served(text) as url:
         outputs = f'{{ inputs.x = {{ url = "file+{url}"; flake = false; }}; {_OUTPUTS} }}'
-        world = World.create(nix, tmp_path / "world", inputs="ab")
+        world = World.create(one_nix, tmp_path / "world", inputs="ab")
         b = world.upstreams["b"]
         b.commit("brings a file along", files={"flake.nix": outputs})
         assert world.update()["outcome"] == "published"
