@@ -134,6 +134,16 @@ def last_line(text: str) -> str:
     return lines[-1] if lines else ""
 
 
+_LOCKED = re.compile(r"Unable to create '([^'\n]+\.lock)': File exists")
+
+
+def refusal(finished: Finished) -> str:
+    """Why git did not do it; for a lock file, what to do about it."""
+    if lock := _LOCKED.search(finished.stderr):
+        return f"another git holds {lock[1]}; if none is running, one that died has left it: remove it then"
+    return last_line(finished.stderr) or f"it ended with code {finished.code}"
+
+
 def verb(argv: tuple[str, ...]) -> str:
     """`fetch` of `git -C /x --literal-pathspecs fetch …`."""
     rest = argv[3:] if argv[1:2] == ("-C",) else argv[1:]

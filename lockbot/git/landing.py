@@ -1,8 +1,7 @@
 """Landing: bring a commit into the user's repository and move the branch there, wholly or not at all.
 
-Every write below the user's .git is in here, but for parking. Whichever of them fails: no ref moves to a commit of
-which something is missing, and nothing half-done stays in a work tree. Changes and lock files of the user's are
-never touched.
+Every write below the user's .git is in here, but for parking. Whichever fails: no ref moves to a commit of which
+something is missing, nothing half-done stays in a work tree, and what is the user's is never touched.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import re
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
@@ -22,7 +20,7 @@ from lockbot.errors import CommandError, DeadlineExceeded, LockbotError
 from lockbot.git.busy import Checkout, checkouts, operation
 from lockbot.git.clone import Clone
 from lockbot.git.command import Git
-from lockbot.git.failure import explain, last_line
+from lockbot.git.failure import explain, last_line, refusal
 from lockbot.git.source import Repository
 from lockbot.process import CancelToken, Finished
 
@@ -310,14 +308,17 @@ def _move_unused(
         return Landed()
     if git.resolve(f"refs/heads/{repository.branch}") != seen:
         return BaseMoved(f"{repository.branch} has moved")
-    command = ("git", "-C", str(repository.path), "fetch", ".", f"{PARKED}:{repository.branch}")
-    return Stuck(f"git refuses: {_why(done)}", (command,), fault="refusing to fetch" not in done.stderr)
+    theirs = "refusing to fetch" in done.stderr
+    return Stuck(f"git refuses: {refusal(done)}", (_fetch_parked(repository),), fault=not theirs)
 
 
 def _move_checkout(
     clone: Clone, repository: Repository, tree: Checkout, seen: str, commit: str
 ) -> Landed | BaseMoved | Stuck:
     """A branch that is checked out: git moves it together with the files, or all is put back."""
+    if not tree.path.is_dir():
+        prune = ("git", "-C", str(repository.path), "worktree", "prune")
+        return Stuck(f"{tree.path}, where it is checked out, is gone", (prune, _fetch_parked(repository)))
     there = clone.checkout(repository.path, tree.path, tree.branch)
     merge = ("merge", "--ff-only", "--no-autostash", "--no-squash", "--no-verify-signatures", "--quiet")
     left: list[str] = []
@@ -334,31 +335,25 @@ def _move_checkout(
                 _, left = take_back(sure, seen, commit, copies, begun=True)
         if clean and not left:
             unmark(clone, Mark.TOUCHING, repository.branch)
-    except LockbotError as error:  # the directory is gone, for one
+    except LockbotError as error:
         clone.cancel.check()
         return Stuck(f"git refuses: {error.message}", fault=True)
     if head == commit:
         return Landed()
     files = [line.strip() for line in done.stderr.splitlines() if line.startswith("\t")]
-    unmerged = "unresolved conflict" in done.stderr
-    why = "changes that are not committed are in the way: " + ", ".join(files) if files else _why(done)
+    theirs = bool(files) or "unresolved conflict" in done.stderr
+    why = "changes that are not committed are in the way: " + ", ".join(files) if files else refusal(done)
     if left:
         why += f"; what lockbot had begun to write there could not be taken back: {', '.join(left)} ({BY_HAND})"
     stash = [("git", "-C", str(tree.path), "stash", "push", "--", *files)] if files else []
-    return Stuck(
-        f"git refuses in {tree.path}: {why}", (*stash, _merge(tree.path)), fault=not files and not unmerged
-    )
+    return Stuck(f"git refuses in {tree.path}: {why}", (*stash, _merge(tree.path)), fault=not theirs)
 
 
 BY_HAND = "the next run tries again; `git restore --staged --worktree` does it by hand"
-_LOCKED = re.compile(r"Unable to create '([^'\n]+\.lock)': File exists")
 
 
-def _why(done: Finished) -> str:
-    """git's reason; for a lock file, what to do about it."""
-    if lock := _LOCKED.search(done.stderr):
-        return f"another git holds {lock[1]}; if none is running, one that died has left it: remove it then"
-    return last_line(done.stderr) or f"it ended with code {done.code}"
+def _fetch_parked(repository: Repository) -> tuple[str, ...]:
+    return ("git", "-C", str(repository.path), "fetch", ".", f"{PARKED}:{repository.branch}")
 
 
 def _merge(path: object) -> tuple[str, ...]:
@@ -397,4 +392,4 @@ def follow(clone: Clone, repository: Repository, commit: str) -> tuple[str, ...]
     if done.code == 0:
         return ()
     name = ref.removeprefix("refs/remotes/")
-    return (f"{name} in {repository.path} could not be moved ({_why(done)}): `git fetch` there does it",)
+    return (f"{name} in {repository.path} could not be moved ({refusal(done)}): `git fetch` there does it",)

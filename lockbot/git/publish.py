@@ -391,5 +391,6 @@ def _differs(there: Git, commit: str) -> bool:
 
 
 def _trees(git: Git, repository: Repository) -> list[Checkout]:
-    """Where the branch is checked out."""
-    return [tree for tree in checkouts(git) if tree.branch == f"refs/heads/{repository.branch}"]
+    """Where the branch is checked out, as far as that is there."""
+    ref = f"refs/heads/{repository.branch}"
+    return [tree for tree in checkouts(git) if tree.branch == ref and tree.path.is_dir()]

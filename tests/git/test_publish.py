@@ -108,6 +108,19 @@ def test_a_lock_file_is_no_choice_of_the_users(world: World) -> None:
     assert world.git(world.user, "branch", "--list", "lockbot/*") == ""
 
 
+def test_a_work_tree_that_is_gone_parks_and_the_advice_works(world: World) -> None:
+    world.git(world.user, "switch", "--quiet", "--create", "work")
+    gone = world.root / "gone"
+    world.git(world.user, "worktree", "add", "--quiet", str(gone), "main")
+    clone, base, made = world.proposed(world.source(branch="main"))
+    shutil.rmtree(gone)
+    result = publish(clone, world.source(branch="main"), base, made, run="r1")
+    assert isinstance(result, Parked) and f"{gone}, where it is checked out, is gone" in result.why
+    for command in result.advice:
+        world.git(world.user, *shlex.split(command)[1:])
+    assert world.tip(world.user, "main") == made
+
+
 def test_a_conflict_that_the_user_has_to_resolve_parks(world: World) -> None:
     for text in ("theirs", "mine"):
         (world.user / "flake.nix").write_text(text)
