@@ -73,6 +73,15 @@ def source(nix: Nix, original: FlakeRef, deadline: Deadline) -> tuple[Finished, 
     return finished, Upstream(locked, reference)
 
 
+def _by_their_names(finished: Finished, inputs: Mapping[str, Node]) -> Finished:
+    """What Nix said of inputs under other names, told of them by their own."""
+    said = finished.stderr
+    for number, name in enumerate(inputs):
+        for end in ("'", "/"):
+            said = said.replace(f"flake input '{_alias(number)}{end}", f"flake input '{name}{end}")
+    return replace(finished, stderr=said)
+
+
 def _after(first: Finished, then: Finished) -> Finished:
     return replace(then, stderr=f"{first.stderr}\n{then.stderr}")
 
@@ -89,7 +98,7 @@ def _update_alone(
     originals = [(node.original, node.flake) for node in inputs.values() if node.original is not None]
     with _flake_of(originals) as directory:
         overrides = {_alias(number): pins[name] for number, name in enumerate(inputs) if name in pins}
-        finished = nix.update(directory, (), overrides, deadline, plain=True)
+        finished = _by_their_names(nix.update(directory, (), overrides, deadline, plain=True), inputs)
         if finished.code != 0 or not (directory / LOCK_NAME).exists():
             return finished
         part = json.loads((directory / LOCK_NAME).read_text())

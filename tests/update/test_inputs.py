@@ -191,6 +191,16 @@ def test_what_is_taken_instead_of_a_tip_waits_for_its_age_like_any(one_nix: nixe
     assert world.locked("a") == good
 
 
+def test_an_odd_name_that_cannot_be_locked_is_told_by_its_name(one_nix: nixes.Nix, tmp_path: Path) -> None:
+    world = world_of_names(one_nix, tmp_path, ["x.y"])
+    good = world.upstreams["b"].commit("good")
+    world.upstreams["b"].commit("does not lock", files=UNLOCKABLE["a syntax error"])
+    result = world.update()
+    assert world.locked("x.y") == good, result.stderr
+    (held,) = result["held"]
+    assert "(in x.y, " in held["detail"], held
+
+
 def test_an_odd_name_that_is_gone_or_means_something_else(nix: nixes.Nix, tmp_path: Path) -> None:
     """flake.nix has moved on, and the lock has not: what it no longer has goes, what it says now is there."""
     a, b, c = (Upstream.create(tmp_path, name) for name in "abc")
