@@ -43,12 +43,11 @@ def update(
     pins = {name: ref for name, ref in overrides.items() if _is_taken(name)}
     # What flake.nix has no longer is gone from the lock then, and what it says otherwise is there as it says.
     finished = nix.update(flake, rest, pins, deadline) if rest or pins else nix.lock(flake, deadline)
+    if finished.code != 0 or not alone:
+        return finished
     lock = LockFile.read(flake / LOCK_NAME)
     there = {name: node for name in alone if (node := lock.node(name)) is not None and node.original is not None}
-    if finished.code != 0 or not there:
-        return finished
-    others = _update_alone(nix, flake, there, overrides, deadline)
-    return _after(finished, others)
+    return _after(finished, _update_alone(nix, flake, there, overrides, deadline)) if there else finished
 
 
 @dataclass(frozen=True)
@@ -65,9 +64,9 @@ def source(nix: Nix, original: FlakeRef, deadline: Deadline) -> tuple[Finished, 
     plain = original.without(*flags)  # perhaps it is these that can't be had
     with _flake_of([(plain, False)]) as directory:
         finished = nix.update(directory, (), {}, deadline, plain=True)
-        node = LockFile.read(directory / LOCK_NAME).node(_alias(0))
+        node = LockFile.read(directory / LOCK_NAME).node(_alias(0)) if finished.code == 0 else None
     locked = locked_at(node) if node is not None else None
-    if finished.code != 0 or node is None or node.locked is None or locked is None:
+    if node is None or node.locked is None or locked is None:
         return finished, None
     reference = FlakeRef.from_attrs({**dict(node.locked.attrs), **flags, "type": node.locked.type})
     return finished, Upstream(locked, reference)

@@ -608,3 +608,20 @@ def test_submodules_that_are_gone_at_the_tip(one_nix: nixes.Nix, tmp_path: Path)
     result = world.update()
     assert result.held == ["b"], result.document
     assert world.locked("b") in (good, b.git("rev-parse", "main~1").strip())
+
+
+def test_a_full_disk_that_cuts_the_lock_off_is_called_by_its_name(one_nix: nixes.Nix, tmp_path: Path) -> None:
+    """Nix leaves an empty flake.lock then: that is no input's fault, nor the lock's."""
+    world = World.create(one_nix, tmp_path / "world", inputs="ab")
+    world.upstreams["a"].commit("more")
+    world.wrap(
+        "nix",
+        """
+        if [ "$1 $2" = "flake update" ]
+        then : >flake.lock; echo "error: writing to file: No space left on device" >&2; exit 1; fi
+        exec $real "$@"
+        """,
+    )
+    result = world.update()
+    assert (result.code, result["outcome"], result["held"]) == (3, "failed", []), result.document
+    assert "No space left on device" in result["error"]
