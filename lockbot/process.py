@@ -283,7 +283,8 @@ def _pump(
             # A grandchild may hold the pipes open for ever: half a second after the leader's end is enough.
             if ended is not None and (not open_pipes or time.monotonic() - ended > 0.5):
                 return
-            for key, _ in selector.select(_patience(cancel, deadlines, blind=exited is None or ended is not None)):
+            blind = all(key.data != "exit" for key in selector.get_map().values())
+            for key, _ in selector.select(_patience(cancel, deadlines, blind=blind)):
                 if key.data == "exit":
                     selector.unregister(key.fileobj)
                 elif key.data == "stdin":

@@ -35,7 +35,7 @@ REBUILDS = 2
 """How often a host is evaluated anew because what it wants to read from could be built after all."""
 SAMPLE_SECONDS = 0.05
 FULL = 0.9
-"""The part of the memory budget at which an evaluator is ended: it grows on until the next look."""
+"""The part of the memory budget that evaluators may fill: a look can come late, and the end takes its time."""
 LEAST = 256 * 2**20
 """Bytes that an evaluator is expected to need, until it is seen to need more."""
 
@@ -331,11 +331,19 @@ class _Pool:
         return max(1, min(self.limits.workers, self.limits.memory // each))
 
     def _watch_memory(self, finished: threading.Event) -> None:
-        """End the youngest evaluator when all together come near the budget, and go on with fewer."""
+        """End the youngest evaluator when all together come near the budget, and go on with fewer.
+
+        Until the next look they are taken to grow by as much as since the last one, however long either takes; but
+        one alone is ended, and its host given up, only for what it holds.
+        """
+        last: dict[int, int] = {}
         while not finished.wait(SAMPLE_SECONDS):
             with self.lock:
                 working = [pid for pid, shed in self.pids.items() if not shed]
-                if sum(process.resident_bytes(pid) for pid in working) <= FULL * self.limits.memory:
+                now = {pid: process.resident_bytes(pid) for pid in working}
+                growth = sum(max(size - last.get(pid, 0), 0) for pid, size in now.items()) if len(now) > 1 else 0
+                last = now
+                if sum(now.values()) + growth <= FULL * self.limits.memory:
                     continue
                 youngest = working[-1]
                 self.pids[youngest] = True
