@@ -22,6 +22,7 @@ from lockbot.cli import cli
 from tests import nixes
 from tests.fleet import Fleet, HostSpec, Upstream
 from tests.nixes import PROJECT
+from tests.sampling import some
 from tests.test_cli import own_environment
 
 OWN = {**os.environ, "PYTHONPATH": str(nixes.PROJECT)}
@@ -242,7 +243,7 @@ def test_a_stdout_that_cannot_be_written_is_one_line_and_an_exit_code(updated: W
         "closed with stdin": {"stdout": None, "stdin": None, "preexec_fn": closing(0, 1)},
     }[how]
     wrong: list[object] = []
-    for words in COMMANDS if how == "full" else COMMANDS[::3]:
+    for words in some(COMMANDS, *{"full": (2,), "closed": (4, 1), "closed with stdin": (4, 3)}[how]):
         stream = full()
         done = updated.run(*words, **({"stdout": stream} | streams))
         os.close(stream)
@@ -255,7 +256,7 @@ def test_a_stdout_that_cannot_be_written_is_one_line_and_an_exit_code(updated: W
 @pytest.mark.timeout(600)
 def test_a_reader_that_has_gone_ends_a_command_quietly(updated: World) -> None:
     wrong: list[object] = []
-    for words in COMMANDS[::2]:
+    for words in some(COMMANDS, 3):
         stream = no_reader()
         done = updated.run("-q", *words, stdout=stream)
         os.close(stream)
@@ -291,8 +292,10 @@ NARRATIONS: dict[str, Mapping[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("options", [("-v",), ("--log-format", "json")], ids=" ".join)
-@pytest.mark.parametrize("how", NARRATIONS)
+@pytest.mark.parametrize(
+    ("how", "options"),
+    some([(how, options) for how in NARRATIONS for options in (("-v",), ("--log-format", "json"))], 3),
+)
 def test_an_update_that_nobody_hears_is_an_update(updated: World, how: str, options: Sequence[str]) -> None:
     updated.packages.fix()
     streams = dict(NARRATIONS[how])

@@ -21,10 +21,9 @@ from lockbot.git.source import LocalSource
 from lockbot.git.sync import look, sync
 from lockbot.git.worktree import commit, worktree
 from tests.git.world import LOCK, LOCKBOT, MESSAGE, WHEN, World, script
+from tests.sampling import EVERYTHING
 
 Fault = Callable[["Form"], AbstractContextManager[None]]
-EVERY = bool(os.environ.get("LOCKBOT_TEST_EVERY_STEP"))
-"""Each fault in each form of repository: minutes instead of seconds."""
 
 
 # -- forms of repositories -------------------------------------------------------------------------------------
@@ -345,7 +344,7 @@ FORMS = [(kind, push) for kind in KINDS for push in (True, False)]
 def chosen() -> list[tuple[str, str, bool]]:
     """Each fault in one form, by turns; what the work tree meets in the form where most is written, too."""
     every = [(fault, kind, push) for fault in FAULTS for kind, push in FORMS]
-    if EVERY:
+    if EVERYTHING:
         return every
     most = [(fault, *FORMS[0]) for fault in ("lock refs/heads/main", "lock index", "limit 96", "limit of fetch")]
     return sorted({*most, *((fault, *FORMS[at * 3 % len(FORMS)]) for at, fault in enumerate(FAULTS))})

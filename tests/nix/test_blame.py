@@ -13,6 +13,7 @@ from lockbot.nix.build import Builder, Limits
 from lockbot.process import CancelToken
 from tests import nixes
 from tests.nix.test_build import LIMITS, Bench, kinds
+from tests.sampling import nix_by_turns
 
 HASHES = range(6)
 """As many pairs, each with hashes of its own: by chance alone, all are in one order once in 32 times."""
@@ -46,15 +47,14 @@ def found(bench: Bench, extra: str, limits: Limits = AT_ONCE) -> set[tuple[str, 
     return {(failure.kind.value, Path(failure.culprit or "").name.partition("-")[2]) for failure in failures}
 
 
-@pytest.mark.parametrize(
+@nix_by_turns(
     ("other", "fetched"),
-    [
-        ("exit 137", False),
-        ("kill -9 $$", False),
-        ("echo 'No space left on device'; exit 1", False),
-        ("exit 1", True),
-    ],
-    ids=["137", "killed", "disk", "source"],
+    {
+        "137": ("exit 137", False),
+        "killed": ("kill -9 $$", False),
+        "disk": ("echo 'No space left on device'; exit 1", False),
+        "source": ("exit 1", True),
+    },
 )
 def test_a_failure_of_its_own_is_preferred(bench: Bench, other: str, fetched: bool) -> None:
     assert found(bench, pairs(other, "exit 1", fetched=fetched)) == {("build", "q.drv")}

@@ -14,11 +14,10 @@ from pathlib import Path
 import pytest
 
 from tests import nixes
+from tests.sampling import EVERYTHING, some
 from tests.update.test_cycle import worked
 from tests.update.world import World, finish
 
-EVERY = bool(os.environ.get("LOCKBOT_TEST_EVERY_STEP"))
-"""Die before each step there is, not only where something new has been written: minutes instead of seconds."""
 _WRITES = (
     "sqlite COMMIT", " worktree add ", " fetch ", " commit-tree ", " update-ref ", " push ", " merge ",
     "nix flake update ", "nix-store --realise ",
@@ -30,7 +29,7 @@ def perilous(steps: list[str], begin: str) -> list[int]:
 
     What is on the disk is the same before a step that writes as after the one that wrote before it.
     """
-    if EVERY:
+    if EVERYTHING:
         return list(range(1, len(steps) + 1))
     first = next(at for at, step in enumerate(steps, 1) if begin in step)
     writes = [at for at, step in enumerate(steps, 1) if at >= first and any(word in step for word in _WRITES)]
@@ -61,8 +60,7 @@ def test_killed_before_any_step(
     world.upstreams["a"].commit("newer")
     ends = perilous(world.observed(), begin)
     assert len(ends) > 6
-    ends = ends if EVERY else ends[::2]
-    for die_at in ends[part::parts]:
+    for die_at in some(ends[part::parts], 3, part):
         new = world.upstreams["a"].commit("newer")
         step = world.observed(die_at)[-1]
         try:

@@ -21,6 +21,7 @@ import pytest
 from tests import nixes
 from tests.fleet import Fleet, HostSpec, Input, Upstream
 from tests.nixes import git_environment
+from tests.sampling import nix_by_turns
 from tests.update.world import World, finish
 from tests.upstream import run_git
 
@@ -133,7 +134,7 @@ UNLOCKABLE: dict[str, dict[str, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", UNLOCKABLE)
+@nix_by_turns("kind", {kind: kind for kind in UNLOCKABLE})
 def test_a_tip_that_cannot_be_locked(kind: str, nix: nixes.Nix, tmp_path: Path) -> None:
     """The newest revision that can be is taken, the commit that is in the way is named, the others land."""
     world = World.create(nix, tmp_path / "world", inputs="ab")
@@ -396,7 +397,10 @@ def hashes(world: World) -> dict[str, str]:
     return {name: nodes[name]["locked"]["narHash"] for name in ("f", "t")}
 
 
-@pytest.mark.parametrize(("breaks", "suffix"), [("f", ".tar.gz"), ("t", ".tar.gz"), ("t", ""), ("", ".tgz")])
+@nix_by_turns(
+    ("breaks", "suffix"),
+    {"-f": ("f", ".tar.gz"), "-t": ("t", ".tar.gz"), "-t, bare": ("t", ""), "-none": ("", ".tgz")},
+)
 def test_files_and_tarballs_are_what_they_are(nix: nixes.Nix, tmp_path: Path, breaks: str, suffix: str) -> None:
     """The one that breaks a host is held, the other lands, though none of them has a commit to be pinned to."""
     shelf = Shelf(tmp_path / "shelf", suffix)

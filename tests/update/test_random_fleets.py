@@ -15,12 +15,11 @@ from itertools import combinations
 from pathlib import Path
 from typing import Literal
 
-import pytest
-
 from lockbot.model import Held, Outcome, Run
 from lockbot.process import CancelToken
 from tests import nixes
 from tests.fleet import Breakage, HostSpec, Upstream, When, apart, since, together
+from tests.sampling import nix_by_turns
 from tests.update.inside import World
 
 FIRST, END = map(int, os.environ.get("LOCKBOT_RANDOM_FLEETS", "0-3").split("-"))
@@ -177,7 +176,7 @@ def _make_history(upstream: Upstream, count: int, span: Span | None) -> list[str
     return revisions
 
 
-@pytest.mark.parametrize("number", range(FIRST, END))
+@nix_by_turns("number", {str(number): number for number in range(FIRST, END)})
 def test_the_result_is_what_brute_force_finds(
     nix: nixes.Nix, tmp_path: Path, cancel: CancelToken, number: int
 ) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests import nixes
+from tests.sampling import nix_by_turns
 from tests.update.site import Part, Site, broken, fine
 
 
@@ -52,15 +53,15 @@ def _forget_at_once(site: Site) -> None:
     site.settings = {"search": {"remember_failures": '"0s"'}}
 
 
-@pytest.mark.parametrize(
+@nix_by_turns(
     ("before", "between", "flags"),
-    [
-        pytest.param(_nothing, _nothing, [], id="as-it-is"),
-        pytest.param(_nothing, _nothing, ["--retry-failed"], id="retry-failed"),
-        pytest.param(_forget_at_once, _nothing, [], id="remember-nothing"),
-        pytest.param(_nothing, _feature, [], id="another-setting-of-nix"),
-        pytest.param(_nothing, _cores, [], id="another-setting"),
-    ],
+    {
+        "as-it-is": (_nothing, _nothing, []),
+        "retry-failed": (_nothing, _nothing, ["--retry-failed"]),
+        "remember-nothing": (_forget_at_once, _nothing, []),
+        "another-setting-of-nix": (_nothing, _feature, []),
+        "another-setting": (_nothing, _cores, []),
+    },
 )
 def test_a_base_that_failed_once_excuses_nothing(
     site: Site, before: Callable[[Site], None], between: Callable[[Site], None], flags: Sequence[str]
@@ -86,7 +87,7 @@ def test_a_base_that_failed_once_excuses_nothing(
     assert site.locked("a") == good
 
 
-@pytest.mark.parametrize("flags", [[], ["--retry-failed"]])
+@nix_by_turns("flags", {"": [], "retry-failed": ["--retry-failed"]})
 def test_a_derivation_that_failed_once_is_tried_at_the_base(site: Site, flags: Sequence[str]) -> None:
     """The user merges by hand what failed: there it works now, and what comes next is a real regression. Nor is
     the next one blamed for what failed once."""

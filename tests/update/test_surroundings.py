@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests import nixes
+from tests.sampling import some
 from tests.update.site import Part, Site, broken, fine
 from tests.update.surroundings import AFTER, KINDS, Place, Surrounding
 
@@ -24,9 +25,13 @@ def _with(nix: nixes.Installed, kinds: Iterable[Surrounding]) -> pytest.MarkDeco
     return pytest.mark.parametrize(("nix", "kind"), cases, indirect=["nix"])
 
 
-def at(place: Place) -> pytest.MarkDecorator:
-    """Every kind that can be there, with the newest Nix."""
-    return _with(_INSTALLED[-1], [kind for kind in KINDS if place in kind.places])
+def at(place: Place, turn: int = 0) -> pytest.MarkDecorator:
+    """With the newest Nix: what can be at this place only, and of the other kinds every other one."""
+    by_turns = some([kind for kind in KINDS if len(kind.places) > 1], 2, turn)
+    return _with(
+        _INSTALLED[-1],
+        [kind for kind in KINDS if place in kind.places and (len(kind.places) == 1 or kind in by_turns)],
+    )
 
 
 @pytest.fixture
@@ -94,7 +99,7 @@ class Run:
         return base and base["answer"], candidate and candidate["answer"]
 
 
-@_with(_INSTALLED[0], [kind for kind in KINDS if Place.NEITHER in kind.places][::2])
+@_with(_INSTALLED[0], some((kind for kind in KINDS if Place.NEITHER in kind.places), 3))
 def test_at_neither(site: Site, kind: Surrounding) -> None:
     """Some of them: each of the others is healed below, which is no less."""
     case = Case(site, kind, Place.NEITHER)
@@ -146,7 +151,7 @@ def test_at_the_candidate_only(site: Site, kind: Surrounding) -> None:
         case.lands()
 
 
-@at(Place.BOTH)
+@at(Place.BOTH, turn=1)
 def test_at_both_sides(site: Site, kind: Surrounding) -> None:
     case = Case(site, kind, Place.BOTH)
     run = case.update()
@@ -163,7 +168,7 @@ def test_at_both_sides(site: Site, kind: Surrounding) -> None:
 
 @_with(
     _INSTALLED[0],
-    [kind for kind in KINDS if Place.BOTH in kind.places and not (kind.spreads or kind.unlisted)][::2],
+    some((kind for kind in KINDS if Place.BOTH in kind.places and not (kind.spreads or kind.unlisted)), 2),
 )
 def test_at_both_sides_beside_another_input(site: Site, kind: Surrounding) -> None:
     """What has nothing to do with it is not held back."""

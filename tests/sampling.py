@@ -1,0 +1,36 @@
+"""How much of a long table one run of the tests walks through.
+
+A table of circumstances × places × versions of Nix grows faster than what it shows. Each run takes the part below,
+always the same; LOCKBOT_TEST_EVERYTHING=1 takes all, in an hour or so.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+import pytest
+
+from tests import nixes
+
+EVERYTHING = bool(os.environ.get("LOCKBOT_TEST_EVERYTHING"))
+_INSTALLED = nixes.discover()
+_Value = TypeVar("_Value")
+
+
+def some(values: Iterable[_Value], of: int, turn: int = 0) -> list[_Value]:
+    """One in `of`, from the one at `turn` on: several tests of one table take turns."""
+    return list(values) if EVERYTHING else list(values)[turn % of :: of]
+
+
+def nix_by_turns(names: str | tuple[str, ...], cases: Mapping[str, object]) -> pytest.MarkDecorator:
+    """Like `pytest.mark.parametrize` with `cases` by id, each with one Nix; a tuple of names takes tuples."""
+    several = (names,) if isinstance(names, str) else names
+    params = []
+    for number, (name, case) in enumerate(cases.items()):
+        values = (case,) if isinstance(names, str) else case
+        assert isinstance(values, tuple)
+        for nix in _INSTALLED if EVERYTHING else [_INSTALLED[-1 - number % len(_INSTALLED)]]:
+            params.append(pytest.param(nix, *values, id="-".join(filter(None, [name, str(nix)]))))
+    return pytest.mark.parametrize(("nix", *several), params, indirect=["nix"])
