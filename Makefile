@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RUNS := $(VENV)/.runs
 PYTEST_ARGS ?=
+# One more than there are processors: tests wait for timeouts, too.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -19,7 +21,7 @@ demo: $(RUNS) ## run lockbot on a sample flake that it makes, and watch
 	@directory=$$(.ci/usable-nix) && PATH="$$directory:$$PATH" $(BIN)/lockbot demo $(ARGS)
 
 test: $(STAMP) nix-versions ## run all tests, on each real Nix version
-	$(BIN)/pytest --numprocesses auto $(PYTEST_ARGS)
+	$(BIN)/pytest --numprocesses $(WORKERS) $(PYTEST_ARGS)
 
 bench: $(STAMP) nix-versions ## measure beside plain `nix build` and naive searches (minutes); ARGS='--hosts 50'
 	$(BIN)/python -m benchmarks.search

@@ -24,7 +24,9 @@ def some(values: Iterable[_Value], of: int, turn: int = 0) -> list[_Value]:
     return list(values) if EVERYTHING else list(values)[turn % of :: of]
 
 
-def nix_by_turns(names: str | tuple[str, ...], cases: Mapping[str, object]) -> pytest.MarkDecorator:
+def nix_by_turns(
+    names: str | tuple[str, ...], cases: Mapping[str, object], *, fixture: str = "nix"
+) -> pytest.MarkDecorator:
     """Like `pytest.mark.parametrize` with `cases` by id, each with one Nix; a tuple of names takes tuples."""
     several = (names,) if isinstance(names, str) else names
     params = []
@@ -33,4 +35,4 @@ def nix_by_turns(names: str | tuple[str, ...], cases: Mapping[str, object]) -> p
         assert isinstance(values, tuple)
         for nix in _INSTALLED if EVERYTHING else [_INSTALLED[-1 - number % len(_INSTALLED)]]:
             params.append(pytest.param(nix, *values, id="-".join(filter(None, [name, str(nix)]))))
-    return pytest.mark.parametrize(("nix", *several), params, indirect=["nix"])
+    return pytest.mark.parametrize((fixture, *several), params, indirect=[fixture])

@@ -286,7 +286,7 @@ def test_a_checkout_with_changes_is_held(
     hold_a_checkout(with_checkout(one_nix, tmp_path, lib), lib, dirty)
 
 
-@pytest.mark.parametrize("old", [False, True], ids=["", "without allow-dirty-locks"])
+@nix_by_turns("old", {"": False, "without allow-dirty-locks": True})
 def test_a_checkout_with_changes_is_held_by_any_nix(
     nix: nixes.Nix, tmp_path: Path, lib: Checkout, old: bool
 ) -> None:

@@ -16,6 +16,7 @@ import pytest
 from tests import nixes
 from tests.fleet import Breakage, HostSpec, since
 from tests.git.world import script
+from tests.sampling import nix_by_turns
 from tests.update import strange
 from tests.update.world import World
 
@@ -94,7 +95,7 @@ def culprit(settings: Mapping[str, str], problem: Callable[[Mapping[str, str]], 
     return f"{', '.join(names)}: {said}"
 
 
-@pytest.mark.parametrize("scope", ["global", "system", "local"])
+@nix_by_turns("scope", {scope: scope for scope in ("global", "system", "local")}, fixture="fresh_nix")
 def test_no_git_setting_stops_or_misleads_a_run(fresh_nix: nixes.Nix, tmp_path: Path, scope: str) -> None:
     count = 0
 

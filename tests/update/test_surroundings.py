@@ -26,12 +26,10 @@ def _with(nix: nixes.Installed, kinds: Iterable[Surrounding]) -> pytest.MarkDeco
 
 
 def at(place: Place, turn: int = 0) -> pytest.MarkDecorator:
-    """With the newest Nix: what can be at this place only, and of the other kinds every other one."""
-    by_turns = some([kind for kind in KINDS if len(kind.places) > 1], 2, turn)
-    return _with(
-        _INSTALLED[-1],
-        [kind for kind in KINDS if place in kind.places and (len(kind.places) == 1 or kind in by_turns)],
-    )
+    """Every other kind that can be there, with the newest Nix."""
+    by_turns = some((kind for kind in KINDS if len(kind.places) > 1), 2, turn)
+    only_here = some((kind for kind in KINDS if kind.places == {place}), 2)
+    return _with(_INSTALLED[-1], [kind for kind in (*by_turns, *only_here) if place in kind.places])
 
 
 @pytest.fixture
