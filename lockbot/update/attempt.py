@@ -175,6 +175,7 @@ class Attempt:
 
     def _lock(self, proposal: Proposal, permits: Permits, locks: Locks) -> Lock | None:
         """The lock with everything that may move; None when nothing may, or nothing is new."""
+        self._without_the_rest_of_a_group(proposal, permits)
         if not proposal.changes and not permits.targets:
             return None
         tips = {name: tip.revision for name, tip in proposal.tips.items()}
@@ -184,11 +185,17 @@ class Attempt:
             return lock
         elsewhere = frozenset(name for name, revision in permits.targets.items() if revision != tips.get(name))
         self._without_the_unfetchable(elsewhere, proposal, permits, locks)
+        self._without_the_rest_of_a_group(proposal, permits)
         lock = locks.make(permits.targets)
         if elsewhere:
             self._keeper.recheck(lock.changes, permits, elsewhere)
+            self._without_the_rest_of_a_group(proposal, permits)
             lock = locks.make(permits.targets)
         return lock if lock.changes else None
+
+    def _without_the_rest_of_a_group(self, proposal: Proposal, permits: Permits) -> None:
+        kept = {item.input for item in proposal.held} | proposal.stuck.keys()
+        permits.hold_groups(self._rules.groups, kept, proposal.locked_before)
 
     def _without_the_unfetchable(
         self, names: Iterable[str], proposal: Proposal, permits: Permits, locks: Locks

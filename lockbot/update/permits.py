@@ -5,7 +5,7 @@ Finds out the facts that `policy` decides on. It must not know hosts or builds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from lockbot.errors import LockbotError
 from lockbot.history.ledger import Ledger
 from lockbot.model import ChangeKind, Held, InputChange, Locked
+from lockbot.report import words
 from lockbot.update import ages, policy, upstream_checks
 from lockbot.update.histories import Histories
 from lockbot.update.policy import Allow, Facts, Hold, Move, Reason, Refuse, Relation
@@ -40,6 +41,22 @@ class Permits:
         self.held.append(Held(name, decision.reason, decision.detail, revision))
         if isinstance(decision, Hold) and decision.until is not None:
             self.until[name] = decision.until
+
+    def hold_groups(
+        self, groups: Sequence[frozenset[str]], kept: Collection[str], before: Mapping[str, Locked]
+    ) -> None:
+        """Of inputs that move as one or not at all, none moves while one is kept back (here, or in `kept`)."""
+        held = {item.input: self.until.get(item.input) for item in self.held} | dict.fromkeys(kept)
+        waiting = True
+        while waiting:  # groups may share inputs
+            waiting = False
+            for group in groups:
+                back = sorted(name for name in group & held.keys() if name not in self.targets)
+                for name in [name for name in self.targets if back and name in group]:
+                    detail = f"moves together with {words.listed(back)}, and that is kept back"
+                    self.hold(name, before.get(name), Hold(Reason.GROUP, detail, held[back[0]]))
+                    held[name] = None
+                    waiting = True
 
 
 def _never(_old: str, _new: str) -> bool:

@@ -47,6 +47,7 @@ class Reason(StrEnum):
     NEW_INPUT = "new-input"
     NEW_PATH = "new-local-path"
     OWN = "own-commits"
+    GROUP = "waiting-for-group"
 
 
 @dataclass(frozen=True)

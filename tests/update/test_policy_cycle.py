@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+
+import pytest
 
 from lockbot import orders
 from lockbot.history.values import StateWord, UserHold
@@ -115,6 +119,68 @@ def test_what_would_be_compiled_for_long_waits_for_a_cache(
     world.now += timedelta(days=3, minutes=5)
     assert world.update(settings=rule).outcome is Outcome.PUBLISHED, "at most so long"
     assert world.moved() == {"a": "2", "b": "2"}
+
+
+def _gone(world: World) -> None:
+    shutil.rmtree(world.upstreams["b"].path)
+
+
+def _rewritten(world: World) -> None:
+    world.update()
+    b = world.upstreams["b"]
+    b.reset(b.git("rev-list", "--max-parents=0", "main").strip())
+    for name in "abcde":
+        world.upstreams[name].commit("another")
+
+
+def _unlockable(world: World) -> None:
+    b = world.upstreams["b"]
+    b.reset(b.git("rev-list", "--max-parents=0", "main").strip())
+    b.commit("no flake", files={"flake.nix": "{"})
+
+
+def _held_by_the_user(world: World) -> None:
+    orders.hold(world.app(), "b", "not now", None, None)
+
+
+def _expensive(_: World) -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("keep_back", "reason"),
+    [
+        (_gone, "fetch-failed"),
+        (_rewritten, "backwards"),
+        (_unlockable, "cannot-be-locked"),
+        (_held_by_the_user, "held-by-user"),
+        (_expensive, "waiting-for-cache"),
+    ],
+)
+def test_a_group_that_moves_as_one_waits_for_each_of_its_inputs(
+    one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken, keep_back: Callable[[World], None], reason: str
+) -> None:
+    """Also for what is not known to break anything. What overlaps with the group waits, too; the others go on."""
+    groups = [("g", "ab"), ("over", "ad"), ("other", "ce")]
+    settings = {
+        "LOCKBOT_GROUP": json.dumps(
+            [{"name": name, "inputs": list(inputs), "strategy": "together"} for name, inputs in groups]
+        )
+    }
+    if keep_back is _expensive:
+        settings["LOCKBOT_POLICY__NEVER_COMPILE"] = '["host-db*"]'
+    hosts = [HostSpec("web", ["a", "c"]), HostSpec("db", ["b"])]
+    world = World(one_nix, tmp_path, cancel, hosts, "abcde", settings)
+    keep_back(world)
+    before = {name: world.fleet.locked(name, "main") for name in "abcde"}
+    run = world.update()
+    assert run.outcome is Outcome.PARTLY_PUBLISHED
+    assert {name for name in "abcde" if world.fleet.locked(name, "main") != before[name]} == {"c", "e"}
+    waits = "waiting-for-group"
+    assert {item.input: item.reason for item in run.held} == {"a": waits, "b": reason, "d": waits}
+    details = {item.input: item.detail for item in run.held}
+    assert "moves together with b" in details["a"] and "moves together with a" in details["d"]
+    assert world.state("a").state is StateWord.HELD
 
 
 def test_what_failed_is_remembered_for_a_while(one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken) -> None:
