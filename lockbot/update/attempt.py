@@ -195,7 +195,9 @@ class Attempt:
 
     def _without_the_rest_of_a_group(self, proposal: Proposal, permits: Permits) -> None:
         kept = {item.input for item in proposal.held} | proposal.stuck.keys()
-        permits.hold_groups(self._rules.groups, kept, proposal.locked_before)
+        asked_for = {change.input for change in proposal.changes if policy.forced(change)}
+        free = asked_for | self._wish.overrides.keys()
+        permits.hold_groups(self._rules.groups, kept, free, proposal.locked_before)
 
     def _without_the_unfetchable(
         self, names: Iterable[str], proposal: Proposal, permits: Permits, locks: Locks

@@ -43,16 +43,21 @@ class Permits:
             self.until[name] = decision.until
 
     def hold_groups(
-        self, groups: Sequence[frozenset[str]], kept: Collection[str], before: Mapping[str, Locked]
+        self,
+        groups: Sequence[frozenset[str]],
+        kept: Collection[str],
+        free: Collection[str],
+        before: Mapping[str, Locked],
     ) -> None:
-        """Of inputs that move as one or not at all, none moves while one is kept back (here, or in `kept`)."""
+        """Of inputs that move as one or not at all, none moves while one is kept back (here, or in `kept`), but
+        `free` ones, which the user wants to move."""
         held = {item.input: self.until.get(item.input) for item in self.held} | dict.fromkeys(kept)
         waiting = True
         while waiting:  # groups may share inputs
             waiting = False
             for group in groups:
                 back = sorted(name for name in group & held.keys() if name not in self.targets)
-                for name in [name for name in self.targets if back and name in group]:
+                for name in [name for name in self.targets if back and name in group and name not in free]:
                     detail = f"moves together with {words.listed(back)}, and that is kept back"
                     self.hold(name, before.get(name), Hold(Reason.GROUP, detail, held[back[0]]))
                     held[name] = None

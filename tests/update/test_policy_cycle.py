@@ -15,7 +15,7 @@ from lockbot.history.values import StateWord, UserHold
 from lockbot.model import Outcome
 from lockbot.process import CancelToken
 from tests import nixes
-from tests.fleet import Breakage, HostSpec, together
+from tests.fleet import Breakage, HostSpec, Input, Upstream, together
 from tests.update.inside import World
 
 
@@ -181,6 +181,22 @@ def test_a_group_that_moves_as_one_waits_for_each_of_its_inputs(
     details = {item.input: item.detail for item in run.held}
     assert "moves together with b" in details["a"] and "moves together with a" in details["d"]
     assert world.state("a").state is StateWord.HELD
+
+
+def test_what_flake_nix_asks_for_moves_though_its_group_waits(
+    one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken
+) -> None:
+    """No lock without it would fit flake.nix."""
+    group = {"LOCKBOT_GROUP": '[{"name": "g", "inputs": ["a", "b", "c"], "strategy": "together"}]'}
+    world = World(one_nix, tmp_path, cancel, [HostSpec("web", ["a", "b"])], "abc", group)
+    orders.hold(world.app(), "a", "not now", None, None)
+    moved_house = Upstream.create(tmp_path, "other")
+    world.fleet.declare(inputs=[world.upstreams["a"], Input(moved_house, "b"), world.upstreams["c"]])
+    before = {name: world.fleet.locked(name, "main") for name in "ac"}
+    run = world.update()
+    assert run.outcome is Outcome.PARTLY_PUBLISHED
+    assert {name: world.fleet.locked(name, "main") for name in "abc"} == before | {"b": moved_house.head()}
+    assert {item.input: item.reason for item in run.held} == {"a": "held-by-user", "c": "waiting-for-group"}
 
 
 def test_what_failed_is_remembered_for_a_while(one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken) -> None:
