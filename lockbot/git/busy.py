@@ -6,6 +6,7 @@ Reads the user's repository, and must not write to it.
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,8 @@ class Checkout:
     head: str | None
     branch: str | None
     """The full ref; None when HEAD is detached (as during a rebase)."""
+    found: bool = True
+    """False: `path` is its git directory; of a `--separate-git-dir`, git knows the work tree only within it."""
 
 
 def checkouts(git: Git) -> list[Checkout]:
@@ -30,18 +33,22 @@ def checkouts(git: Git) -> list[Checkout]:
         lines = [line.partition(" ") for line in record.split("\0") if line]
         fields = {key: value for key, _, value in lines}
         if "worktree" in fields and "bare" not in fields:
-            path = _work_tree(git, Path(fields["worktree"]))
-            found.append(Checkout(path, fields.get("HEAD"), fields.get("branch")))
+            listed = Path(fields["worktree"])
+            path = _work_tree(git, listed)
+            found.append(Checkout(path or listed, fields.get("HEAD"), fields.get("branch"), path is not None))
     return found
 
 
 def catching_up(git: Git, repository: Repository, *, rebase: bool = False) -> str:
     """How the user brings the branch to what its remote has, `rebase`: and keeps what only the branch has."""
     at, branch = git.at(repository.path), repository.branch
-    tree = next((tree.path for tree in checkouts(at) if tree.branch == f"refs/heads/{branch}"), None)
+    trees = [tree for tree in checkouts(at) if tree.branch == f"refs/heads/{branch}"]
     remote = repository.remote or "origin"
     pull = ("pull", *(("--rebase",) if rebase else ()), remote, repository.remote_branch)
-    if tree is not None:
+    if trees and not trees[0].found:
+        return f"`{shlex.join(('git', *pull))}` in the work tree where {branch} is checked out"
+    if trees:
+        tree = trees[0].path
         return f"`{shlex.join(('git', '-C', str(tree), *pull))}`"
     if rebase:
         return f"check {branch} out, then `{shlex.join(('git', *pull))}` there"
@@ -49,13 +56,26 @@ def catching_up(git: Git, repository: Repository, *, rebase: bool = False) -> st
     return f"`{shlex.join(fetch)}`"
 
 
-def _work_tree(git: Git, listed: Path) -> Path:
-    """Of a `--separate-git-dir`, git lists that directory; the work tree is known to who is in it."""
+def setting_aside(git: Git, files: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """The commands with which the user puts changes of these files away, so that a merge goes on."""
+    here = ("git", "-C", str(git.directory))
+    listed = git.ask("--literal-pathspecs", "ls-files", "-z", "--", *files).split("\0")
+    if not set(files) <= set(listed):  # removed or renamed in the index: `stash` knows no such file
+        return ((*here, "stash", "push"),)
+    added = git.ask("--literal-pathspecs", "diff", "--name-only", "--diff-filter=A", "-z", "--", *files).split(
+        "\0"
+    )
+    intended = [name for name in added if name]  # `add --intent-to-add`, as by Nix: that can't be stashed
+    return (*([(*here, "add", "--", *intended)] if intended else []), (*here, "stash", "push", "--", *files))
+
+
+def _work_tree(git: Git, listed: Path) -> Path | None:
+    """None: git lists its git directory instead, and does not know (`Checkout.found`)."""
     if (listed / ".git").exists() or not listed.is_dir():
         return listed
     asked = git.run("rev-parse", "--absolute-git-dir", "--show-toplevel", check=False)
     directory, _, top = asked.stdout.rstrip("\n").partition("\n")
-    return Path(top) if top and listed.samefile(directory) else listed
+    return Path(top) if top and listed.samefile(directory) else None
 
 
 @dataclass(frozen=True)

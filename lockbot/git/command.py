@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lockbot.errors import SurroundingsError
-from lockbot.git.failure import explain, verb
+from lockbot.git.failure import explain, last_line, verb
 from lockbot.process import CancelToken, Deadline, Finished, supervise
 
 Pair = tuple[str, str]
@@ -198,12 +198,14 @@ def _with_config(environment: Mapping[str, str], pairs: Iterable[Pair]) -> dict[
 
 
 def _launch(argv: tuple[str, ...], environment: Mapping[str, str], *, feed: bool) -> subprocess.Popen[bytes]:
-    # Imported late: it takes 0.15 s, and raises when git is not on PATH.
+    # Imported late: it takes 0.15 s, and raises when git is not on PATH, or can't begin: an error in ~/.gitconfig.
     try:
         import git
     except ImportError as error:
+        said = str(getattr(error.__cause__, "stderr", "")).strip().removeprefix("stderr: ").strip("'")
+        hint = "does `git version` work?" if said else "is git installed, and on PATH?"
         raise SurroundingsError(
-            "git cannot be used: GitPython finds no git", "is git installed, and on PATH?"
+            f"git cannot be used: {last_line(said) or 'GitPython finds no git'}", hint
         ) from error
     program = str(git.Git.GIT_PYTHON_GIT_EXECUTABLE or argv[0])
     # GitPython starts from os.environ and can only add to it: env(1) takes the rest out again.

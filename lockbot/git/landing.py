@@ -17,7 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from lockbot.errors import CommandError, DeadlineExceeded, LockbotError
-from lockbot.git.busy import Checkout, checkouts, operation
+from lockbot.git.busy import Checkout, checkouts, operation, setting_aside
 from lockbot.git.clone import Clone
 from lockbot.git.command import Git
 from lockbot.git.failure import explain, last_line, refusal
@@ -316,6 +316,9 @@ def _move_checkout(
     clone: Clone, repository: Repository, tree: Checkout, seen: str, commit: str
 ) -> Landed | BaseMoved | Stuck:
     """A branch that is checked out: git moves it together with the files, or all is put back."""
+    if not tree.found:
+        why = f"where it is checked out is not known here ({tree.path} is a separate git directory)"
+        return Stuck(why, (("git", "merge", PARKED),))
     if not tree.path.is_dir():
         prune = ("git", "-C", str(repository.path), "worktree", "prune")
         return Stuck(f"{tree.path}, where it is checked out, is gone", (prune, _fetch_parked(repository)))
@@ -345,8 +348,8 @@ def _move_checkout(
     why = "changes that are not committed are in the way: " + ", ".join(files) if files else refusal(done)
     if left:
         why += f"; what lockbot had begun to write there could not be taken back: {', '.join(left)} ({BY_HAND})"
-    stash = [("git", "-C", str(tree.path), "stash", "push", "--", *files)] if files else []
-    return Stuck(f"git refuses in {tree.path}: {why}", (*stash, _merge(tree.path)), fault=not theirs)
+    aside = setting_aside(there, files) if files else ()
+    return Stuck(f"git refuses in {tree.path}: {why}", (*aside, _merge(tree.path)), fault=not theirs)
 
 
 BY_HAND = "the next run tries again; `git restore --staged --worktree` does it by hand"

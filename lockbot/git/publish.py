@@ -37,7 +37,7 @@ from lockbot.git.landing import (
     uncancelled,
     unmark,
 )
-from lockbot.git.push import Pushed, contains, push_commit
+from lockbot.git.push import Pushed, contains, push_commit, push_further
 from lockbot.git.source import LocalSource, RemoteSource, Repository, Source, remote_at, remote_of
 from lockbot.git.sync import SEEN_LOCAL, TRAILER, Base, fetch_local, fetch_remote, look, saw, sync
 
@@ -108,7 +108,9 @@ def publish(
         mark(clone, Mark.PUSHED, repository.branch, commit)
         if push_commit(clone, remote, repository.remote_branch, seen=base.remote, commit=commit) is Pushed.MOVED:
             return BaseMoved(f"{repository.remote_branch} of {remote.shown} has moved")
-        return _bring_home(clone, repository, base, commit)
+        further = push_further(clone, remote, repository.remote_branch, commit)
+        home = _bring_home(clone, repository, base, commit)
+        return replace(home, notes=(*further, *home.notes))
     match land(clone, repository, base.local, commit):
         case Landed():
             return Moved(pushed=False)

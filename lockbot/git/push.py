@@ -15,6 +15,7 @@ from lockbot.git.clone import Clone
 from lockbot.git.failure import RemoteError
 from lockbot.git.source import Remote
 from lockbot.git.sync import fetch_remote, heads, talk
+from lockbot.model import FailureKind
 from lockbot.process import Finished
 from lockbot.redact import redact
 
@@ -40,7 +41,7 @@ def push_commit(clone: Clone, remote: Remote, branch: str, *, seen: str, commit:
     lease = f"--force-with-lease={ref}:{seen}"
     git = clone.towards(remote)
     try:
-        finished = talk(git, remote.shown, "push", *_OPTIONS, lease, "--", remote.name, f"{commit}:{ref}")
+        finished = talk(git, remote.shown_for_push, "push", *_OPTIONS, lease, "--", remote.name, f"{commit}:{ref}")
         if finished.code == 0:
             return Pushed.DONE
         trouble = _refusal(finished, remote, branch)
@@ -52,6 +53,24 @@ def push_commit(clone: Clone, remote: Remote, branch: str, *, seen: str, commit:
     if settled is None or settled.tip != seen:
         return Pushed.MOVED
     raise trouble
+
+
+def push_further(clone: Clone, remote: Remote, branch: str, commit: str) -> tuple[str, ...]:
+    """Push what the remote has to its further addresses; what to tell where that did not work.
+
+    Only forward: one that has gone another way is left so.
+    """
+    notes = []
+    for other in remote.further:
+        refspec = f"{commit}:refs/heads/{branch}"
+        try:
+            done = talk(clone.towards(other), other.shown_for_push, "push", *_OPTIONS, "--", other.name, refspec)
+            trouble = _refusal(done, other, branch) if done.code else None
+        except RemoteError as error:
+            trouble = error
+        if trouble is not None:
+            notes.append(f"not pushed to {other.shown_for_push}: {trouble.message}; `git push` does it")
+    return tuple(notes)
 
 
 @dataclass(frozen=True)
@@ -84,16 +103,19 @@ def _refusal(finished: Finished, remote: Remote, branch: str) -> LockbotError:
     """Why the push failed, in the remote's own words where it has any."""
     match = _REJECTED.search(finished.stdout)
     if match is None:
-        return failure.explain_remote(finished, remote.shown)
+        error = failure.explain_remote(finished, remote.shown_for_push)
+        if isinstance(error, RemoteError) and error.kind is FailureKind.NOT_FOUND:
+            error.hint = f"{error.hint} Where nothing is to be pushed, set push = false"
+        return error
     reason = match.group(2) or match.group(1)
     lines = [
         line.removeprefix("remote:").strip() for line in finished.stderr.splitlines() if line.startswith("remote:")
     ]
     words = redact("\n".join(line for line in lines if line))
     if "lock" in reason and "declined" not in reason:  # another push is under way: nobody refuses anything
-        return SurroundingsError(f"{remote.shown} is busy: {reason}", "try again")
+        return SurroundingsError(f"{remote.shown_for_push} is busy: {reason}", "try again")
     return CommandError(
-        f"{remote.shown} refuses the push to {branch}: {reason}",
+        f"{remote.shown_for_push} refuses the push to {branch}: {reason}",
         "let lockbot's user push to that branch, or set push = false",
         command=finished.command,
         output=words,

@@ -86,6 +86,10 @@ class Remote:
     config: tuple[Pair, ...] = field(repr=False)
     is_path: bool
     """It is a repository on this machine."""
+    shown_for_push: str
+    """Where a push goes; that may be another address."""
+    further: tuple[Remote, ...] = ()
+    """Where it is pushed to besides."""
 
     @property
     def url(self) -> str:
@@ -104,7 +108,7 @@ def discover(git: Git, path: Path, *, branch: str | None = None, remote: str | N
     place = _inspect(git, path)
     prefix = PurePosixPath(place.prefix)
     top = git.directory.parents[len(prefix.parts) - 1] if prefix.parts else git.directory
-    branch = check_branch(git, branch) if branch else _current_branch(git, path)
+    branch = _behind_alias(git, path, check_branch(git, branch) if branch else _current_branch(git, path))
     settings = read(git)
     config = {one.key: one.value for one in settings}
     name = _remote_name(config, branch, remote)
@@ -170,6 +174,18 @@ def _current_branch(git: Git, path: Path) -> str:
     return head.removeprefix("refs/heads/")
 
 
+def _behind_alias(git: Git, path: Path, branch: str) -> str:
+    """The branch that a symbolic ref among the branches (an alias, `main` of `master`) stands for: git names that
+    one as checked out, and moves it."""
+    target = git.run("symbolic-ref", "--quiet", f"refs/heads/{branch}", check=False).stdout.strip()
+    if target and not target.startswith("refs/heads/"):
+        raise UsageError(
+            f"the branch {branch} in {path} is an alias of {target}, which is no branch",
+            "say with `branch` in [repository] which branch is meant",
+        )
+    return target.removeprefix("refs/heads/") or branch
+
+
 def _remote_name(config: dict[str, str], branch: str, wanted: str | None) -> str | None:
     names = sorted(
         key[len("remote.") : -len(".url")] for key in config if re.fullmatch(r"remote\..+\.url", key, re.DOTALL)
@@ -193,7 +209,7 @@ def check_branch(git: Git, name: str) -> str:
     return name
 
 
-_OF_REMOTE = ("url", "pushurl", "proxy", "proxyauthmethod", "uploadpack", "receivepack", "vcs")
+_OF_REMOTE = ("proxy", "proxyauthmethod", "uploadpack", "receivepack", "vcs")
 
 
 def remote_of(repository: Repository) -> Remote:
@@ -207,17 +223,28 @@ def remote_of(repository: Repository) -> Remote:
         raise LockbotError(f"{repository.path} has no remote")
     prefix = f"remote.{name}."
     config: list[Pair] = []
+    urls: dict[str, list[str]] = {"url": [], "pushurl": []}
     for one in repository.settings:
-        if one.key.startswith(prefix) and one.key[len(prefix) :] in _OF_REMOTE:
-            absolute = _absolute(one.value, lambda: repository.path) if one.key.endswith("url") else one.value
-            config.append((one.key, absolute))
+        setting = one.key.removeprefix(prefix) if one.key.startswith(prefix) else ""
+        if setting in urls:
+            urls[setting].append(_absolute(one.value, lambda: repository.path))
+        elif setting in _OF_REMOTE:
+            config.append((one.key, one.value))
         elif one.of_repository and one.key == "core.sshcommand":
             config.append((one.key, unattended(one.value)))
         elif one.of_repository and one.let_through:
             config.append((one.key, one.value))
-    url = next(value for key, value in config if key == f"{prefix}url")
-    shown = f"remote {name} ({redact(url)})"
-    return Remote(name, shown, tuple(config), _is_path(url))
+    url = urls["url"][0]
+    to = urls["pushurl"] or urls["url"]
+    # Where it is fetched from says whether a push arrived: that is pushed to first, and alone.
+    first = url if url in to else to[0]
+
+    def pushing_to(address: str, further: tuple[Remote, ...] = ()) -> Remote:
+        pairs = (*config, (f"{prefix}url", url), (f"{prefix}pushurl", address))
+        shown, to = (f"remote {name} ({redact(one)})" for one in (url, address))
+        return Remote(name, shown, pairs, _is_path(url), to, further)
+
+    return pushing_to(first, tuple(pushing_to(one) for one in dict.fromkeys(to) if one != first))
 
 
 def remote_at(url: str) -> Remote:
@@ -230,7 +257,7 @@ def remote_at(url: str) -> Remote:
             "take it out, and give it to git by a credential helper",
         )
     config = (("remote.source.url", _absolute(url, working_directory)),)
-    return Remote("source", url, config, _is_path(url))
+    return Remote("source", url, config, _is_path(url), url)
 
 
 def _is_path(url: str) -> bool:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from lockbot.errors import UsageError
-from lockbot.git.publish import Moved
+from lockbot.git.publish import Moved, Parked
 from lockbot.git.source import LocalSource, RemoteSource
 from tests.git.world import World
 
@@ -167,8 +168,24 @@ def reftable(world: World) -> Path:
     return _cloned(world, "--ref-format=reftable")
 
 
+def alias(world: World) -> Path:
+    """`main` is another name of `master`, which is checked out."""
+    world.git(world.user, "branch", "--quiet", "--move", "main", "master")
+    world.git(world.user, "symbolic-ref", "refs/heads/main", "refs/heads/master")
+    world.git(world.user, "config", "push.default", "upstream")
+    return world.user
+
+
+def alias_checked_out(world: World) -> Path:
+    alias(world)
+    world.git(world.user, "symbolic-ref", "HEAD", "refs/heads/main")
+    return world.user
+
+
 WORKS: tuple[Form, ...] = (
     plain,
+    alias,
+    alias_checked_out,
     bare,
     linked_worktree,
     worktree_config,
@@ -295,3 +312,28 @@ def test_a_remote_that_is_another_kind_of_repository_is_refused(world: World) ->
     world.git(world.user, "remote", "set-url", "origin", str(sha256(world)))
     with pytest.raises(UsageError, match=r"remote origin .* SHA-256"):
         world.cycle(world.source())
+
+
+def test_an_alias_of_what_is_no_branch_is_refused(world: World) -> None:
+    world.with_remote()
+    world.git(world.user, "symbolic-ref", "refs/heads/alias", "refs/remotes/origin/main")
+    with pytest.raises(UsageError, match="is an alias of refs/remotes/origin/main, which is no branch"):
+        world.cycle(LocalSource(world.user, "alias"))
+
+
+def test_a_separate_git_dir_seen_from_another_work_tree_parks(world: World) -> None:
+    """git does not say where the other one lies."""
+    world.with_remote()
+    separate_git_dir(world)
+    world.git(world.user, "worktree", "add", "--quiet", "-b", "aside", str(world.root / "linked"))
+    source = LocalSource(world.root / "linked", "main", push=False)
+    result, _ = world.cycle(source)
+    assert isinstance(result, Parked) and "separate git directory" in result.why
+    for command in result.advice:
+        subprocess.run(["sh", "-c", command], cwd=world.user, env=world.environ, check=True)
+    assert world.status() == ""
+    world.git(world.user, "push", "--quiet")
+    result, _ = world.cycle(LocalSource(world.root / "linked", "main"))
+    assert isinstance(result, Moved), result
+    (note,) = [one for one in result.notes if "stays where it was" in one]
+    assert "`git pull origin main` in the work tree where main is checked out" in note

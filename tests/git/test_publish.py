@@ -99,6 +99,25 @@ def test_a_dirty_lock_parks_and_the_advice_works(world: World, staged: bool) -> 
     assert world.tip(world.user) == made
 
 
+@pytest.mark.parametrize("how", ["intended", "renamed", "removed"])
+def test_the_advice_works_however_the_lock_stands_in_the_index(world: World, how: str) -> None:
+    match how:
+        case "intended":  # as Nix leaves a lock that it has made
+            world.git(world.user, "rm", "--quiet", "--cached", LOCK)
+            world.git(world.user, "commit", "--quiet", "-m", "no lock")
+            world.git(world.user, "add", "--intent-to-add", LOCK)
+        case "renamed":
+            world.git(world.user, "mv", LOCK, "hosts/")
+        case "removed":
+            world.git(world.user, "rm", "--quiet", LOCK)
+    result, made = world.cycle(world.source())
+    assert isinstance(result, Parked)
+    for line in result.advice:
+        subprocess.run(["sh", "-c", line], env=world.environ, check=True)
+    assert world.tip(world.user) == made
+    assert len(world.git(world.user, "stash", "list").splitlines()) == 1, "what the user had is kept"
+
+
 def test_a_lock_file_is_no_choice_of_the_users(world: World) -> None:
     clone, base, made = world.proposed(world.source())
     (world.user / ".git" / "index.lock").touch()
@@ -607,3 +626,69 @@ def test_url_with_a_password_is_refused(world: World) -> None:
     with pytest.raises(UsageError) as caught:
         sync(world.open(), RemoteSource("https://me:s3cret@example.org/x.git"))
     assert "s3cret" not in caught.value.message + caught.value.hint
+
+
+# -- several addresses to push to --------------------------------------------------------------------------------
+
+
+def mirrored(world: World, *, first: bool = False) -> Path:
+    """A second push URL, before or behind the remote's own."""
+    world.with_remote()
+    mirror = world.root / "mirror.git"
+    world.git(world.root, "clone", "--quiet", "--bare", str(world.remote), str(mirror))
+    for url in [mirror, world.remote] if first else [world.remote, mirror]:
+        world.git(world.user, "remote", "set-url", "--push", "--add", "origin", str(url))
+    return mirror
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_each_address_is_pushed_to(world: World, first: bool) -> None:
+    mirror = mirrored(world, first=first)
+    result, made = world.cycle(world.source())
+    assert result == Moved(pushed=True)
+    assert world.tip(world.remote) == world.tip(mirror) == made
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_an_address_that_is_away_is_told_and_catches_up(world: World, first: bool) -> None:
+    mirror = mirrored(world, first=first)
+    mirror.rename(world.root / "away")
+    result, made = world.cycle(world.source())
+    assert isinstance(result, Moved) and result.pushed
+    (note,) = result.notes
+    assert f"not pushed to remote origin ({mirror})" in note
+    assert world.tip(world.remote) == world.tip(world.user) == made
+    (world.root / "away").rename(mirror)
+    shutil.rmtree(world.root / "state")
+    result, made = world.cycle(world.source())
+    assert result == Moved(pushed=True)
+    assert world.tip(mirror) == made
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_what_the_remote_refuses_reaches_no_other_address(world: World, first: bool) -> None:
+    mirror = mirrored(world, first=first)
+    before = world.tip(mirror)
+    script(world.remote / "hooks" / "pre-receive", "exit 1")
+    with pytest.raises(CommandError, match="refuses the push"):
+        world.cycle(world.source())
+    assert world.tip(mirror) == world.tip(world.user) == before
+
+
+def test_an_address_that_went_another_way_is_left_alone(world: World) -> None:
+    mirror = mirrored(world)
+    other = world.root / "other"
+    world.git(world.root, "clone", "--quiet", str(mirror), str(other))
+    theirs = world.user_commit("theirs", other)
+    world.git(other, "push", "--quiet")
+    result, _ = world.cycle(world.source())
+    assert isinstance(result, Moved) and len(result.notes) == 1
+    assert world.tip(mirror) == theirs
+
+
+def test_a_push_to_nowhere_names_that_and_says_how_not_to(world: World) -> None:
+    world.with_remote()
+    world.git(world.user, "remote", "set-url", "--push", "origin", "no_push")
+    with pytest.raises(RemoteError, match=r"remote origin \(.*/no_push\) was not found") as raised:
+        world.cycle(world.source())
+    assert "push = false" in raised.value.hint
