@@ -14,7 +14,7 @@ from lockbot.git.publish import only_updates
 from lockbot.git.sync import Base
 from lockbot.git.worktree import Worktree
 from lockbot.history.values import Observation
-from lockbot.model import Answer, Gate, Held, HostBuild, HostStatus, Locked, Looking, Phase
+from lockbot.model import Answer, FailureKind, Gate, Held, HostBuild, HostStatus, Locked, Looking, Phase
 from lockbot.nix import lockfile
 from lockbot.nix.lockfile import LOCK_NAME, LockFile
 from lockbot.process import Deadline
@@ -116,12 +116,13 @@ class Attempt:
                 self._older,
             )
             old = LockFile.parse(before.decode(errors="replace")) if before is not None else lockfile.EMPTY
+            proposed = path.read_bytes() if proposal.changes else b""  # before others are made in its place
             permits = self._permit(proposal)
             tips = {one.input: one.tip for one in proposal.unlockable} | dict(proposal.tips)
             locks = Locks(self._tools.nix, self._trial.flake, before, tips, self._rules.fetching.timeout)
             if proposal.changes:
                 self._without_the_dear(proposal, permits, locks)
-            lock = self._lock(proposal, permits, locks)
+            lock = self._lock(proposal, proposed, permits, locks)
             kept = (*self._told_before, *proposal.held, *self._unlockable(proposal), *permits.held)
             held = standing(kept, permits.targets, proposal.before)
             self._record.note(*proposal.notes, *permits.loud)
@@ -173,14 +174,14 @@ class Attempt:
         self._keeper = keeper
         return keeper.permit(proposal.changes, proposal.tips, frozenset(self._wish.overrides), proposal.stuck)
 
-    def _lock(self, proposal: Proposal, permits: Permits, locks: Locks) -> Lock | None:
+    def _lock(self, proposal: Proposal, proposed: bytes, permits: Permits, locks: Locks) -> Lock | None:
         """The lock with everything that may move; None when nothing may, or nothing is new."""
         self._without_the_rest_of_a_group(proposal, permits)
         if not proposal.changes and not permits.targets:
             return None
         tips = {name: tip.revision for name, tip in proposal.tips.items()}
         if permits.targets == tips:
-            lock = Lock((self._trial.flake / LOCK_NAME).read_bytes(), proposal.changes)
+            lock = Lock(proposed, proposal.changes)
             locks.known(permits.targets, lock)
             return lock
         elsewhere = frozenset(name for name, revision in permits.targets.items() if revision != tips.get(name))
@@ -300,6 +301,8 @@ class Attempt:
         self._record.set(held=held)
         observations = seen.observations(found.picks, told)
         if not found.picks:
+            if asked_for := self._what_flake_nix_asks_for(locks, lock, held):
+                return Attempted(held, asked_for, True, observations=observations)
             judged = probes.last_whole
             if judged is not None:
                 self._record.set(
@@ -323,6 +326,20 @@ class Attempt:
         self._tools.clone.keep(self._record.run.id, judged.verdict.candidate.commit)
         then = tuple(_then(before, after, locks, held) for before, after in pairwise(steps))
         return Attempted(held, judged, self._is_good(judged), then, observations)
+
+    def _what_flake_nix_asks_for(self, locks: Locks, lock: Lock, held: Sequence[Held]) -> Judged | None:
+        """Where nothing may move: a lock with only what was lacking in it, if hosts are good with that. Without it
+        nothing can be found out about them in the next run, either."""
+        if not any(policy.forced(change) for change in lock.changes):
+            return None
+        completed = locks.make({})
+        judged = self._trial.judge(completed, held) if completed.changes else None
+        if judged is None or not self._is_good(judged):
+            return None
+        commit = judged.verdict.candidate.commit
+        self._record.set(changes=completed.changes, candidate=commit, hosts=judged.verdict.builds)
+        self._tools.clone.keep(self._record.run.id, commit)
+        return judged
 
     def _is_red_anyway(self, probes: Probes, permits: Permits) -> bool:
         """Whether a host that was broken before blocks the update: no input is at fault, and no search helps."""
@@ -362,8 +379,13 @@ def _why_unjudged(build: HostBuild) -> tuple[str, str]:
     if build.failure is not None and build.here is not None and build.here.answer is Answer.UNJUDGED:
         why += f" ({build.failure.message})"
     elif build.base is not None:
-        why += f", and not known without the update ({build.base.evidence})"
+        lacks = build.base.evidence == FailureKind.LOCK_FILE
+        evidence = _INCOMPLETE_LOCK if lacks else build.base.evidence
+        why += f", and not known without the update ({evidence})"
     return build.host.name, why
+
+
+_INCOMPLETE_LOCK = "flake.lock lacks what flake.nix asks for: `nix flake lock`, and a commit of that, settles it"
 
 
 def _then(before: Mapping[str, str], after: Mapping[str, str], locks: Locks, held: Sequence[Held]) -> Then:

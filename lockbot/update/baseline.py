@@ -110,6 +110,8 @@ class Base:
         evaluation = self.evaluated.get(host)
         if evaluation is not None and evaluation.failure is not None:
             failure = self._complete(evaluation.failure)
+            if failure.kind is FailureKind.LOCK_FILE:  # it lacks what flake.nix asks for: no host can be asked
+                return Judgement(Answer.UNJUDGED, failure.kind, evaluated=False), failure
             return judgement(host, failure, evaluated=False), failure
         known = self.known.get(host.attribute)
         if evaluation is None and known is not None and _settled(known, host):

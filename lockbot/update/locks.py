@@ -77,6 +77,8 @@ class Locks:
                 path.write_bytes(self._base)
         if picks:
             self._update(picks)
+        else:
+            self._complete()
         new = LockFile.read(path) if path.exists() else lockfile.EMPTY
         for name, revision in picks.items():
             locked = new.locked(name)
@@ -89,6 +91,14 @@ class Locks:
                 found = locked.revision if locked is not None else "nothing"
                 raise LockbotError(f"{name} was to be locked at {revision}, and Nix locked {found}")
         return Lock(path.read_bytes(), lockfile.diff(self._old, new))
+
+    def _complete(self) -> None:
+        """Nothing is moved: what flake.nix asks for, and the lock has not, is added all the same."""
+        finished = self._nix.lock(self._flake, Deadline(self._timeout, "locking the flake"))
+        if finished.code != 0:
+            surroundings = failure.classify(finished.stderr).surroundings
+            words = failure.explain(finished.stderr)
+            raise (SurroundingsError if surroundings else LockbotError)(f"cannot lock the flake: {words}")
 
     def _update(self, picks: Picks) -> None:
         overrides = {name: self.reference(name, revision) for name, revision in sorted(picks.items())}

@@ -12,7 +12,7 @@ import pytest
 
 from lockbot import orders
 from lockbot.history.values import StateWord, UserHold
-from lockbot.model import Outcome
+from lockbot.model import HostStatus, Outcome
 from lockbot.process import CancelToken
 from tests import nixes
 from tests.fleet import Breakage, HostSpec, Input, Upstream, together
@@ -197,6 +197,49 @@ def test_what_flake_nix_asks_for_moves_though_its_group_waits(
     assert run.outcome is Outcome.PARTLY_PUBLISHED
     assert {name: world.fleet.locked(name, "main") for name in "abc"} == before | {"b": moved_house.head()}
     assert {item.input: item.reason for item in run.held} == {"a": "held-by-user", "c": "waiting-for-group"}
+
+
+def test_what_is_not_expensive_moves_as_a_whole(one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken) -> None:
+    """Each is looked at by itself, in a lock of its own: none of those is what lands."""
+    world = World(one_nix, tmp_path, cancel, [HostSpec("web", ["a", "b"])], "ab")
+    assert world.update(settings={"LOCKBOT_POLICY__NEVER_COMPILE": '["linux-*"]'}).outcome is Outcome.PUBLISHED
+    assert world.moved() == {"a": "2", "b": "2"}
+
+
+def test_what_flake_nix_newly_asks_for_lands_though_all_else_waits(
+    nix: nixes.Nix, tmp_path: Path, cancel: CancelToken
+) -> None:
+    world = World(nix, tmp_path, cancel, [HostSpec("web", ["a"])], "ac")
+    new = Upstream.create(tmp_path, "new")
+    world.fleet.declare(inputs=[world.upstreams["a"], new])
+    run = world.update(settings={"LOCKBOT_POLICY__MINIMUM_AGE": "3d"})
+    assert run.outcome is Outcome.PARTLY_PUBLISHED
+    assert {item.input: item.reason for item in run.held}["a"] == "waiting-for-age"
+    assert set(world.fleet.lock("main")["nodes"]["root"]["inputs"]) == {"a", "new"}
+    assert world.fleet.locked("new", "main") == new.head()
+    assert world.update(settings={"LOCKBOT_POLICY__MINIMUM_AGE": "3d"}).outcome is Outcome.UNCHANGED
+
+
+def test_nothing_excuses_what_breaks_beside_an_input_that_flake_nix_newly_asks_for(
+    nix: nixes.Nix, tmp_path: Path, cancel: CancelToken
+) -> None:
+    """Without the update no host can be asked: flake.lock lacks the input. It lands alone, and then they can be."""
+    hosts = [HostSpec("web", ["a"]), HostSpec("db", ["b"])]
+    world = World(nix, tmp_path, cancel, hosts, "ab", moved=False)
+    world.upstreams["a"].break_build(hosts=["web"])
+    new = Upstream.create(tmp_path, "new")
+    world.fleet.declare(inputs=[*world.upstreams.values(), new])
+    before = world.fleet.locked("a", "main")
+    run = world.update()
+    assert run.outcome is Outcome.PARTLY_PUBLISHED
+    assert [(item.input, item.reason) for item in run.held] == [("a", "could-not-be-judged")]
+    assert (world.fleet.locked("a", "main"), world.fleet.locked("new", "main")) == (before, new.head())
+    assert {build.host.name: build.status for build in run.hosts} == dict.fromkeys(("web", "db"), HostStatus.BUILT)
+    run = world.update()
+    assert (run.outcome, [(item.input, item.reason) for item in run.held]) == (
+        Outcome.REJECTED,
+        [("a", "breaks")],
+    )
 
 
 def test_what_failed_is_remembered_for_a_while(one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken) -> None:
