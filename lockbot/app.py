@@ -19,7 +19,7 @@ from lockbot.errors import UsageError
 from lockbot.git import settings
 from lockbot.git.clone import Clone, open_clone
 from lockbot.git.command import Git, lent_environment, user_environment
-from lockbot.git.source import LocalSource, RemoteSource, Repository, Source, discover
+from lockbot.git.source import LocalSource, RemoteSource, Repository, Source, discover, remote_at
 from lockbot.history.store import History
 from lockbot.model import Progress
 from lockbot.process import CancelToken, Deadline
@@ -43,7 +43,9 @@ def cancelled_by_signals(deadline: Deadline | None = None) -> Iterator[CancelTok
         def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 -- the shape that signal wants
             token.cancel(signal.Signals(number).name)
 
-        previous = {number: signal.signal(number, stop) for number in _STOPPING}
+        # What is ignored from the start stays so: `nohup lockbot update &` is meant to outlive its terminal.
+        heard = [number for number in _STOPPING if signal.getsignal(number) is not signal.SIG_IGN]
+        previous = {number: signal.signal(number, stop) for number in heard}
         try:
             yield token
         finally:
@@ -104,6 +106,7 @@ class App:
         """Find the repository. Raises UsageError: none here, detached, shallow …"""
         wanted = self.settings.repository
         if wanted.url is not None:
+            remote_at(wanted.url)  # before a place for it is made, for that has its name
             directory = self.state().repository_directory(wanted.url)
             remote = RemoteSource(wanted.url, wanted.branch, wanted.push)
             flake = flake_key(wanted.url, wanted.branch, wanted.flake_dir)

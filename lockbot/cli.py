@@ -159,7 +159,12 @@ def update(
 
 @cli.command()
 @click.option(
-    "-n", "--limit", type=click.IntRange(1), default=20, show_default=True, help="How many, newest first."
+    "-n",
+    "--limit",
+    type=click.IntRange(1, 1_000_000),
+    default=20,
+    show_default=True,
+    help="How many, newest first.",
 )
 @click.option("--all", "everywhere", is_flag=True, help="Of every flake, not only this one on this branch.")
 @as_json

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import stat
 import threading
 from pathlib import Path
@@ -70,6 +71,13 @@ def replace(path: Path, data: bytes, *, durable: bool = False) -> None:
         with contextlib.suppress(OSError):
             aside.unlink()
         raise
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a directory of lockbot's with all in it, as far as that can be; anything else stays, unopened."""
+    with contextlib.suppress(OSError):
+        if stat.S_ISDIR(path.lstat().st_mode):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _foreign(path: Path, kind: int) -> str | None:

@@ -12,6 +12,7 @@ from lockbot.app import App
 from lockbot.committed import committed_lock, input_names, standing
 from lockbot.daemon import memory
 from lockbot.errors import SurroundingsError, UsageError
+from lockbot.history.damage import SENSIBLE
 from lockbot.history.ledger import Ledger
 from lockbot.history.values import Acceptance, InputState, UserHold
 from lockbot.model import Locked
@@ -143,6 +144,8 @@ def moment(text: str, now: datetime) -> datetime:
         ) from None
     if time <= now:
         raise UsageError(f"{time:%Y-%m-%d %H:%M} UTC is not in the future")
+    if time.year > SENSIBLE[1]:
+        raise UsageError(f"{time:%Y-%m-%d} is too far ahead", "leave it out: then it holds until you take it back")
     return time
 
 

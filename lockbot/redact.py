@@ -36,9 +36,26 @@ def redact(text: str) -> str:
         text = _QUOTED.sub(rf"\1{HIDDEN}", text)
         text = _ASSIGNED.sub(rf"\1{HIDDEN}", text)
         text = _NETRC.sub(rf"\1{HIDDEN}", text)
+        text = _OPTION.sub(rf"\1{HIDDEN}", text)
+        text = _ENTRY.sub(rf"\1{HIDDEN}", text)
+    if "-u" in text:
+        text = _CURL_USER.sub(rf"\1{HIDDEN}", text)
     if any(start in text for start in _STARTS):
         text = _SHAPES.sub(HIDDEN, text)
     return text
+
+
+def redact_url(url: str) -> str:
+    """The same of what is known to be a URL, or a path: whatever characters there are in its password."""
+    scheme, separator, rest = url.partition("://")
+    authority = rest.partition("/")[0]
+    if separator and "@" in rest and ("@" in authority or not _PORT.fullmatch(authority)):
+        user, _, host = (authority if "@" in authority else rest).rpartition("@")
+        tail = rest[len(authority) :] if "@" in authority else ""
+        name, colon, _ = user.partition(":")
+        shown = HIDDEN if scheme.lower().endswith(("http", "https")) else f"{name}:{HIDDEN}" if colon else user
+        url = f"{scheme}://{shown}@{host}{tail}"
+    return redact(url)
 
 
 def redacted(value: object) -> object:
@@ -201,7 +218,14 @@ _ASSIGNED = re.compile(
 _QUOTED = re.compile(
     rf"({_WORD}(?:{_QUOTE})?{_GAP}[:=]{_GAP}{_QUOTE})" + r"""(?![*$])[^\s"'\\]{3,}""", re.IGNORECASE
 )
-_NETRC = re.compile(r"""(login[ \t]{1,4}\S{1,200}[ \t]{1,4}password[ \t]{1,4})[^\s"'\\]+""", re.IGNORECASE)
+_BLANK = r"(?:\s|\\{1,4}[nt]){1,12}"
+_NETRC = re.compile(rf"(login{_BLANK}[^\s\\]{{1,200}}{_BLANK}password{_BLANK})" + r"""[^\s"'\\]+""", re.IGNORECASE)
+# `--token x`, `password: x`, and `curl -u user:x`, which is no `-u 1000:1000`.
+_OPTION = re.compile(
+    rf"(--(?:[a-z]{{1,20}}-){{0,3}}{_WORD}[ \t]{{1,4}})" + r"""(?![-*$])[^\s"'\\;&|]{3,}""", re.IGNORECASE
+)
+_ENTRY = re.compile(rf"({_WORD}:[ \t]{{1,4}})" + r"""(?![*$"'\\[{(])[^\s"'\\]{3,}""", re.IGNORECASE)
+_CURL_USER = re.compile(r"""((?<!\S)(?:-u|--user)[ \t=]{0,4}["']?[^\s:/"']{1,64}:)(?!\d+(?:\s|$))[^\s"'\\:]{3,}""")
 
 # Tokens that can be told by themselves. No letter or digit before them: a store path's hash ends anyhow.
 _SHAPES = re.compile(

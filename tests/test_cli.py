@@ -301,6 +301,40 @@ def test_a_bug_is_not_taken_for_a_rejected_update(one_nix: nixes.Nix, tmp_path: 
     assert done.stderr.splitlines()[-1].startswith("lockbot: error: a bug in lockbot")
 
 
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT], ids=lambda number: number.name)
+def test_a_signal_that_is_ignored_from_the_start_stays_so(
+    number: signal.Signals, one_nix: nixes.Nix, tmp_path: Path
+) -> None:
+    """`nohup lockbot update &`, and what a shell does to its background jobs."""
+    fleet, packages = plain_fleet(one_nix, tmp_path, [HostSpec("slow", ["packages"], seconds=1)])
+    new = packages.commit("second")
+    environment = {"PYTHONPATH": str(nixes.PROJECT), **own_environment(one_nix, tmp_path)}
+    with subprocess.Popen(
+        [sys.executable, "-m", "lockbot", "update", "--json"],
+        env=environment,
+        cwd=fleet.path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_IGN),
+    ) as child:
+        end = time.monotonic() + 60
+        while "host-slow" not in fleet.built():
+            assert child.poll() is None and time.monotonic() < end
+            time.sleep(0.05)
+        child.send_signal(number)
+        child.communicate(timeout=60)
+    assert (child.returncode, fleet.locked("packages", "main")) == (0, new)
+
+
+@pytest.mark.parametrize("limit", ["0", "-1", "9223372036854775808", "99999999999999999999"])
+def test_a_limit_that_no_history_has(limit: str, tmp_path: Path) -> None:
+    done = lockbot(
+        "history", "--limit", limit, env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)}, cwd=tmp_path
+    )
+    assert done.returncode == 2
+    assert "is not in the range" in done.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 def test_a_signal_ends_everything_and_is_recorded(
     number: signal.Signals, one_nix: nixes.Nix, tmp_path: Path

@@ -345,6 +345,10 @@ strategy = "togther"
         ('repository.push = "yes"', "repository.push: must be true or false, not text"),
         ("repository.path = 1", "repository.path: must be a path, not a whole number"),
         ('repository.path = ""', "repository.path: must not be empty"),
+        (
+            'repository.path = "https://h/p.git"',
+            "repository.path: is an address, not a path: that of a repository goes into repository.url",
+        ),
         ('repository.path = "~ann/x"', "repository.path: must not start with ~NAME"),
         ('repository.flake_dir = "/x"', "repository.flake_dir: must be relative"),
         ('repository.flake_dir = "a/../.."', "repository.flake_dir: must stay inside"),

@@ -234,6 +234,32 @@ def test_an_update_removes_nothing_behind_a_link(one_nix: nixes.Nix, tmp_path: P
     assert everything(tmp_path / "precious") == before
 
 
+@pytest.mark.parametrize("place", ["repos/*/clone.git/worktrees", "repos/*/worktrees/tree-old", "logs/old"])
+def test_a_fifo_where_an_update_clears_up_is_not_waited_for(
+    one_nix: nixes.Nix, tmp_path: Path, place: str
+) -> None:
+    fleet, _ = plain_fleet(one_nix, tmp_path)
+    environment = own_environment(one_nix, tmp_path)
+    assert lockbot("inputs", env=environment, cwd=fleet.path).returncode == 0
+    state = tmp_path / "lockbot-state"
+    (repository,) = (state / "repos").iterdir()
+    path = state / place.replace("*", repository.name)
+    path.parent.mkdir(exist_ok=True)
+    if path.is_dir():
+        shutil.rmtree(path)
+    os.mkfifo(path)
+    os.utime(path, (0, 0))
+    done = lockbot("update", env=environment, cwd=fleet.path)  # it would never end
+    assert done.returncode == 0, done.stderr
+
+
+def test_resume_removes_nothing_that_lockbot_did_not_make(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / memory.PAUSED)
+    with pytest.raises(files.NotOurs):
+        memory.resume(tmp_path)
+    assert (tmp_path / memory.PAUSED).is_fifo()
+
+
 def test_the_state_directory_itself_may_be_a_link(world: World, tmp_path: Path) -> None:  # noqa: F811
     """Moved to another disk, by its owner."""
     state = Path(world.environ["LOCKBOT_STATE__DIRECTORY"])

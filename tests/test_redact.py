@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from lockbot.redact import HIDDEN, redact, redacted, without_secrets
+from lockbot.redact import HIDDEN, redact, redact_url, redacted, without_secrets
 from tests.secrets import CANARY, HARMLESS, URLS, WORDS, holding
 
 EVERY = {**URLS, **WORDS}
@@ -153,3 +153,18 @@ def test_megabytes_take_no_longer_than_their_size(piece: str) -> None:
 
 def test_the_stack_is_not_what_limits_it() -> None:
     assert redact("?token=" * sys.getrecursionlimit()) is not None
+
+
+@pytest.mark.parametrize("odd", ['a"b', "a<b>c", "a`b", "a b", "a/b", "a@b", "a?b", "a#b:c"])
+@pytest.mark.parametrize("scheme", ["https", "ssh", "git+https"])
+def test_of_a_url_every_password_is_known(scheme: str, odd: str) -> None:
+    shown = redact_url(f"{scheme}://joe:{odd}{CANARY}{odd}@forge.invalid:8443/p.git")
+    assert CANARY not in shown and odd not in shown
+    assert shown.endswith("@forge.invalid:8443/p.git")
+
+
+@pytest.mark.parametrize(
+    "url", ["https://h:8443/p@1.git", "/srv/a@b/p.git", "git@forge.invalid:p.git", "ssh://git@h:22/p@1"]
+)
+def test_of_a_url_without_one_nothing_is_lost(url: str) -> None:
+    assert redact_url(url) == url

@@ -293,7 +293,9 @@ def test_one_that_is_typed_in_is_refused_and_not_repeated(site: Site) -> None:
     assert site.leaks() == []
 
 
-@pytest.mark.parametrize("url", ["https://joe:{}@h/p.git", "https://{}@h/p", "https://h/p.git?private_token={}"])
+@pytest.mark.parametrize(
+    "url", ["https://joe:{}@h/p.git", "https://{}@h/p", "https://h/p.git?private_token={}", "joe:{}@h:p.git"]
+)
 def test_a_repository_at_such_an_address_is_refused_and_leaves_no_trace(url: str, tmp_path: Path) -> None:
     config = tmp_path / "lockbot.toml"
     config.write_text(f'[repository]\nurl = "{url.replace("{}", CANARY)}"\n')

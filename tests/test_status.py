@@ -463,6 +463,8 @@ def test_a_hold_until_and_at(world: World) -> None:
         ("a", "w", "2026-11-22", None, "is not in the future"),
         ("a", "w", "tomorrow", None, "not a date: tomorrow"),
         ("a", "w", "9999-12-31T23:59:59-10:00", None, "not a date"),
+        ("a", "w", "9999-12-31", None, "is too far ahead"),
+        ("a", "w", "9991-01-02", None, "is too far ahead"),
         ("a", "w", "2026-02-30", None, "not a date"),
         ("a", "w", None, "22", "no known revision begins with 22"),
         ("a", "w", None, "2222", "no known revision begins with 2222"),
@@ -478,6 +480,12 @@ def test_a_hold_that_cannot_be(
     assert expected in caught.value.message
     with world.ledger() as ledger:
         assert ledger.holds() == {}
+
+
+def test_any_time_that_is_taken_can_be_read_again(world: World) -> None:
+    orders.hold(world.app, "a", "w", "9990-12-31T00:00:00+00:00", None)
+    with world.ledger() as ledger:
+        assert ledger.holds().keys() == {"a"}
 
 
 def test_a_time_is_local_where_it_says_nothing_else(_in_utc: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -281,6 +281,8 @@ def absolute(text: str, base: Callable[[], Path], environ: Mapping[str, str]) ->
         raise ValueError("must not be empty")
     if "\0" in text:
         raise ValueError("must not hold a NUL character")
+    if re.match(r"\w[\w+.-]*://", text):
+        raise ValueError("is an address, not a path: that of a repository goes into repository.url")
     if text == "~" or text.startswith("~/"):
         text = str(home(environ)) + text[1:]
     elif text.startswith("~"):

@@ -111,7 +111,8 @@ def pause(state: Path, why: str, now: datetime) -> None:
 
 
 def resume(state: Path) -> bool:
-    """Whether it was paused."""
+    """Whether it was paused. Raises OSError, NotOurs."""
+    files.check_file(state / PAUSED)
     try:
         (state / PAUSED).unlink()
     except FileNotFoundError:

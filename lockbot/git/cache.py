@@ -162,8 +162,9 @@ class Cache:
 
     def prepare(self) -> None:
         """Make the cache if there is none, or none that can be used. Only by who holds its lock."""
+        files.check_directory(self.directory)
         for half in self.directory.parent.glob(f"{self.directory.name}.new-*"):
-            shutil.rmtree(half, ignore_errors=True)
+            files.remove_tree(half)
         if not self.directory.exists():
             self._create()
         elif not self._is_usable():

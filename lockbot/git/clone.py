@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -259,7 +258,6 @@ def _clear_leftovers(directory: Path) -> None:
 
 def _remove(path: Path) -> None:
     """Whatever it is, and whether it is there or not."""
-    if path.is_symlink() or path.is_file():
+    files.remove_tree(path)
+    if path.is_symlink() or not path.is_dir():
         path.unlink(missing_ok=True)
-    else:
-        shutil.rmtree(path, ignore_errors=True)

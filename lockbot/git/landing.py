@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
+from lockbot import files
 from lockbot.errors import CommandError, DeadlineExceeded, LockbotError
 from lockbot.git.busy import Checkout, checkouts, operation, setting_aside
 from lockbot.git.clone import Clone
@@ -168,11 +169,11 @@ _SPARED_EACH, _SPARED_ALL = 1 << 20, 8 << 20
 def spared(git: Git, old: str, new: str, *, wanted: bool) -> Iterator[dict[str, Path]]:
     """Copies of the files that a move replaces: by these they come back, though the disk takes no more."""
     room = git_dir(git) / "lockbot-spared"
-    shutil.rmtree(room, ignore_errors=True)  # of a run that was killed
+    files.remove_tree(room)  # of a run that was killed
     try:
         yield _copied(git, room, sorted(_changed(git, old, new) - _added(git, old, new))) if wanted else {}
     finally:
-        shutil.rmtree(room, ignore_errors=True)
+        files.remove_tree(room)
 
 
 def _copied(git: Git, room: Path, paths: list[str]) -> dict[str, Path]:
@@ -188,7 +189,7 @@ def _copied(git: Git, room: Path, paths: list[str]) -> dict[str, Path]:
                     copies[path] = room / str(len(copies))
                     left -= found.st_size
     except OSError:  # the room that there is, git needs itself; what it then leaves, it is to write anew
-        shutil.rmtree(room, ignore_errors=True)
+        files.remove_tree(room)
         return {}
     return copies
 

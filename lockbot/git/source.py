@@ -14,7 +14,7 @@ from lockbot.errors import LockbotError, UsageError
 from lockbot.git import failure
 from lockbot.git.command import Git, Pair
 from lockbot.git.settings import Setting, read, unattended
-from lockbot.redact import redact
+from lockbot.redact import redact, redact_url
 from lockbot.surroundings import here as working_directory
 
 
@@ -241,7 +241,7 @@ def remote_of(repository: Repository) -> Remote:
 
     def pushing_to(address: str, further: tuple[Remote, ...] = ()) -> Remote:
         pairs = (*config, (f"{prefix}url", url), (f"{prefix}pushurl", address))
-        shown, to = (f"remote {name} ({redact(one)})" for one in (url, address))
+        shown, to = (f"remote {name} ({redact_url(one)})" for one in (url, address))
         return Remote(name, shown, pairs, _is_path(url), to, further)
 
     return pushing_to(first, tuple(pushing_to(one) for one in dict.fromkeys(to) if one != first))

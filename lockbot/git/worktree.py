@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
+from lockbot import files
 from lockbot.errors import DeadlineExceeded, LockbotError
 from lockbot.git.clone import TREE_PREFIX, Clone
 from lockbot.git.command import Git, Pair
@@ -77,9 +77,9 @@ def _discard(clone: Clone, path: Path) -> None:
     record = clone.directory / "worktrees" / path.name
     with contextlib.suppress(OSError):
         record = Path((path / ".git").read_text().strip().removeprefix("gitdir: "))
-    shutil.rmtree(path, ignore_errors=True)
+    files.remove_tree(path)
     if record.parent == clone.directory.resolve() / "worktrees" or record.parent == clone.directory / "worktrees":
-        shutil.rmtree(record, ignore_errors=True)
+        files.remove_tree(record)
 
 
 def _with_submodules(clone: Clone, tree: Worktree, source: Source) -> Worktree:

@@ -50,7 +50,7 @@ def text(value: object) -> str:
 def moment(text: str) -> datetime:
     """A stored time. Raises ValueError for one that lockbot did not write: it is UTC, and says so."""
     time = datetime.fromisoformat(text)
-    if time.tzinfo is None or not _SENSIBLE[0] <= time.year <= _SENSIBLE[1]:
+    if time.tzinfo is None or not SENSIBLE[0] <= time.year <= SENSIBLE[1]:
         raise ValueError(f"{text!r} is no time")
     return time
 
@@ -60,7 +60,7 @@ def moment_or_none(text: str | None) -> datetime | None:
     return None if text is None else moment(text)
 
 
-_SENSIBLE = (1900, 9990)
+SENSIBLE = (1900, 9990)
 """Years: with those outside, sums and differences of times fail."""
 _LARGEST = 1e15
 """Of a number of seconds: no NaN, no infinity, and sums of them are none."""

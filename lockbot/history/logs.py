@@ -11,7 +11,6 @@ import gzip
 import hashlib
 import json
 import re
-import shutil
 import zlib
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -62,7 +61,7 @@ def log_names(logs: Path, run: str) -> tuple[str, ...]:
 def remove_logs(logs: Path, runs: Collection[str]) -> None:
     """Remove the logs of these runs. What can't be removed stays for the next time."""
     for run in runs:
-        shutil.rmtree(_directory(logs, run), ignore_errors=True)
+        files.remove_tree(_directory(logs, run))
 
 
 def remove_strays(logs: Path, known: Collection[str], before: float) -> None:
@@ -71,7 +70,7 @@ def remove_strays(logs: Path, known: Collection[str], before: float) -> None:
     for directory in _files(logs):
         with contextlib.suppress(OSError):
             if directory.name not in keep and directory.lstat().st_mtime < before:
-                shutil.rmtree(directory, ignore_errors=True)
+                files.remove_tree(directory)
 
 
 def shorten(text: str, limit: int) -> bytes:

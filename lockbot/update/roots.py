@@ -7,7 +7,6 @@ the results are.
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -36,7 +35,7 @@ def keep(nix: Nix, directory: Path, flake: str, name: str, outputs: Sequence[str
     # older than any of ours: each run that publishes takes the place of one.
     older = sorted(entry for entry in directory.iterdir() if _is_directory(entry) and _RUN.match(entry.name))
     for old in (older + own)[:-newest]:
-        shutil.rmtree(old, ignore_errors=True)
+        files.remove_tree(old)
 
 
 def _is_directory(entry: Path) -> bool:

@@ -223,7 +223,7 @@ def test_what_flake_nix_newly_asks_for_lands_though_all_else_waits(
 def test_nothing_excuses_what_breaks_beside_an_input_that_flake_nix_newly_asks_for(
     nix: nixes.Nix, tmp_path: Path, cancel: CancelToken
 ) -> None:
-    """Without the update no host can be asked: flake.lock lacks the input. It lands alone, and then they can be."""
+    """Without the update no host can be asked, for flake.lock lacks the input: it lands first."""
     hosts = [HostSpec("web", ["a"]), HostSpec("db", ["b"])]
     world = World(nix, tmp_path, cancel, hosts, "ab", moved=False)
     world.upstreams["a"].break_build(hosts=["web"])
