@@ -240,7 +240,9 @@ def remote_of(repository: Repository) -> Remote:
     first = url if url in to else to[0]
 
     def pushing_to(address: str, further: tuple[Remote, ...] = ()) -> Remote:
-        pairs = (*config, (f"{prefix}url", url), (f"{prefix}pushurl", address))
+        # With a push URL, `url.*.pushInsteadOf` would not hold any more.
+        own = ((f"{prefix}url", url), (f"{prefix}pushurl", address))
+        pairs = (*config, *(own if urls["pushurl"] else [(f"{prefix}url", address)]))
         shown, to = (f"remote {name} ({redact_url(one)})" for one in (url, address))
         return Remote(name, shown, pairs, _is_path(url), to, further)
 

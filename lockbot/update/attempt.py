@@ -119,7 +119,9 @@ class Attempt:
             proposed = path.read_bytes() if proposal.changes else b""  # before others are made in its place
             permits = self._permit(proposal)
             tips = {one.input: one.tip for one in proposal.unlockable} | dict(proposal.tips)
-            locks = Locks(self._tools.nix, self._trial.flake, before, tips, self._rules.fetching.timeout)
+            incomplete = any(policy.forced(change) for change in proposal.changes)
+            timeout = self._rules.fetching.timeout
+            locks = Locks(self._tools.nix, self._trial.flake, before, tips, timeout, incomplete=incomplete)
             if proposal.changes:
                 self._without_the_dear(proposal, permits, locks)
             lock = self._lock(proposal, proposed, permits, locks)
@@ -301,7 +303,7 @@ class Attempt:
         self._record.set(held=held)
         observations = seen.observations(found.picks, told)
         if not found.picks:
-            if asked_for := self._what_flake_nix_asks_for(locks, lock, held):
+            if asked_for := self._what_flake_nix_asks_for(locks, held):
                 return Attempted(held, asked_for, True, observations=observations)
             judged = probes.last_whole
             if judged is not None:
@@ -327,12 +329,14 @@ class Attempt:
         then = tuple(_then(before, after, locks, held) for before, after in pairwise(steps))
         return Attempted(held, judged, self._is_good(judged), then, observations)
 
-    def _what_flake_nix_asks_for(self, locks: Locks, lock: Lock, held: Sequence[Held]) -> Judged | None:
+    def _what_flake_nix_asks_for(self, locks: Locks, held: Sequence[Held]) -> Judged | None:
         """Where nothing may move: a lock with only what was lacking in it, if hosts are good with that. Without it
         nothing can be found out about them in the next run, either."""
-        if not any(policy.forced(change) for change in lock.changes):
+        try:
+            completed = locks.make({})
+        except LockbotError:  # with what may move, it can be had
+            self._tools.nix.cancel.check()
             return None
-        completed = locks.make({})
         judged = self._trial.judge(completed, held) if completed.changes else None
         if judged is None or not self._is_good(judged):
             return None

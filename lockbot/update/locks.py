@@ -32,14 +32,23 @@ class Locks:
     """
 
     def __init__(
-        self, nix: Nix, flake: Path, base: bytes | None, tips: Mapping[str, Locked], timeout: float
+        self,
+        nix: Nix,
+        flake: Path,
+        base: bytes | None,
+        tips: Mapping[str, Locked],
+        timeout: float,
+        *,
+        incomplete: bool = False,
     ) -> None:
+        """`incomplete`: flake.nix asks for what the base's lock has not."""
         self._nix = nix
         self._flake = flake
         self._base = base
         self._old = LockFile.parse(base.decode(errors="replace")) if base is not None else lockfile.EMPTY
         self._tips = tips
         self._timeout = timeout
+        self._incomplete = incomplete
         self._made: dict[frozenset[tuple[str, str]], Lock] = {}
         store = str(nix.store_directory)
         self._sources = {
@@ -77,7 +86,7 @@ class Locks:
                 path.write_bytes(self._base)
         if picks:
             self._update(picks)
-        else:
+        elif self._incomplete:
             self._complete()
         new = LockFile.read(path) if path.exists() else lockfile.EMPTY
         for name, revision in picks.items():

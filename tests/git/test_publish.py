@@ -692,3 +692,22 @@ def test_a_push_to_nowhere_names_that_and_says_how_not_to(world: World) -> None:
     with pytest.raises(RemoteError, match=r"remote origin \(.*/no_push\) was not found") as raised:
         world.cycle(world.source())
     assert "push = false" in raised.value.hint
+
+
+def test_a_push_goes_where_the_user_has_pushes_go(world: World) -> None:
+    world.with_remote()
+    mirror = world.root / "mirror.git"
+    world.git(world.root, "clone", "--quiet", "--bare", str(world.remote), str(mirror))
+    world.git(world.user, "config", f"url.{mirror}.pushInsteadOf", str(world.remote))
+    _, made = world.cycle(world.source())
+    assert world.tip(mirror) == made
+
+
+def test_several_urls_are_all_pushed_to(world: World) -> None:
+    world.with_remote()
+    mirror = world.root / "mirror.git"
+    world.git(world.root, "clone", "--quiet", "--bare", str(world.remote), str(mirror))
+    world.git(world.user, "remote", "set-url", "--add", "origin", str(mirror))
+    result, made = world.cycle(world.source())
+    assert result == Moved(pushed=True)
+    assert world.tip(world.remote) == world.tip(mirror) == made
