@@ -73,7 +73,7 @@ def test_killed_before_any_step(
 
 
 @pytest.mark.parametrize(
-    "step", [" merge ", " push ", " worktree add ", " flake update ", " eval ", " --realise "]
+    "step", some([" merge ", " push ", " worktree add ", " flake update ", " eval ", " --realise "], 2)
 )
 def test_killed_while_a_child_goes_on(one_nix: nixes.Nix, tmp_path: Path, step: str) -> None:
     """The child outlives lockbot, and does its work while the next run is under way."""

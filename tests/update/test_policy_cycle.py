@@ -207,9 +207,9 @@ def test_what_is_not_expensive_moves_as_a_whole(one_nix: nixes.Nix, tmp_path: Pa
 
 
 def test_what_flake_nix_newly_asks_for_lands_though_all_else_waits(
-    nix: nixes.Nix, tmp_path: Path, cancel: CancelToken
+    one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken
 ) -> None:
-    world = World(nix, tmp_path, cancel, [HostSpec("web", ["a"])], "ac")
+    world = World(one_nix, tmp_path, cancel, [HostSpec("web", ["a"])], "ac")
     new = Upstream.create(tmp_path, "new")
     world.fleet.declare(inputs=[world.upstreams["a"], new])
     run = world.update(settings={"LOCKBOT_POLICY__MINIMUM_AGE": "3d"})

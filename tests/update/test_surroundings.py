@@ -166,7 +166,7 @@ def test_at_both_sides(site: Site, kind: Surrounding) -> None:
 
 @_with(
     _INSTALLED[0],
-    some((kind for kind in KINDS if Place.BOTH in kind.places and not (kind.spreads or kind.unlisted)), 2),
+    some((kind for kind in KINDS if Place.BOTH in kind.places and not (kind.spreads or kind.unlisted)), 4),
 )
 def test_at_both_sides_beside_another_input(site: Site, kind: Surrounding) -> None:
     """What has nothing to do with it is not held back."""
@@ -209,7 +209,7 @@ _OWN = {
 
 @pytest.mark.parametrize(
     ("nix", "what"),
-    [(_INSTALLED[-(at % 2)], what) for at, what in enumerate(_OWN)],  # each with one Nix
+    [(_INSTALLED[-(at % 2)], what) for at, what in some(enumerate(_OWN), 3)],  # each with one Nix
     indirect=["nix"],
     ids=str,
 )
