@@ -1,7 +1,7 @@
 """How much of a long table one run of the tests walks through.
 
 A table of circumstances × places × versions of Nix grows faster than what it shows. Each run takes the part below,
-always the same; LOCKBOT_TEST_EVERYTHING=1 takes all, in an hour or so.
+always the same; LOCKBOT_TEST_EVERYTHING=1 takes all.
 """
 
 from __future__ import annotations

@@ -301,6 +301,13 @@ def test_a_bug_is_not_taken_for_a_rejected_update(one_nix: nixes.Nix, tmp_path: 
     assert done.stderr.splitlines()[-1].startswith("lockbot: error: a bug in lockbot")
 
 
+def wait_until_it_builds(child: subprocess.Popen[Any], fleet: Fleet) -> None:
+    end = time.monotonic() + 60
+    while "host-slow" not in fleet.built():
+        assert child.poll() is None and time.monotonic() < end, "it ended before it had begun to build"
+        time.sleep(0.05)
+
+
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT], ids=lambda number: number.name)
 def test_a_signal_that_is_ignored_from_the_start_stays_so(
     number: signal.Signals, one_nix: nixes.Nix, tmp_path: Path
@@ -317,10 +324,7 @@ def test_a_signal_that_is_ignored_from_the_start_stays_so(
         stderr=subprocess.DEVNULL,
         preexec_fn=lambda: signal.signal(number, signal.SIG_IGN),
     ) as child:
-        end = time.monotonic() + 60
-        while "host-slow" not in fleet.built():
-            assert child.poll() is None and time.monotonic() < end
-            time.sleep(0.05)
+        wait_until_it_builds(child, fleet)
         child.send_signal(number)
         child.communicate(timeout=60)
     assert (child.returncode, fleet.locked("packages", "main")) == (0, new)
@@ -352,10 +356,7 @@ def test_a_signal_ends_everything_and_is_recorded(
         stderr=subprocess.PIPE,
         text=True,
     ) as child:
-        end = time.monotonic() + 60
-        while "host-slow" not in fleet.built():
-            assert child.poll() is None and time.monotonic() < end, "it builds until it is told to stop"
-            time.sleep(0.05)
+        wait_until_it_builds(child, fleet)
         child.send_signal(number)
         stdout, stderr = child.communicate(timeout=60)
     assert child.returncode == 130

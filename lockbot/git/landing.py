@@ -344,12 +344,12 @@ def _move_checkout(
         return Stuck(f"git refuses: {error.message}", fault=True)
     if head == commit:
         return Landed()
-    files = [line.strip() for line in done.stderr.splitlines() if line.startswith("\t")]
-    theirs = bool(files) or "unresolved conflict" in done.stderr
-    why = "changes that are not committed are in the way: " + ", ".join(files) if files else refusal(done)
+    dirty = [line.strip() for line in done.stderr.splitlines() if line.startswith("\t")]
+    theirs = bool(dirty) or "unresolved conflict" in done.stderr
+    why = "changes that are not committed are in the way: " + ", ".join(dirty) if dirty else refusal(done)
     if left:
         why += f"; what lockbot had begun to write there could not be taken back: {', '.join(left)} ({BY_HAND})"
-    aside = setting_aside(there, files) if files else ()
+    aside = setting_aside(there, dirty) if dirty else ()
     return Stuck(f"git refuses in {tree.path}: {why}", (*aside, _merge(tree.path)), fault=not theirs)
 
 

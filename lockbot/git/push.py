@@ -59,6 +59,7 @@ def push_further(clone: Clone, remote: Remote, branch: str, commit: str) -> tupl
     """Push what the remote has to its further addresses; what to tell where that did not work.
 
     Only forward: one that has gone another way is left so.
+    Raises nothing: the remote itself has it, so that the run goes on.
     """
     notes = []
     for other in remote.further:
@@ -66,7 +67,7 @@ def push_further(clone: Clone, remote: Remote, branch: str, commit: str) -> tupl
         try:
             done = talk(clone.towards(other), other.shown_for_push, "push", *_OPTIONS, "--", other.name, refspec)
             trouble = _refusal(done, other, branch) if done.code else None
-        except RemoteError as error:
+        except LockbotError as error:
             trouble = error
         if trouble is not None:
             notes.append(f"not pushed to {other.shown_for_push}: {trouble.message}; `git push` does it")
