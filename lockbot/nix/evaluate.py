@@ -333,8 +333,8 @@ class _Pool:
     def _watch_memory(self, finished: threading.Event) -> None:
         """End the youngest evaluator when all together come near the budget, and go on with fewer.
 
-        Until the next look they are taken to grow by as much as since the last one, however long either takes; but
-        one alone is ended, and its host given up, only for what it holds.
+        Until the next look, which can come late, they are taken to grow by twice as much as since the last one;
+        but one alone is ended, and its host given up, only for what it holds.
         """
         last: dict[int, int] = {}
         while not finished.wait(SAMPLE_SECONDS):
@@ -343,7 +343,7 @@ class _Pool:
                 now = {pid: process.resident_bytes(pid) for pid in working}
                 growth = sum(max(size - last.get(pid, 0), 0) for pid, size in now.items()) if len(now) > 1 else 0
                 last = now
-                if sum(now.values()) + growth <= FULL * self.limits.memory:
+                if sum(now.values()) + 2 * growth <= FULL * self.limits.memory:
                     continue
                 youngest = working[-1]
                 self.pids[youngest] = True
