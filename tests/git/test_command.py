@@ -114,7 +114,7 @@ def test_cancelled_before_and_while_it_runs(world: World) -> None:
         replace(git, cancel=token).run("wait")
     with pytest.raises(Cancelled):
         replace(git, cancel=token).run("version")
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 20
     token.close()
 
 
@@ -125,7 +125,7 @@ def test_a_remote_that_never_answers_ends_at_the_deadline(world: World) -> None:
         begun = time.monotonic()
         with pytest.raises(DeadlineExceeded, match="git ls-remote took longer than 1 s"):
             git.run("ls-remote", url)
-        assert time.monotonic() - begun < 8
+        assert time.monotonic() - begun < 20
     # That no process of it is left is checked after every test (tests/conftest.py).
 
 
