@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +21,8 @@ _PATIENCE = 2.0
 def pytest_configure() -> None:
     if not INSTALLED:
         raise pytest.UsageError("no Nix 2.19 or newer to test with: run `make test`, which unpacks two")
+    # A shell's `&` has it ignored, and children would be deaf to it, too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
