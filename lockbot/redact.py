@@ -26,6 +26,7 @@ def redact(text: str) -> str:
         text = _COOKIE.sub(rf"\1{HIDDEN}", text)
         text = _BEARER.sub(rf"\1{HIDDEN}", text)
     if "@" in text or "0040" in text:
+        text = _SLASHED.sub(_slashed, text)
         text = _AUTHORITY.sub(_authority, text)
         text = _SCP.sub(rf"\1:{HIDDEN}@", text)
     if "%" in text:
@@ -116,6 +117,16 @@ def _hidden_user(match: re.Match[str], user: str, colon: str) -> str:
         return HIDDEN
     name, separator, _ = user.partition(colon)
     return f"{name}{separator}{HIDDEN}" if separator else user
+
+
+# A password with a slash in it: what stands behind the colon is no port. Of bounded length, for it looks ahead.
+_SLASHED = re.compile(
+    r'(?P<before>:(?:\\{0,4}/){2})(?P<user>[^\s/"<>`:@\[?#]{1,256}:(?!\d*[/?#\\])[^\s/"<>`@]{0,256}/[^\s"<>`]{0,256})(?=@)'
+)
+
+
+def _slashed(match: re.Match[str]) -> str:
+    return match["before"] + _hidden_user(match, match["user"], ":")
 
 
 _ENCODED_AUTHORITY = re.compile(

@@ -124,6 +124,8 @@ HOSTILE = (
     "https://",
     "https://@",
     "://a:",
+    "://a:b/",
+    "://a:b/c@",
     "a:b@c",
     "?token=",
     "&a=",
