@@ -60,6 +60,11 @@ def setting_aside(git: Git, files: Sequence[str]) -> tuple[tuple[str, ...], ...]
     """The commands with which the user puts changes of these files away, so that a merge goes on."""
     here = ("git", "-C", str(git.directory))
     listed = git.ask("--literal-pathspecs", "ls-files", "-z", "--", *files).split("\0")
+    committed = git.ask("--literal-pathspecs", "ls-tree", "-z", "--name-only", "HEAD", "--", *files).split("\0")
+    if unknown := [name for name in files if name not in listed and name not in committed]:
+        aside = (("mv", "--", str(git.directory / name), f"{git.directory / name}.yours") for name in unknown)
+        known = [name for name in files if name not in unknown]
+        return (*aside, *(setting_aside(git, known) if known else ()))
     if not set(files) <= set(listed):  # removed or renamed in the index: `stash` knows no such file
         return ((*here, "stash", "push"),)
     added = git.ask("--literal-pathspecs", "diff", "--name-only", "--diff-filter=A", "-z", "--", *files).split(

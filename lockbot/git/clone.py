@@ -1,4 +1,4 @@
-"""lockbot's own bare clone: opening and healing it, and questions about its history.
+"""lockbot's own bare clone: opening and healing it, questions about its history, and what it hands over.
 
 It holds nothing that cannot be fetched again, so what is damaged is thrown away. Must not know the update cycle.
 Whoever opens it holds lockbot's own lock on the repository: lock files found in it are left-overs.
@@ -7,17 +7,20 @@ Whoever opens it holds lockbot's own lock on the repository: lock files found in
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 
 from lockbot import files
 from lockbot.errors import CommandError, LockbotError, SurroundingsError
 from lockbot.git import settings
 from lockbot.git.command import TIMEOUT, Git, own_environment, user_environment
+from lockbot.git.failure import explain, last_line
 from lockbot.git.source import Remote
 from lockbot.process import CancelToken
 
@@ -68,12 +71,9 @@ class Clone:
         """git with all of the user's configuration, to find out what there is."""
         return Git(self.directory, user_environment(self.environ), self.cancel, self.timeout)
 
-    def checkout(self, repository: Path, tree: Path, ref: str | None) -> Git:
+    def checkout(self, repository: Path, tree: Path) -> Git:
         """git that may write to a work tree of the user's: with their filters and line ends, as git must there."""
-        # There are strategies with which git makes a merge commit even of a fast-forward.
-        branch = (ref or "").removeprefix("refs/heads/")
-        plain = ((f"branch.{branch}.mergeOptions", "--ff-only"), ("pull.twohead", "recursive"))
-        git = self.reading.configured(*plain)
+        git = self.reading
         if tree.is_dir() and not (tree / ".git").exists():
             # Files that a repository only points to (core.worktree) do not lead back to it.
             asked = git.at(repository).run("rev-parse", "--show-toplevel", "--absolute-git-dir", check=False)
@@ -261,3 +261,81 @@ def _remove(path: Path) -> None:
     files.remove_tree(path)
     if path.is_symlink() or not path.is_dir():
         path.unlink(missing_ok=True)
+
+
+# -- marks ---------------------------------------------------------------------------------------------------
+
+
+class Mark(StrEnum):
+    """What lockbot has begun with a commit: refs in its own clone, which outlive a kill."""
+
+    PUSHED = "pushed"
+    """It may be on the remote: the local branch is to follow."""
+    TOUCHING = "touching"
+    """It may lie half-written in a work tree that was clean before."""
+
+
+def mark(clone: Clone, kind: Mark, branch: str, commit: str) -> None:
+    clone.git.run("update-ref", _ref(kind, branch), commit)
+
+
+def marked(clone: Clone, kind: Mark, branch: str) -> str | None:
+    return clone.git.resolve(_ref(kind, branch))
+
+
+def unmark(clone: Clone, kind: Mark, branch: str) -> None:
+    """Works in a run that is being stopped, too."""
+    with CancelToken() as token:
+        replace(clone.git, cancel=token).run("update-ref", "-d", _ref(kind, branch))
+
+
+def _ref(kind: Mark, branch: str) -> str:
+    return f"refs/lockbot/{kind}/" + hashlib.sha256(branch.encode(errors="surrogateescape")).hexdigest()[:16]
+
+
+# -- what it hands over --------------------------------------------------------------------------------------
+
+FETCH = ("--quiet", "--no-tags", "--no-prune", "--no-recurse-submodules", "--no-write-fetch-head")
+
+
+def hand_over(clone: Clone, git: Git, known: str | None, commit: str) -> None:
+    """Bring all that a commit reaches into the user's repository, where all that `known` reaches is already.
+
+    Raises CommandError where not all of it arrives; nothing has changed then.
+    """
+    if is_whole(git, known, commit):
+        return
+    # A pack comes into being as a whole; of loose objects, a full disk leaves some.
+    git = git.configured(("fetch.unpackLimit", "1"))
+    # Other refs may be at commits of which something is missing: they are neither asked nor believed ...
+    only = (f"--negotiation-tip={known}",) if known else ()
+    _fetch(clone, git, commit, *only)
+    if not is_whole(git, known, commit):
+        _fetch(clone, git, commit, "--refetch")  # ... but what is at such a ref, git takes for complete
+        if not is_whole(git, known, commit):
+            raise CommandError(
+                f"{git.directory} is damaged: not all of {commit} arrives there", "run `git fsck` there"
+            )
+
+
+def _fetch(clone: Clone, git: Git, commit: str, *options: str) -> None:
+    done = git.run("fetch", *FETCH, *options, "--", str(clone.directory), commit, check=False)
+    if done.code != 0:
+        raise done.error(
+            f"git cannot write the update into {git.directory}: {last_line(done.stderr) or f'code {done.code}'}",
+            "is there room on that disk, and may lockbot's user write there?",
+        )
+
+
+def is_whole(git: Git, known: str | None, commit: str) -> bool:
+    """Whether all is there that a commit reaches and `known` does not.
+
+    That a file's content is right, git sees to when it writes it: here it only has to be there, or, in a partial
+    clone, with the remote that the clone counts on.
+    """
+    beyond = ("--not", known) if known else ()
+    listing = ("rev-list", "--objects", "--quiet", "--exclude-promisor-objects")
+    done = git.run(*listing, commit, *beyond, check=False)
+    if done.code not in (0, 128):
+        raise explain(done)
+    return done.code == 0

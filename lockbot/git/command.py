@@ -49,6 +49,7 @@ _USER: tuple[Pair, ...] = (
     ("http.lowSpeedLimit", "1000"),
     ("http.lowSpeedTime", str(_STALL_SECONDS)),
     ("http.followRedirects", "false"),
+    ("advice.graftFileDeprecated", "false"),  # said of GIT_GRAFT_FILE, whatever is in it
 )
 
 _LENT: tuple[Pair, ...] = tuple(pair for pair in _OWN if pair[0] != "core.fsync")

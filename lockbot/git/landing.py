@@ -1,27 +1,25 @@
 """Landing: bring a commit into the user's repository and move the branch there, wholly or not at all.
 
-Every write below the user's .git is in here, but for parking. Whichever fails: no ref moves to a commit of which
-something is missing, nothing half-done stays in a work tree, and what is the user's is never touched.
+Every write to the user's refs and files is in here, but for parking. Whichever fails: no ref moves to a commit of
+which something is missing, nothing half-done stays in a work tree, and what is the user's is never touched.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from pathlib import Path
 
 from lockbot import files
-from lockbot.errors import CommandError, DeadlineExceeded, LockbotError
+from lockbot.errors import DeadlineExceeded, LockbotError
 from lockbot.git.busy import Checkout, checkouts, operation, setting_aside
-from lockbot.git.clone import Clone
+from lockbot.git.clone import Clone, Mark, hand_over, is_whole, mark, unmark
 from lockbot.git.command import Git
-from lockbot.git.failure import explain, last_line, refusal
+from lockbot.git.failure import refusal
 from lockbot.git.source import Repository
 from lockbot.process import CancelToken, Finished
 
@@ -53,81 +51,6 @@ class Stuck:
     """It is nothing that the user is at: a lock file, a full disk."""
 
 
-class Mark(StrEnum):
-    """What lockbot has begun with a commit: refs in its own clone, which outlive a kill."""
-
-    PUSHED = "pushed"
-    """It may be on the remote: the local branch is to follow."""
-    TOUCHING = "touching"
-    """It may lie half-written in a work tree that was clean before."""
-
-
-def mark(clone: Clone, kind: Mark, branch: str, commit: str) -> None:
-    clone.git.run("update-ref", _ref(kind, branch), commit)
-
-
-def marked(clone: Clone, kind: Mark, branch: str) -> str | None:
-    return clone.git.resolve(_ref(kind, branch))
-
-
-def unmark(clone: Clone, kind: Mark, branch: str) -> None:
-    """Works in a run that is being stopped, too."""
-    with CancelToken() as token:
-        replace(clone.git, cancel=token).run("update-ref", "-d", _ref(kind, branch))
-
-
-def _ref(kind: Mark, branch: str) -> str:
-    return f"refs/lockbot/{kind}/" + hashlib.sha256(branch.encode(errors="surrogateescape")).hexdigest()[:16]
-
-
-# -- objects -------------------------------------------------------------------------------------------------
-
-_FETCH = ("--quiet", "--no-tags", "--no-prune", "--no-recurse-submodules", "--no-write-fetch-head")
-
-
-def hand_over(clone: Clone, git: Git, known: str | None, commit: str) -> None:
-    """Bring all that a commit reaches into the user's repository, where all that `known` reaches is already.
-
-    Raises CommandError where not all of it arrives; nothing has changed then.
-    """
-    if is_whole(git, known, commit):
-        return
-    # A pack comes into being as a whole; of loose objects, a full disk leaves some.
-    git = git.configured(("fetch.unpackLimit", "1"))
-    # Other refs may be at commits of which something is missing: they are neither asked nor believed ...
-    only = (f"--negotiation-tip={known}",) if known else ()
-    _fetch(clone, git, commit, *only)
-    if not is_whole(git, known, commit):
-        _fetch(clone, git, commit, "--refetch")  # ... but what is at such a ref, git takes for complete
-        if not is_whole(git, known, commit):
-            raise CommandError(
-                f"{git.directory} is damaged: not all of {commit} arrives there", "run `git fsck` there"
-            )
-
-
-def _fetch(clone: Clone, git: Git, commit: str, *options: str) -> None:
-    done = git.run("fetch", *_FETCH, *options, "--", str(clone.directory), commit, check=False)
-    if done.code != 0:
-        raise done.error(
-            f"git cannot write the update into {git.directory}: {last_line(done.stderr) or f'code {done.code}'}",
-            "is there room on that disk, and may lockbot's user write there?",
-        )
-
-
-def is_whole(git: Git, known: str | None, commit: str) -> bool:
-    """Whether all is there that a commit reaches and `known` does not.
-
-    That a file's content is right, git sees to when it writes it: here it only has to be there, or, in a partial
-    clone, with the remote that the clone counts on.
-    """
-    beyond = ("--not", known) if known else ()
-    listing = ("rev-list", "--objects", "--quiet", "--exclude-promisor-objects")
-    done = git.run(*listing, commit, *beyond, check=False)
-    if done.code not in (0, 128):
-        raise explain(done)
-    return done.code == 0
-
-
 # -- files -------------------------------------------------------------------------------------------------------
 
 
@@ -135,15 +58,33 @@ def _top(git: Git) -> Path:
     return Path(git.ask("rev-parse", "--show-toplevel"))
 
 
-def is_clean(git: Git, old: str, new: str) -> bool:
-    """Whether index and work tree hold `old` wherever `new` differs: what is otherwise there soon is lockbot's."""
+def in_the_way(git: Git, old: str, new: str) -> set[str]:
+    """The paths where index or work tree hold something else than `old` and `new` differs: they are the user's."""
     changed = _changed(git, old, new)
-    if any("\ufffd" in path for path in changed):
-        return False  # a name that is not UTF-8 has come here changed: nothing can be said of that file
-    if changed & (_differing(git, "diff-index", "--cached", old) | _differing(git, *_IN_TREE)):
-        return False
-    top = _top(git)
-    return not any(os.path.lexists(top / path) for path in _added(git, old, new))
+    tracked = changed & (_differing(git, "diff-index", "--cached", old) | _differing(git, *_IN_TREE))
+    return tracked | _untracked(git, old, new)
+
+
+def _untracked(git: Git, old: str, new: str) -> set[str]:
+    """Files of the user's, ignored ones too, where `new` has some that `old` has not: git would overwrite them."""
+    top, changed = _top(git), _changed(git, old, new)
+    found = set()
+    for path in _added(git, old, new):
+        above = [str(one) for one in Path(path).parents if one.parts]
+        files_above = (one for one in above if os.path.lexists(top / one) and not _is_directory(top / one))
+        found |= {one for one in files_above if one not in changed}
+        if os.path.lexists(top / path):
+            found.add(path)
+    return found
+
+
+def _is_directory(place: Path) -> bool:
+    return place.is_dir() and not place.is_symlink()
+
+
+def _has_odd_names(git: Git, old: str, new: str) -> bool:
+    """A name that is not UTF-8 has come here changed: nothing can be said of that file."""
+    return any("\ufffd" in path for path in _changed(git, old, new))
 
 
 def is_staged(git: Git, old: str, new: str) -> bool:
@@ -302,55 +243,105 @@ def land(clone: Clone, repository: Repository, seen: str | None, commit: str) ->
 def _move_unused(
     clone: Clone, git: Git, repository: Repository, seen: str, commit: str
 ) -> Landed | BaseMoved | Stuck:
-    """A branch that is checked out nowhere; git refuses it here if that has changed."""
+    """A branch that is checked out nowhere."""
+    ref = f"refs/heads/{repository.branch}"
     with uncancelled(clone, git) as sure:
-        done = sure.run("fetch", *_FETCH, "--", ".", f"{commit}:refs/heads/{repository.branch}", check=False)
-    if done.code == 0:
+        done = _move_ref(sure, ref, seen, commit)
+        if done.code == 0 and any(tree.branch == ref for tree in checkouts(sure)):  # by now it is
+            _move_ref(sure, ref, commit, seen)
+    tip = git.resolve(ref)
+    if tip is not None and git.holds("merge-base", "--is-ancestor", commit, tip):
         return Landed()
-    if git.resolve(f"refs/heads/{repository.branch}") != seen:
+    if tip != seen or done.code == 0:
         return BaseMoved(f"{repository.branch} has moved")
-    theirs = "refusing to fetch" in done.stderr
-    return Stuck(f"git refuses: {refusal(done)}", (_fetch_parked(repository),), fault=not theirs)
+    return Stuck(f"git refuses: {refusal(done)}", (_fetch_parked(repository),), fault=True)
+
+
+def _move_ref(git: Git, ref: str, old: str, new: str) -> Finished:
+    """From `old`, or not at all."""
+    return _attempt(git, "update-ref", "-m", "lockbot: update", ref, new, old)
 
 
 def _move_checkout(
     clone: Clone, repository: Repository, tree: Checkout, seen: str, commit: str
 ) -> Landed | BaseMoved | Stuck:
-    """A branch that is checked out: git moves it together with the files, or all is put back."""
+    """A branch that is checked out: it is moved together with the files, or all is put back."""
     if not tree.found:
         why = f"where it is checked out is not known here ({tree.path} is a separate git directory)"
         return Stuck(why, (("git", "merge", PARKED),))
     if not tree.path.is_dir():
         prune = ("git", "-C", str(repository.path), "worktree", "prune")
         return Stuck(f"{tree.path}, where it is checked out, is gone", (prune, _fetch_parked(repository)))
-    there = clone.checkout(repository.path, tree.path, tree.branch)
-    merge = ("merge", "--ff-only", "--no-autostash", "--no-squash", "--no-verify-signatures", "--quiet")
+    there, ref = clone.checkout(repository.path, tree.path), f"refs/heads/{repository.branch}"
     left: list[str] = []
     try:
-        if there.ask("symbolic-ref", "HEAD") != tree.branch or there.resolve("HEAD") != seen:
-            return BaseMoved(f"{tree.branch} has moved")
-        clean = is_clean(there, seen, commit)
+        if _head(there) != (ref, seen):
+            return BaseMoved(f"{repository.branch} has moved")
+        theirs = sorted(in_the_way(there, seen, commit))
+        if _untracked(there, seen, commit) - _differing(there, "diff-index", "--cached", seen):
+            return _obstructed(there, tree, theirs)
+        clean = not theirs and not _has_odd_names(there, seen, commit)
         with spared(there, seen, commit, wanted=clean) as copies, uncancelled(clone, there) as sure:
             if clean:  # only now: what is written from here on may be taken back
                 mark(clone, Mark.TOUCHING, repository.branch, commit)
-            done = _attempt(sure, *merge, commit)
-            head = sure.resolve("HEAD")
-            if clean and head == seen:
+            done = _fast_forward(sure, ref, seen, commit)
+            stays = _head(sure) in ((ref, seen), (ref, commit))
+            tip = sure.resolve(ref)
+            if not stays:
+                _withdraw(sure, seen, commit)
+            elif clean and tip == seen:
                 _, left = take_back(sure, seen, commit, copies, begun=True)
         if clean and not left:
             unmark(clone, Mark.TOUCHING, repository.branch)
+        if tip is not None and there.holds("merge-base", "--is-ancestor", commit, tip):
+            return Landed()
+        if not stays or tip != seen:
+            return BaseMoved(f"{repository.branch} has moved")
     except LockbotError as error:
         clone.cancel.check()
         return Stuck(f"git refuses: {error.message}", fault=True)
-    if head == commit:
-        return Landed()
-    dirty = [line.strip() for line in done.stderr.splitlines() if line.startswith("\t")]
-    theirs = bool(dirty) or "unresolved conflict" in done.stderr
-    why = "changes that are not committed are in the way: " + ", ".join(dirty) if dirty else refusal(done)
+    if theirs:
+        return _obstructed(there, tree, theirs)
+    why = refusal(done)
     if left:
         why += f"; what lockbot had begun to write there could not be taken back: {', '.join(left)} ({BY_HAND})"
-    aside = setting_aside(there, dirty) if dirty else ()
-    return Stuck(f"git refuses in {tree.path}: {why}", (*aside, _merge(tree.path)), fault=not theirs)
+    fault = not any(words in done.stderr for words in _THEIRS)
+    return Stuck(f"git refuses in {tree.path}: {why}", (_merge(tree.path),), fault=fault)
+
+
+def _head(git: Git) -> tuple[str, str | None]:
+    """The ref that HEAD stands for ("": none, it is detached), and its commit."""
+    return git.run("symbolic-ref", "--quiet", "HEAD", check=False).stdout.strip(), git.resolve("HEAD")
+
+
+_THEIRS = ("resolve your current index", "would be overwritten by merge", "not uptodate")
+"""What git says of something that the user is at."""
+_READ_TREE = ("read-tree", "-m", "-u", "--no-recurse-submodules")
+_FAST_FORWARD = "lockbot-fast-forward"
+_BOTH = f"""!f() {{
+git {" ".join(_READ_TREE)} "$2" "$3" && git update-ref -m "lockbot: update" "$1" "$3" "$2"
+}}; f"""
+
+
+def _fast_forward(git: Git, ref: str, old: str, new: str) -> Finished:
+    """Bring index and work tree from `old` to `new`, all of it or nothing, and then this branch and no other.
+
+    Not by `git merge`: that moves whichever branch is checked out by the time it comes to it. Both in one command
+    of git's, as there: it comes to its end though lockbot is killed.
+    """
+    _attempt(git, "update-index", "-q", "--refresh")  # a file that was only touched is in nobody's way
+    return _attempt(git.configured((f"alias.{_FAST_FORWARD}", _BOTH)), _FAST_FORWARD, ref, old, new)
+
+
+def _withdraw(git: Git, old: str, new: str) -> None:
+    """HEAD has left the branch since it was looked at: what was written for that is in no other's index."""
+    if _changed(git, old, new) & _differing(git, "diff-index", "--cached", "HEAD"):
+        _attempt(git, *_READ_TREE, new, old)
+
+
+def _obstructed(git: Git, tree: Checkout, theirs: list[str]) -> Stuck:
+    why = "changes that are not committed are in the way: " + ", ".join(theirs)
+    return Stuck(f"git refuses in {tree.path}: {why}", (*setting_aside(git, theirs), _merge(tree.path)))
 
 
 BY_HAND = "the next run tries again; `git restore --staged --worktree` does it by hand"

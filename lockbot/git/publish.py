@@ -15,27 +15,20 @@ from urllib.parse import quote
 
 from lockbot.errors import CommandError, LockbotError, UsageError
 from lockbot.git.busy import Checkout, catching_up, checkouts
-from lockbot.git.clone import Clone
+from lockbot.git.clone import Clone, Mark, hand_over, is_whole, mark, marked, unmark
 from lockbot.git.command import Git
 from lockbot.git.landing import (
     BY_HAND,
     PARKED,
     BaseMoved,
     Landed,
-    Mark,
     Stuck,
     follow,
     git_dir,
-    hand_over,
-    is_squash,
     is_staged,
-    is_whole,
     land,
-    mark,
-    marked,
     take_back,
     uncancelled,
-    unmark,
 )
 from lockbot.git.push import Pushed, contains, push_commit, push_further
 from lockbot.git.source import LocalSource, RemoteSource, Repository, Source, remote_at, remote_of
@@ -136,10 +129,29 @@ def _bring_home(clone: Clone, repository: Repository, base: Base, commit: str) -
     if isinstance(result, Landed):
         return Moved(pushed=True, notes=notes)
     stays = f"{base.branch} in {repository.path} stays where it was ({result.why})"
-    how = catching_up(clone.user, repository, rebase=isinstance(result, BaseMoved))
+    how = _catching_up(clone, repository, result)
     if isinstance(result, Stuck) and result.fault:
         return Moved(pushed=True, notes=notes, trouble=CommandError(stays, how))
     return Moved(pushed=True, notes=(*notes, f"pushed, but {stays}: {how}"))
+
+
+def _catching_up(clone: Clone, repository: Repository, result: BaseMoved | Stuck) -> str:
+    """What the user can run, in order, where the branch did not follow to what was pushed."""
+    last = catching_up(clone.user, repository, rebase=isinstance(result, BaseMoved))
+    advice = result.advice if isinstance(result, Stuck) else ()
+    before = [f"`{shlex.join(command)}`" for command in advice if PARKED not in " ".join(command)]
+    return ", then ".join((*before, last))
+
+
+def behind(clone: Clone, source: Source, base: Base) -> str | None:
+    """That the branch lacks what its remote has, where nothing is published that would have brought it."""
+    if not isinstance(source, LocalSource) or base.local is None or base.remote != base.commit:
+        return None
+    count = clone.count(base.local, base.commit)
+    if not count:
+        return None
+    how = catching_up(clone.user, look(clone, source, base.branch))
+    return f"{base.branch} is {count} commit(s) behind its remote, and stays there: {how} brings it there"
 
 
 def _publish_remote(clone: Clone, source: RemoteSource, base: Base, commit: str, *, push: bool) -> Published:
@@ -172,13 +184,17 @@ def _park(clone: Clone, repository: Repository, commit: str, stuck: Stuck, place
         if old is not None and not _is_ours(git, name, old):
             continue
         try:
-            message = f"lockbot: park {run}"
-            git.run("update-ref", "-m", message, f"refs/heads/{name}", commit, old or "0" * 40)
+            message = f"{_PARK} {run}"
+            git.run("update-ref", "--create-reflog", "-m", message, f"refs/heads/{name}", commit, old or "0" * 40)
         except CommandError as refused:  # a branch called `lockbot` leaves no room for `lockbot/…`
             error = refused
             continue
         return _parked(name, stuck)
     raise error or LockbotError(f"{stuck.why}; and no branch was free to park {commit} on")
+
+
+_PARK = "lockbot: park"
+"""How the reflog says that a branch was moved by `_park`."""
 
 
 def _parked(name: str, stuck: Stuck) -> Parked:
@@ -187,8 +203,12 @@ def _parked(name: str, stuck: Stuck) -> Parked:
 
 
 def _is_ours(git: Git, name: str, tip: str) -> bool:
+    """Whether the branch is as lockbot left it: what somebody amended keeps the trailer, and is theirs."""
     ref = f"refs/heads/{name}"
     if any(tree.branch == ref for tree in checkouts(git)):
+        return False
+    moves = git.run("log", "--walk-reflogs", "--max-count=1", "--format=%H %gs", ref, "--", check=False).stdout
+    if moves and not moves.startswith(f"{tip} {_PARK}"):
         return False
     return bool(git.ask("show", "-s", f"--format=%(trailers:key={TRAILER},valueonly)", tip, "--").strip())
 
@@ -247,7 +267,7 @@ def _was_torn(clone: Clone, repository: Repository, tip: str, commit: str) -> bo
         return False
     git = clone.user.at(repository.path)
     with contextlib.suppress(CommandError):  # not all of the commit is there: git never came to write it
-        trees = (clone.checkout(repository.path, tree.path, tree.branch) for tree in _trees(git, repository))
+        trees = (clone.checkout(repository.path, tree.path) for tree in _trees(git, repository))
         return any(is_staged(tree, tip, commit) for tree in trees)
     return False
 
@@ -315,7 +335,7 @@ def _clear(clone: Clone, repository: Repository, local: str) -> Mended:
         git = clone.user.at(repository.path)
         hand_over(clone, git, local, begun)  # the user's git may have tidied it away since
         for tree in [tree for tree in _trees(git, repository) if tree.head == local]:
-            there = clone.checkout(repository.path, tree.path, tree.branch)
+            there = clone.checkout(repository.path, tree.path)
             torn = os.path.lexists(git_dir(there) / "index.lock")  # git holds it for as long as it writes files
             with uncancelled(clone, there) as sure:
                 back, left = take_back(sure, local, begun, {}, begun=torn)
@@ -332,64 +352,29 @@ def _clear(clone: Clone, repository: Repository, local: str) -> Mended:
 
 
 def _finish(clone: Clone, repository: Repository, base: Base, local: str) -> Mended:
-    """Let the branch follow to what was pushed, or to what a lockbot before this one has left staged."""
+    """Let the branch follow to what was pushed."""
     pushed = marked(clone, Mark.PUSHED, repository.branch)
     if pushed is not None and base.remote is None:
         return Mended()  # nobody can say whether it is there
     if pushed is not None and not clone.is_ancestor(pushed, base.remote or pushed):
         unmark(clone, Mark.PUSHED, repository.branch)
         pushed = None
-    commit = pushed or _left_staged(clone, repository, local)
-    if commit is None:
+    if pushed is None:
         return Mended()
-    ahead = pushed is None or (commit != local and clone.is_ancestor(local, commit))
-    result = land(clone, repository, local, commit) if ahead else Landed()
+    ahead = pushed != local and clone.is_ancestor(local, pushed)
+    result = land(clone, repository, local, pushed) if ahead else Landed()
     if not isinstance(result, Landed):
         told = f"{repository.branch} in {repository.path} still stays behind what lockbot made ({result.why})"
         fault = isinstance(result, Stuck) and result.fault
-        how = catching_up(clone.user, repository, rebase=isinstance(result, BaseMoved))
+        how = _catching_up(clone, repository, result)
         return Mended(trouble=told) if fault else Mended(notes=(f"{told}: {how}",))
-    notes = follow(clone, repository, commit) if pushed else ()
-    if pushed and not notes:
+    notes = follow(clone, repository, pushed)
+    if not notes:
         unmark(clone, Mark.PUSHED, repository.branch)
     if ahead:
-        done = f"{repository.branch} in {repository.path} now has {commit[:10]}, which an earlier run could not"
+        done = f"{repository.branch} in {repository.path} now has {pushed[:10]}, which an earlier run could not"
         notes = (f"{done} move it to", *notes)
     return Mended(moved=ahead, notes=notes)
-
-
-def _left_staged(clone: Clone, repository: Repository, local: str) -> str | None:
-    """The commit that a lockbot before this one could not move the branch to, when it had staged it already.
-
-    What was pushed is on its way in any case. What was not, it has parked as well: that may as well be staged
-    because the user is at work with it, and is only taken where nothing speaks for that.
-    """
-    git = clone.user.at(repository.path)
-    trees = [clone.checkout(repository.path, tree.path, tree.branch) for tree in _trees(git, repository)]
-    trees = [there for there in trees if _differs(there, local) and not is_squash(there)]
-    if not trees:
-        return None
-    if repository.tracking is not None:
-        made = ("rev-list", f"--grep=^{TRAILER}: ", "--max-count=20", "--ancestry-path", repository.tracking)
-        for commit in git.run(*made, "--not", local, check=False).stdout.split():
-            if any(is_staged(there, local, commit) for there in trees):
-                return commit
-    parked = (
-        "for-each-ref",
-        "--format=%(objectname) %(refname:lstrip=2)",
-        "refs/heads/lockbot*",
-        "refs/heads/lockbot/",
-    )
-    for commit, name in (line.split(" ", 1) for line in git.ask(*parked).splitlines()):
-        on_top = git.resolve(f"{commit}^") == local and _is_ours(git, name, commit)
-        if on_top and not all(_differs(there, commit) for there in trees):
-            return commit
-    return None
-
-
-def _differs(there: Git, commit: str) -> bool:
-    """Whether anything is staged that the commit has not."""
-    return there.run("diff-index", "--cached", "--quiet", commit, "--", check=False).code != 0
 
 
 def _trees(git: Git, repository: Repository) -> list[Checkout]:

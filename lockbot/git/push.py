@@ -42,7 +42,7 @@ def push_commit(clone: Clone, remote: Remote, branch: str, *, seen: str, commit:
     git = clone.towards(remote)
     try:
         finished = talk(git, remote.shown_for_push, "push", *_OPTIONS, lease, "--", remote.name, f"{commit}:{ref}")
-        if finished.code == 0:
+        if finished.code == 0 and f":{ref}\t" in finished.stdout:
             return Pushed.DONE
         trouble = _refusal(finished, remote, branch)
     except RemoteError as error:  # it hung: perhaps after it had moved the branch
@@ -103,6 +103,13 @@ _REJECTED = re.compile(r"^!\t[^\t]*\t\[([^\]]*)\](?: \((.*)\))?$", re.MULTILINE)
 def _refusal(finished: Finished, remote: Remote, branch: str) -> LockbotError:
     """Why the push failed, in the remote's own words where it has any."""
     match = _REJECTED.search(finished.stdout)
+    if finished.code == 0:  # as servers do that make a request for review of what is pushed
+        return CommandError(
+            f"{remote.shown_for_push} took what was pushed to {branch} for something else",
+            "let it take pushes to that branch, or set push = false",
+            command=finished.command,
+            output=redact(finished.stdout),
+        )
     if match is None:
         error = failure.explain_remote(finished, remote.shown_for_push)
         if isinstance(error, RemoteError) and error.kind is FailureKind.NOT_FOUND:

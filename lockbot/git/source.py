@@ -6,7 +6,7 @@ Knows how users set up repositories; reads them, and must not write anything.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -60,6 +60,8 @@ class Repository:
     remote_branch: str
     tracking: str | None
     """The ref that follows the remote's branch here: `refs/remotes/origin/main`."""
+    kept_home: str | None
+    """Why nothing is to be pushed there, in a sentence: git would push elsewhere. None: nothing is against it."""
     settings: tuple[Setting, ...] = field(repr=False)
     """All of git's configuration that holds in it; secrets, too."""
 
@@ -113,7 +115,10 @@ def discover(git: Git, path: Path, *, branch: str | None = None, remote: str | N
     config = {one.key: one.value for one in settings}
     name = _remote_name(config, branch, remote)
     followed = name is not None and config.get(f"branch.{branch}.remote") == name
-    merge = config.get(f"branch.{branch}.merge", "") if followed else ""
+    # Of several, which a pull brings together, git calls the first the branch's upstream.
+    merges = [one.value for one in settings if one.key == f"branch.{branch}.merge"] if followed else []
+    merge = merges[0] if merges else ""
+    remote_branch = merge.removeprefix("refs/heads/") if merge.startswith("refs/heads/") else branch
     tracking = git.ask("for-each-ref", "--format=%(upstream)", f"refs/heads/{branch}") if followed else ""
     return Repository(
         path=top if place.in_tree else place.common,
@@ -122,8 +127,9 @@ def discover(git: Git, path: Path, *, branch: str | None = None, remote: str | N
         branch=branch,
         subdirectory=place.prefix,
         remote=name,
-        remote_branch=merge.removeprefix("refs/heads/") if merge.startswith("refs/heads/") else branch,
+        remote_branch=remote_branch,
         tracking=tracking if tracking.startswith("refs/remotes/") else None,
+        kept_home=_kept_home(settings, branch, name, remote_branch, chosen=remote is not None),
         settings=settings,
     )
 
@@ -202,6 +208,46 @@ def _remote_name(config: dict[str, str], branch: str, wanted: str | None) -> str
     return "origin" if "origin" in names else None
 
 
+def _kept_home(
+    settings: Sequence[Setting], branch: str, remote: str | None, remote_branch: str, *, chosen: bool
+) -> str | None:
+    """Why lockbot must not push to that remote's branch: the user has told git to push elsewhere, or nowhere.
+
+    `chosen`: it is lockbot's own configuration that names the remote, or none.
+    """
+    config = {one.key: one.value for one in settings}
+    to = config.get(f"branch.{branch}.pushremote", config.get("remote.pushdefault"))
+    followed = config.get(f"branch.{branch}.remote", ".")
+    if remote is None:
+        unknown = f"{branch} follows {redact_url(followed)}, which is no remote of this repository"
+        return None if chosen or followed == "." else unknown
+    if not chosen and to not in (None, remote):
+        return f"git pushes {branch} to {redact_url(to or '')}, not to {remote} where it is fetched from"
+    there = f"refs/heads/{remote_branch}"
+    told = [_pushed_to(one.value, branch) for one in settings if one.key == f"remote.{remote}.push"]
+    targets = [target for target in told if target is not None]
+    if targets and there not in targets:
+        return f"git pushes {branch} to {targets[0]} of {remote}, not to {remote_branch}"
+    return None
+
+
+def _pushed_to(refspec: str, branch: str) -> str | None:
+    """The ref that a refspec (`refs/heads/*:refs/for/*`) has a branch pushed to; None: it is not about it."""
+    source, colon, target = refspec.removeprefix("+").partition(":")
+    ref = f"refs/heads/{branch}"
+    if (source, target) == ("", ""):  # `:` is every branch to one of its name
+        return ref
+    target = target if colon else source
+    if "*" in source:
+        before, _, behind = source.partition("*")
+        if not (ref.startswith(before) and ref.endswith(behind)) or len(ref) < len(source) - 1:
+            return None
+        return target.replace("*", ref[len(before) : len(ref) - len(behind)])
+    if source not in (ref, branch, f"heads/{branch}", "HEAD", "@"):
+        return None
+    return target if target.startswith("refs/") else f"refs/heads/{branch if target in ('HEAD', '@') else target}"
+
+
 def check_branch(git: Git, name: str) -> str:
     """The name, if git would take it for a branch."""
     if name.startswith("-") or not git.run("check-ref-format", f"refs/heads/{name}", check=False).code == 0:
@@ -268,5 +314,5 @@ def _is_path(url: str) -> bool:
 
 
 def _absolute(url: str, base: Callable[[], Path]) -> str:
-    """A relative path is meant from the repository that names it."""
-    return str(base() / url) if _is_path(url) and not url.startswith(("/", "file://")) else url
+    """A relative path is meant from the repository that names it; `~` is git's to resolve."""
+    return str(base() / url) if _is_path(url) and not url.startswith(("/", "file://", "~")) else url

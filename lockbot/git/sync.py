@@ -40,8 +40,8 @@ _SEEN_AT_URL = "refs/lockbot/seen/"
 
 
 _UPLOAD = (
-    "--upload-pack=GIT_GRAFT_FILE=/dev/null git -c 'transfer.hideRefs=!refs/heads'"
-    " -c 'uploadpack.hideRefs=!refs/heads' upload-pack",
+    "--upload-pack=GIT_GRAFT_FILE=/dev/null git -c advice.graftFileDeprecated=false"
+    " -c 'transfer.hideRefs=!refs/heads' -c 'uploadpack.hideRefs=!refs/heads' upload-pack",
 )
 """What the user's repository hides from others, and what it takes for its beginning, does not concern lockbot."""
 _QUIETLY = (
@@ -107,6 +107,8 @@ def _sync_local(clone: Clone, source: LocalSource) -> Base:
     if local is None:
         raise LockbotError(f"the branch {repository.branch} vanished while it was fetched")
     base = Base(local, repository.branch, local, None, push_allowed=False, subdirectory=repository.subdirectory)
+    if source.push and repository.kept_home is not None:
+        base = replace(base, notes=(f"{repository.kept_home}: nothing is pushed",))
     if repository.remote is None:
         return base
     return _against_remote(clone, source, repository, base, local)
@@ -120,14 +122,12 @@ def _against_remote(clone: Clone, source: LocalSource, repository: Repository, b
     except RemoteError as error:
         if source.push:
             raise
-        return replace(base, notes=(f"{error.message}; only the local branch was looked at",))
+        return _noted(base, f"{error.message}; only the local branch was looked at")
     if tip is None:
-        return replace(
-            base, notes=(f"{remote.shown} has no branch {repository.remote_branch}: nothing is pushed",)
-        )
+        return _noted(base, f"{remote.shown} has no branch {repository.remote_branch}: nothing is pushed")
     seen = replace(base, remote=tip)
     if clone.is_ancestor(local, tip):
-        return replace(seen, commit=tip, push_allowed=True)
+        return replace(seen, commit=tip, push_allowed=repository.kept_home is None)
     ahead = clone.count(tip, local)
     if clone.is_ancestor(tip, local):
         note = f"{base.branch} has {ahead} commit(s) that {name} has not: push them yourself, lockbot does not"
@@ -137,7 +137,11 @@ def _against_remote(clone: Clone, source: LocalSource, repository: Repository, b
         # One more update here would only contradict the one there.
         if source.push and clone.git.ask("rev-list", "--max-count=1", f"--grep=^{TRAILER}: ", f"{local}..{tip}"):
             seen = replace(seen, overtaken=catching_up(clone.user, repository, rebase=True))
-    return replace(seen, notes=(note,))
+    return _noted(seen, note)
+
+
+def _noted(base: Base, note: str) -> Base:
+    return replace(base, notes=(*base.notes, note))
 
 
 def _sync_remote(clone: Clone, source: RemoteSource) -> Base:

@@ -182,6 +182,8 @@ class _Cycle:
         judged = attempted.judged
         if judged is None or not attempted.good:
             self._observe(attempted, moved=False)
+            if told := publish.behind(self.tools.clone, self.rules.source, base):
+                self.record.note(told)
             self._end_unpublished(attempted)
             return True
         outcome = Outcome.PARTLY_PUBLISHED if attempted.held else Outcome.PUBLISHED

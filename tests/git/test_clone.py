@@ -164,8 +164,8 @@ world.cycle(world.source())
         ("commit-tree", "after"),
         ("push", "before"),
         ("push", "after"),
-        ("merge", "before"),
-        ("merge", "after"),
+        ("lockbot-fast-forward", "before"),
+        ("lockbot-fast-forward", "after"),
     ],
 )
 def test_killed_at_any_step_the_next_start_heals(world: World, tmp_path: Path, verb: str, moment: str) -> None:

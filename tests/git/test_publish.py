@@ -158,7 +158,8 @@ def test_a_commit_while_git_moves_a_branch_that_is_not_checked_out(world: World)
     mine = world.git(world.user, "commit-tree", "-p", base.commit, "-m", "mine", f"{base.commit}^{{tree}}")
     path = world.environ["PATH"]
     real = shutil.which("git", path=path)
-    commits = f'case " $* " in *" fetch "*" . "*) {real} -C {world.user} update-ref refs/heads/main {mine};; esac'
+    commit = f"{real} -C {world.user} update-ref refs/heads/main {mine}"
+    commits = f'case " $* " in *" lockbot: update "*) {commit};; esac'
     script(world.root / "wrap" / "git", f'{commits}\nexec {real} "$@"')
     world.environ["PATH"] = f"{world.root / 'wrap'}:{path}"
     clone = world.open()

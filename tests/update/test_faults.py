@@ -19,8 +19,8 @@ from tests.update.test_cycle import worked
 from tests.update.world import World, finish
 
 _WRITES = (
-    "sqlite COMMIT", " worktree add ", " fetch ", " commit-tree ", " update-ref ", " push ", " merge ",
-    "nix flake update ", "nix-store --realise ",
+    "sqlite COMMIT", " worktree add ", " fetch ", " commit-tree ", " update-ref ", " push ",
+    " lockbot-fast-forward ", "nix flake update ", "nix-store --realise ",
 )  # fmt: skip
 
 
@@ -46,8 +46,8 @@ def perilous(steps: list[str], begin: str) -> list[int]:
         ("remote", "", 1, 3),
         ("remote", "", 2, 3),
         # before the move they are the same
-        ("local", " merge --ff-only ", 0, 1),
-        ("bare", ":refs/heads/main", 0, 1),
+        ("local", " lockbot-fast-forward ", 0, 1),
+        ("bare", " update-ref -m lockbot: update ", 0, 1),
     ],
 )
 def test_killed_before_any_step(
@@ -123,7 +123,7 @@ def test_a_torn_merge_is_finished(one_nix: nixes.Nix, tmp_path: Path, kind: str)
 def killed_after_the_move(world: World) -> None:
     """The branch has moved; nothing is recorded yet."""
     base = world.head()
-    world.observed(" merge --ff-only ")
+    world.observed(" lockbot-fast-forward ")
     assert world.head() != base and world.runs()[-1]["outcome"] is None
 
 
