@@ -17,6 +17,7 @@ from lockbot.app import App, Place, find_config, usable_cores
 from lockbot.config import load
 from lockbot.errors import Cancelled, LockbotError
 from lockbot.git.clone import Clone
+from lockbot.git.publish import behind
 from lockbot.git.sync import Base, sync
 from lockbot.job import evaluating
 from lockbot.nix.command import Nix
@@ -165,7 +166,8 @@ def _repository(look: _Look, app: App, place: Place) -> None:
         clone = app.clone(place)
         base = sync(clone, place.source)
         look.fine("access", f"branch {base.branch} is at {base.commit[:12]}")
-        for note in base.notes:
+        told = behind(clone, place.source, base)
+        for note in (*base.notes, *([told] if told else [])):
             look.warn("access", note, "")
         with look.at("flake"):
             _flake(look, app, place, clone, base)

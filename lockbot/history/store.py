@@ -226,6 +226,11 @@ class History:
 
     # -- the ledger
 
+    def flakes_with_holds(self) -> tuple[str, ...]:
+        """The keys of all flakes of which the user holds an input."""
+        query = "SELECT DISTINCT flake FROM holds ORDER BY flake"
+        return self._read(lambda connection: tuple(damage.text(row[0]) for row in connection.execute(query)))
+
     def ledger(self, flake: str) -> Ledger:
         """What is remembered of one flake's inputs and derivations."""
         return Ledger(codec.storable(flake), self._read, self._write, self._clock)

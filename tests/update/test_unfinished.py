@@ -15,7 +15,7 @@ from tests.upstream import run_git
 
 FAULTS = {
     "no room for the commit": ('case " $* " in *" -C {tree}"*" fetch "*) ulimit -f 0;; esac', None),
-    "no room for the files": ('case " $* " in *" -C {tree}"*" merge "*) ulimit -f 0;; esac', None),
+    "no room for the files": ('case " $* " in *" -C {tree}"*" lockbot-fast-forward "*) ulimit -f 0;; esac', None),
     "the branch is locked": ("", "refs/heads/main.lock"),
     "HEAD is locked": ("", "HEAD.lock"),
     "the index is locked": ("", "index.lock"),
@@ -85,3 +85,28 @@ def test_a_branch_that_diverged_from_the_push_is_settled_by_its_user(one_nix: ni
     worked(world.update())
     assert world.locked() == newest
     world.check()
+
+
+@pytest.mark.parametrize("push", [True, False])
+def test_a_branch_that_is_behind_its_remote_is_told_of(one_nix: nixes.Nix, tmp_path: Path, push: bool) -> None:
+    """Where nothing is published nothing moves it, and "nothing to update" would be taken for "up to date"."""
+    world = World.create(one_nix, tmp_path, kind="remote")
+    world.settings["repository"] = f"push = {str(push).lower()}"
+    old = world.head()
+    ahead = world.fleet.commit({"README": "by a colleague"}, "a word")
+    world.git("push", "--quiet", "origin", "main")
+    world.git("reset", "--quiet", "--hard", old)
+    for _ in range(2):
+        (note,) = [one for one in worked(world.update(), "unchanged")["notes"] if "behind its remote" in one]
+        assert "main is 1 commit(s) behind its remote" in note and world.head() == old
+    checked = subprocess.run(
+        world.argv("check"),
+        env={**world.environment, "PYTHONPATH": str(nixes.PROJECT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (line,) = [one for one in checked.stdout.splitlines() if "behind its remote" in one]
+    assert line.startswith("warning access")
+    subprocess.run(shlex.split(note.split("`")[1]), env=world.environment, check=True, capture_output=True)
+    assert world.head() == ahead and worked(world.update(), "unchanged")["notes"] == []
