@@ -113,12 +113,21 @@ class App:
             return Place(remote, None, wanted.url, directory, flake)
         path = wanted.path or flake_around(surroundings.here())
         repository = discover(self.git(Path("/")), path, branch=wanted.branch, remote=wanted.remote)
+        self._refuse_sudo(repository)
         if not repository.bare:
             state.refuse_inside(self.settings.state.directory, repository.path)
         source = LocalSource(path, repository.branch, wanted.remote, wanted.push)
         identity = str(repository.common.resolve())
         flake = flake_key(identity, repository.branch, wanted.flake_dir or repository.subdirectory)
         return Place(source, repository, identity, self.state().repository_directory(identity), flake)
+
+    def _refuse_sudo(self, repository: Repository) -> None:
+        """git lets root work in the repository of whoever called sudo; what it writes there belongs to root."""
+        owner = repository.common.stat().st_uid
+        if os.geteuid() == 0 and owner != 0 and self.environ.get("SUDO_UID") == str(owner):
+            raise UsageError(
+                f"{repository.path} is yours, and what root writes there would not be", "run lockbot without sudo"
+            )
 
     def flake_dir(self, place: Place) -> str:
         """Where flake.nix lies in the repository: as configured, else where the given path points."""

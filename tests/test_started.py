@@ -420,3 +420,16 @@ def test_what_lies_in_the_state_directory_is_named_or_mended(
         if words[0] == "update" and done.returncode == 3:
             told = json.loads(done.stdout)["error"] if done.stdout else done.stderr
             assert str(path.parent) in told
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be who sudo makes one")
+@pytest.mark.parametrize("words", [("update",), ("status",)])
+def test_sudo_leaves_nothing_of_roots_in_the_users_repository(words: tuple[str, ...], tmp_path: Path) -> None:
+    fleet, owner = tmp_path / "fleet", 12345
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path / "root"), "SUDO_UID": str(owner)}
+    subprocess.run(["git", "init", "--quiet", str(fleet)], env=environment, check=True)
+    for place in (fleet, *fleet.rglob("*")):
+        os.chown(place, owner, owner)
+    told = fails_with_2(fleet, fleet, *words, environment=environment)
+    assert "run lockbot without sudo" in told
+    assert all(place.stat().st_uid == owner for place in fleet.rglob("*"))
