@@ -144,9 +144,8 @@ GIT: Mapping[str, str | None] = {
     "remote.<name>.promisor|remote.<name>.partialclonefilter": LEFT,  # makes a partial clone of it
     "remote.<name>.proxy": "http://127.0.0.1:1",
     "remote.<name>.fetch": "+refs/strange/*:refs/strange/*",
-    "remote.<name>.push": "refs/heads/*:refs/strange/*",
+    "branch.<name>.pushRemote|remote.<name>.push|remote.pushDefault": LEFT,  # say where the branch is pushed
     "remote.<name>.tagOpt": "--tags",
-    "remote.pushDefault": "elsewhere",
     "safe.bareRepository": "explicit",
     "safe.directory": "/nowhere",
     "sequence.editor|interactive.diffFilter|uploadpack.packObjectsHook": "@",
@@ -195,7 +194,7 @@ GIT: Mapping[str, str | None] = {
     "remote.<name>.followRemoteHEAD": "always",
 }
 _ON = """
-author.name branch.<name>.description branch.<name>.pushRemote branch.autoSetupMerge clean.requireForce
+author.name branch.<name>.description branch.autoSetupMerge clean.requireForce
 clone.filterSubmodules commit.gpgSign commit.verbose commitGraph.readChangedPaths committer.name
 core.fsyncObjectFiles core.ignoreCase core.ignoreStat core.preferSymlinkRefs core.protectHFS core.protectNTFS
 core.precomposeUnicode core.restrictinheritedhandles core.sparseCheckoutCone core.splitIndex core.untrackedCache

@@ -73,7 +73,8 @@ def test_killed_before_any_step(
 
 
 @pytest.mark.parametrize(
-    "step", some([" merge ", " push ", " worktree add ", " flake update ", " eval ", " --realise "], 2)
+    "step",
+    some([" lockbot-fast-forward ", " push ", " worktree add ", " flake update ", " eval ", " --realise "], 2),
 )
 def test_killed_while_a_child_goes_on(one_nix: nixes.Nix, tmp_path: Path, step: str) -> None:
     """The child outlives lockbot, and does its work while the next run is under way."""
@@ -102,7 +103,7 @@ def test_a_torn_merge_is_finished(one_nix: nixes.Nix, tmp_path: Path, kind: str)
     world.wrap(
         "git",
         """
-        case " $* " in *" merge "*)
+        case " $* " in *" lockbot-fast-forward "*)
             for commit; do :; done
             $real -C "$2" read-tree -m -u HEAD $commit
             kill -9 $PPID; exit 1;;
