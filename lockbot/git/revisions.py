@@ -25,8 +25,8 @@ from lockbot.process import CancelToken
 DAY = 86_400
 _MARGINS = (2 * DAY, 400 * DAY)
 """How much further back than the older revision's date is fetched: clocks differ, and branches are merged late."""
-_CHUNK = 100_000
-"""Lines of a listing in one answer: safely less than what `process` keeps of it."""
+_CHUNK = 40_000
+"""Lines of a listing in one answer: safely less than what `process` keeps of it, with the parents of each."""
 _SHOWN = 500
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -52,16 +52,16 @@ class Revision:
 
 @dataclass(frozen=True)
 class Revisions:
-    """What lies between `locked` and `tip`: commits of the first-parent line, oldest first, `tip` the last.
+    """What lies between `locked` and `tip`: commits, oldest first, each a parent of the next, `tip` the last.
+
+    It is the line of first parents; where `locked` came into that by a merge, it goes on along what was merged:
+    all of it descends from `locked`.
 
     Commits only where the relation is FORWARD.
     """
 
     relation: Relation
     commits: tuple[Revision, ...] = ()
-    through_merge: bool = False
-    """`locked` came into the line by a merge: these are the line's commits that are not reachable from it, and the
-    oldest of them may lack what `locked` had."""
     gone: bool = False
     """`locked` is no longer upstream (force-push); the relation is DIVERGED then."""
 
@@ -131,9 +131,7 @@ class Upstream:
         found = self._settle(locked, tip, since)
         if found.relation is not Relation.FORWARD:
             return found
-        if straight := self._straight(locked, tip):
-            return Revisions(Relation.FORWARD, straight)
-        return replace(found, commits=self._line_beside(locked, tip), through_merge=True)
+        return replace(found, commits=self._straight(locked, tip) or self._through_merges(locked, tip))
 
     def _straight(self, locked: str, tip: str) -> tuple[Revision, ...]:
         """The line from `locked` to `tip`; empty where it does not begin there."""
@@ -141,23 +139,29 @@ class Upstream:
         return line if line and self.cache.git.resolve(f"{line[0].rev}^") == locked else ()
 
     def _line(self, locked: str, tip: str) -> tuple[Revision, ...]:
+        lines = self._walk("--first-parent", "--format=%H %at %ct", tip, f"^{locked}")
+        return tuple(_revision(*line.split(" ")) for line in reversed(lines))
+
+    def _through_merges(self, locked: str, tip: str) -> tuple[Revision, ...]:
+        """A line from `locked` to `tip` by parents that descend from it: the first of these, at each commit."""
+        lines = self._walk("--ancestry-path", "--format=%H %at %ct %P", tip, f"^{locked}")
+        descendants = {line[:40]: line.split() for line in lines}
+        found: list[Revision] = []
+        at = tip
+        while at != locked:
+            rev, authored, committed, *parents = descendants[at]
+            found.append(_revision(rev, authored, committed))
+            at = next(parent for parent in parents if parent == locked or parent in descendants)
+        return tuple(reversed(found))
+
+    def _walk(self, *arguments: str) -> list[str]:
         lines: list[str] = []
-        walk = ("rev-list", "--first-parent", "--no-commit-header", "--format=%H %at %ct", f"--max-count={_CHUNK}")
+        walk = ("rev-list", "--no-commit-header", f"--max-count={_CHUNK}")
         while True:
-            some = self.cache.git.ask(*walk, f"--skip={len(lines)}", tip, f"^{locked}").splitlines()
+            some = self.cache.git.ask(*walk, f"--skip={len(lines)}", *arguments).splitlines()
             lines += some
             if len(some) < _CHUNK:
-                return tuple(_revision(line) for line in reversed(lines))
-
-    def _line_beside(self, locked: str, tip: str) -> tuple[Revision, ...]:
-        """The line's commits that `locked` has not: where the two parted may lie far back."""
-        date = self._date(locked)
-        for start in (date - _MARGINS[-1], None):
-            line = self._line(locked, tip)
-            if self.cache.complete or self.cache.git.resolve(f"{line[0].rev}^"):
-                return line
-            self.cache.fetch([locked, tip], start if start and start > 0 else None)
-        return self._line(locked, tip)
+                return lines
 
     def _describe(self, rev: str) -> Description:
         if not self.cache.has(rev):
@@ -216,8 +220,7 @@ class Upstream:
         )
 
 
-def _revision(line: str) -> Revision:
-    rev, authored, committed = line.split(" ")
+def _revision(rev: str, authored: str, committed: str) -> Revision:
     return Revision(rev, _seconds(authored), _seconds(committed))
 
 

@@ -89,6 +89,8 @@ class Gatekeeper:
         self._is_own = is_own
         self._holds = ledger.holds()
         self._accepted = ledger.accepted()
+        self._related: dict[tuple[str, str, str], Relation] = {}
+        """Input, old and new revision → how the two are related."""
 
     def see(self, tips: Mapping[str, Locked]) -> None:
         """Remember where upstream is: an age counts from here."""
@@ -146,9 +148,13 @@ class Gatekeeper:
         )
 
     def _decide_again(self, move: Move, owner: str) -> policy.Decision:
-        """Its age and its descent were looked at when it was chosen."""
-        facts = Facts(self._now, Relation.FORWARD, _LONG_AGO, None, self._accepted.get(owner))
-        return policy.decide(move, facts, self._rules.of(owner))
+        """Its age was looked at when it was chosen; and the user's hold, which may name this very revision."""
+        change = move.change
+        named = change.new is not None and self.holds_at(owner, change.new.revision)
+        hold = self._holds[owner] if named else None
+        rules = self._rules.of(owner)
+        facts = Facts(self._now, self._relation(change, rules), _LONG_AGO, hold, self._accepted.get(owner))
+        return policy.decide(move, facts, rules)
 
     def is_held(self, name: str) -> bool:
         """Whether the user keeps an input back."""
@@ -265,17 +271,23 @@ class Gatekeeper:
         """How each new revision stands to the old one; asked of several upstreams at a time."""
 
         def ask(change: InputChange) -> Relation:
-            if change.old is None or change.new is None or change.old.revision == change.new.revision:
-                return Relation.SAME
-            return Relation(self._histories.relation(change.old, change.new).value)
+            return self._relation(change, self._rules.of(change.input))
 
-        asked = [
-            move.change
-            for move in moves
-            if move.change.input not in pinned and self._rules.of(move.change.input).backwards is not Answer.ALLOW
-        ]
+        asked = [move.change for move in moves if move.change.input not in pinned]
         with ThreadPoolExecutor(_AT_ONCE) as executor:
             return dict(zip((change.input for change in asked), executor.map(ask, asked), strict=True))
+
+    def _relation(self, change: InputChange, rules: InputRules) -> Relation:
+        """How the new revision stands to the old one, where that matters."""
+        old, new = change.old, change.new
+        if rules.backwards is Answer.ALLOW:
+            return Relation.UNKNOWN
+        if old is None or new is None or old.revision == new.revision:
+            return Relation.SAME
+        key = change.input, old.revision, new.revision
+        if key not in self._related:
+            self._related[key] = Relation(self._histories.relation(old, new).value)
+        return self._related[key]
 
 
 _LONG_AGO = datetime(1970, 1, 2, tzinfo=UTC)

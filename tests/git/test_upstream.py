@@ -248,7 +248,7 @@ def test_a_straight_line_costs_one_fetch_of_the_range_only(repo: Repo) -> None:
     repo.git("config", "uploadpack.allowFilter", "true")
     with repo.open(url) as upstream:
         found = upstream.revisions(line[70], line[-1], since=START + 71 * 3600)
-        assert (found.relation, listed(found), found.through_merge) == (Relation.FORWARD, line[71:], False)
+        assert (found.relation, listed(found)) == (Relation.FORWARD, line[71:])
         assert found.count == 9
         assert found.commits[0].committed == found.commits[0].authored == START + 72 * 3600
         assert upstream.relation(line[75], line[72]) is Relation.BACKWARD
@@ -297,24 +297,40 @@ def test_merges_count_once_and_the_line_is_the_first_parents(repo: Repo) -> None
     tip = repo.commit(merge)
     for since in (None, START):
         with repo.open() as upstream:
-            found = upstream.revisions(main[1], tip, since=since)
-            assert (listed(found), found.through_merge) == ([main[2], merge, tip], False)
-            # Locked to a commit that came in by the merge: the line's own commits that it has not.
+            assert listed(upstream.revisions(main[1], tip, since=since)) == [main[2], merge, tip]
+            # Locked to a commit that came in by the merge: on along the side, and then the line.
             found = upstream.revisions(side[1], tip, since=since)
-            assert (found.relation, found.through_merge) == (Relation.FORWARD, True)
-            assert listed(found) == [main[1], main[2], merge, tip]
+            assert (found.relation, listed(found)) == (Relation.FORWARD, [*side[2:], merge, tip])
             assert upstream.relation(side[1], main[2]) is Relation.DIVERGED
+
+
+def test_whatever_is_listed_descends_from_the_locked_one(repo: Repo) -> None:
+    """Also where upstream merged the wrong way round, again and again, and from three sides at once."""
+    base = repo.commit()
+    main = repo.line(4, base)
+    other = repo.line(3, base, branch="other")
+    foxtrot = repo.commit(other[-1], main[2])
+    later = repo.commit(foxtrot)
+    third = repo.line(2, base, branch="third")
+    octopus = repo.commit(third[-1], other[0], later)
+    tip = repo.commit(octopus)
+    expected = [main[1], main[2], foxtrot, later, octopus, tip]
+    for since in (None, repo.clock, START):
+        with repo.open() as upstream:
+            assert listed(upstream.revisions(main[0], tip, since=since)) == expected
+            assert listed(upstream.revisions(main[2], foxtrot, since=since)) == [foxtrot]
+            for revision in expected:
+                assert upstream.relation(main[0], revision) is Relation.FORWARD
 
 
 def test_a_side_branch_that_left_the_line_long_ago(repo: Repo) -> None:
     main = repo.line(200)
     side = repo.commit(main[2], branch="side")
-    tip = repo.commit(repo.commit(main[-1], side))
+    merge = repo.commit(main[-1], side)
+    tip = repo.commit(merge)
     with repo.open() as upstream:
         found = upstream.revisions(side, tip, since=repo.clock - 3600)
-        assert (found.relation, found.through_merge) == (Relation.FORWARD, True)
-        assert listed(found)[:2] == main[3:5]
-        assert found.count == 199
+        assert (found.relation, listed(found)) == (Relation.FORWARD, [merge, tip])
 
 
 @pytest.mark.parametrize("skew", [10, 1000], ids=["days", "years"])
