@@ -224,18 +224,24 @@ def _older(old: Locked, new: Locked) -> bool:
 
 
 def _nested_concerns(change: InputChange, rules: InputRules) -> list[_Concern]:
-    """What an upstream brings along: a node where none was, or one from elsewhere."""
+    """What an upstream brings along: a node where none was, or one from elsewhere. Of several rules that speak of
+    one node, the strictest is heard."""
     new = change.new
     if new is None or change.kind is ChangeKind.REMOVED or change.new_follows is not None:
         return []
     old = change.old if change.old_follows is None else None
+    concerns: list[_Concern] = []
     if reads_this_machine(new) and (old is None or _origin(old) != _origin(new)):
         detail = f"{change.input} would be read from this machine: {new.original}"
-        return [_Concern(rules.new_path, Reason.NEW_PATH, detail)]
+        concerns.append(_Concern(rules.new_path, Reason.NEW_PATH, detail))
     if old is None:
-        return [_Concern(rules.new_input, Reason.NEW_INPUT, f"{change.input} is new: {new.original}")]
-    moved_house = _moved_house(change.input, old, new, rules)
-    return [] if moved_house is None else [moved_house]
+        concerns.append(_Concern(rules.new_input, Reason.NEW_INPUT, f"{change.input} is new: {new.original}"))
+    elif (moved_house := _moved_house(change.input, old, new, rules)) is not None:
+        concerns.append(moved_house)
+    return [max(concerns, key=lambda concern: _STRICTNESS.index(concern.answer))] if concerns else []
+
+
+_STRICTNESS = (Answer.ALLOW, Answer.HOLD, Answer.REFUSE)
 
 
 _LOCAL = re.compile(r"path:(?:/|%2f)|(?:[a-z]+\+)?file:", re.IGNORECASE)

@@ -266,6 +266,33 @@ def test_an_upstream_may_not_read_this_machine(url: str, local: bool) -> None:
             assert decision.reason is Reason.NEW_PATH
 
 
+@pytest.mark.parametrize("new_path", list(Answer))
+@pytest.mark.parametrize("other", list(Answer))
+@pytest.mark.parametrize("was", ["absent", "elsewhere", "following"])
+def test_the_strictest_rule_holds_for_what_would_be_read_from_this_machine(
+    was: str, other: Answer, new_path: Answer
+) -> None:
+    """It is a path of this machine, and new or from elsewhere besides: neither rule switches off the other."""
+    local = Locked("git", "git+file:///x", "git+file:///x", NEW)
+    change = {
+        "absent": InputChange("a/b", ChangeKind.ADDED, new=local),
+        "elsewhere": updated("a/b", locked(), local),
+        "following": InputChange("a/b", ChangeKind.REFOLLOWED, locked(), local, old_follows="c"),
+    }[was]
+    rules = replace(DEFAULT, new_path=new_path, origin=Answer.ALLOW, new_input=Answer.ALLOW)
+    elsewhere = was == "elsewhere"
+    rules = replace(rules, origin=other) if elsewhere else replace(rules, new_input=other)
+    decision = decided(change, rules=rules)
+    kinds: dict[Answer, type] = {Answer.ALLOW: Allow, Answer.HOLD: Hold, Answer.REFUSE: Refuse}
+    strictest = max(new_path, other, key=list(Answer).index)
+    assert type(decision) is kinds[strictest]
+    if isinstance(decision, (Hold, Refuse)):
+        told = Reason.ORIGIN if elsewhere else Reason.NEW_INPUT
+        assert decision.reason is (Reason.NEW_PATH if new_path is strictest else told)
+    else:
+        assert len(decision.loud) == 1, "one sentence: it would be read from this machine"
+
+
 def test_what_was_local_before_may_stay_so_but_not_look_elsewhere() -> None:
     was = Locked("git", f"git+file:///x?rev={OLD}", "git+file:///x", OLD)
     on = replace(was, url=f"git+file:///x?rev={NEW}", rev=NEW)
