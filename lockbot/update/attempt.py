@@ -24,6 +24,7 @@ from lockbot.update import answers, asking, findings, policy, propose, support
 from lockbot.update import gate as gates
 from lockbot.update.answers import Answers
 from lockbot.update.asking import Found, Picks, Step
+from lockbot.update.costs import Costs
 from lockbot.update.findings import Told
 from lockbot.update.histories import Histories
 from lockbot.update.judging import Judged
@@ -122,8 +123,10 @@ class Attempt:
             incomplete = any(policy.forced(change) for change in proposal.changes)
             timeout = self._rules.fetching.timeout
             locks = Locks(self._tools.nix, self._trial.flake, before, tips, timeout, incomplete=incomplete)
+            free, check = self._wish.overrides.keys(), self._tools.nix.cancel.check
+            costs = Costs(self._trial, locks, self._keeper, proposal.locked_before, free, check)
             if proposal.changes:
-                self._without_the_dear(proposal, permits, locks)
+                costs.hold_back(permits)
             lock = self._lock(proposal, proposed, permits, locks)
             kept = (*self._told_before, *proposal.held, *self._unlockable(proposal), *permits.held)
             held = standing(kept, permits.targets, proposal.before)
@@ -134,7 +137,7 @@ class Attempt:
             unseen = seen.observations({}, ())
             return Attempted(held, observations=unseen, before=proposal.before, paths=proposal.paths)
         with self._record.phase(Phase.JUDGE):
-            attempted = self._judge(permits, locks, lock, old, held, seen)
+            attempted = self._judge(permits, locks, costs, lock, old, held, seen)
             return replace(attempted, before=proposal.before, paths=proposal.paths)
 
     # -- proposing ----------------------------------------------------------------------------------------
@@ -215,30 +218,13 @@ class Attempt:
                 detail = f"{revision[:12]} could not be locked: {error.message}"
                 permits.held.append(Held(name, propose.FETCH_FAILED, detail, proposal.before.get(name)))
 
-    def _without_the_dear(self, proposal: Proposal, permits: Permits, locks: Locks) -> None:
-        """Hold inputs that would have too much compiled here, each looked at by itself; nothing is built yet."""
-        states = self._ledger.states()
-        for name in [name for name in permits.targets if self._rules.book.of(name).weighs_cost]:
-            if name in self._wish.overrides:
-                continue
-            try:
-                wanted = self._trial.would_build(locks.make({name: permits.targets[name]}))
-            except LockbotError:  # by itself it makes no lock: judging everything will tell
-                self._tools.nix.cancel.check()
-                continue
-            since = states[name].cache_since if name in states else None
-            decision = policy.cost(sorted(wanted), self._rules.book.of(name), self._tools.clock(), since=since)
-            if isinstance(decision, policy.Allow):
-                permits.loud.extend(decision.loud)
-            else:
-                permits.hold(name, proposal.locked_before.get(name), decision)
-
     # -- judging ------------------------------------------------------------------------------------------
 
     def _judge(
         self,
         permits: Permits,
         locks: Locks,
+        costs: Costs,
         lock: Lock,
         old: LockFile,
         held: tuple[Held, ...],
@@ -263,6 +249,7 @@ class Attempt:
             revisions=lambda name: self._revisions(name, permits, old),
             may_try=lambda name, revision: self._keeper.may_try(permits, name, revision),
             may_bring=lambda changes: self._keeper.may_bring(permits, changes),
+            may_build=costs.may_build,
         )
         probes.probe(permits.targets, None)
         if self._rules.gate is Gate.ALL_GREEN and self._is_red_anyway(probes, permits) and not probes.trouble:
@@ -281,10 +268,17 @@ class Attempt:
                 raise SurroundingsError(probes.trouble, "nothing was changed; the next run tries again")
         told = [
             findings.tell(
-                finding, old, permits.targets, self._histories, every=self._every, why_open=probes.why_open
+                finding,
+                old,
+                permits.targets,
+                self._histories,
+                every=self._every,
+                why_open=probes.why_open,
+                too_dear=costs.refusal,
             )
             for finding in found.findings
         ]
+        self._record.note(*costs.tell(found, permits))
         told += [Told(one.held(seen.proposal.before)) for one in unheard]
         return self._conclude(found, probes, locks, lock, held, told, seen)
 
@@ -306,7 +300,9 @@ class Attempt:
             if asked_for := self._what_flake_nix_asks_for(locks, held):
                 return Attempted(held, asked_for, True, observations=observations)
             judged = probes.last_whole
-            if judged is not None:
+            if judged is None:  # nothing of it could be tried
+                self._record.set(changes=())
+            else:
                 self._record.set(
                     changes=lock.changes,
                     candidate=judged.verdict.candidate.commit,

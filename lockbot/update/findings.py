@@ -12,6 +12,7 @@ from lockbot.report import words
 from lockbot.update.asking import Culprit, Finding, Reason
 from lockbot.update.histories import Histories, commit_link
 from lockbot.update.lockable import Unlockable
+from lockbot.update.policy import Hold
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,12 @@ def tell(
     *,
     every: Collection[str],
     why_open: Callable[[str], str] = lambda _: "",
+    too_dear: Callable[[str, str], Hold | None] = lambda _name, _revision: None,
 ) -> Told:
     """Put a finding into words; the culprit's subject, author and date are asked of its own history.
 
     `every`: inputs of which every commit could be tried. Of others, no commit is the culprit for sure. `why_open`
-    tells why a host could not be judged.
+    tells why a host could not be judged; `too_dear`, why an input's revision was not even built.
     """
     bad: dict[str, BadRevision] = {}
     held: list[Held] = []
@@ -45,8 +47,9 @@ def tell(
             exact = culprit.exact and name in every
             bad[name] = _bad_revision(culprit, locked, histories, exact=exact)
         at = finding.revision or (locked.revision if locked is not None else None)
-        detail = _detail(finding, name, targets[name], bad.get(name), why_open)
-        reason = finding.reason.value.replace(" ", "-")
+        dear = too_dear(name, targets[name]) if finding.reason is Reason.UNJUDGED else None
+        detail = dear.detail if dear else _detail(finding, name, targets[name], bad.get(name), why_open)
+        reason = dear.reason if dear else finding.reason.value.replace(" ", "-")
         held.append(Held(name, reason, detail, at or None, bad.get(name) if finding.reason.blames else None))
     return Told(tuple(held), bad)
 

@@ -42,6 +42,7 @@ from lockbot.update.judging import (
     Known,
     Limits,
     Listing,
+    MayBuild,
 )
 
 
@@ -58,19 +59,22 @@ def judge(
     before: Listing = UNLISTED,
     now: Listing = UNLISTED,
     carried: Iterable[HostBuild] = (),
+    may_build: MayBuild | None = None,
 ) -> Judged:
     """Evaluate and build every host at the candidate.
 
     `before` and `now` are the flake's own lists of its hosts at the base and here. `carried` are hosts already
     found unchanged at a commit that differs from this one in its message alone: their derivation names no commit,
-    so they hold for this one. With the gate `all-green` what is unchanged is built, too.
+    so they hold for this one. With the gate `all-green` what is unchanged is built, too. With `may_build`, nothing
+    that changed is built before every host was evaluated; raises what it does.
     """
     known = known or Known()
     skip = {item.host: item for item in carried}
     with Builder(nix, limits.build, progress, known.broken, seen=known.seen) as builder:
-        trial = _Trial(nix, candidate, checkout, limits, progress, gate, known, now, builder)
+        trial = _Trial(nix, candidate, checkout, limits, progress, gate, known, now, builder, may_build)
         trial.base = Base(nix, checkout, before, known.base, builder, trial.evaluate_base)
         trial.evaluate([host for host in hosts if host not in skip])
+        trial.build()
         trial.settle()
         builds = tuple(skip.get(host) or trial.decided[host] for host in hosts)
         learnt = trial.base.learnt(trial.here, builder.results())
@@ -88,10 +92,13 @@ class _Trial:
     known: Known
     listing: Listing
     builder: Builder
+    may_build: MayBuild | None
     base: Base = field(init=False)
     here: dict[Host, Evaluation] = field(default_factory=dict)
     """Evaluations at the candidate."""
     decided: dict[Host, HostBuild] = field(default_factory=dict)
+    waiting: list[Target] = field(default_factory=list)
+    """What is to be built once it may be."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     # -- evaluating, with building close behind -----------------------------------------------------------
@@ -153,8 +160,18 @@ class _Trial:
                 self.builder.want(target(evaluation), confirm=True)
             else:
                 self._decide(host, HostStatus.UNCHANGED)
-        elif not only_evaluated(host):
+        elif not only_evaluated(host) and self.may_build is None:
             self.builder.want(target(evaluation))
+        elif not only_evaluated(host):
+            with self.lock:
+                self.waiting.append(target(evaluation))
+
+    def build(self) -> None:
+        """Build what waited for a word on all of it."""
+        if self.may_build is not None and self.waiting:
+            self.may_build([one.drv for one in self.waiting])
+        for one in self.waiting:
+            self.builder.want(one)
 
     def _decide(
         self,

@@ -5,10 +5,11 @@ Shared by whoever judges (`update.judge`), asks for it, or tells what came of it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lockbot.errors import LockbotError
 from lockbot.git.worktree import Incomplete
 from lockbot.model import Failure, Host, HostBuild, HostKind, Verdict
 from lockbot.nix import build, evaluate
@@ -61,6 +62,15 @@ class Listing:
 
 
 UNLISTED = Listing()
+
+
+class TooDear(LockbotError):
+    """More would have to be compiled for a candidate than policy lets be. Nothing of it was built."""
+
+
+MayBuild = Callable[[Collection[str]], None]
+"""Asked, of the derivations of all hosts that a candidate changes, before the first of them is built. Raises
+TooDear."""
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,8 @@ class Permits:
     """Sentences for the commit's reader."""
     until: dict[str, datetime] = field(default_factory=dict)
     """When a held input may move by itself."""
+    dear: set[str] = field(default_factory=set)
+    """Inputs that wait for a cache, whatever else holds them."""
     checked: dict[str, Locked] = field(default_factory=dict)
     """Inputs (as locked at their tip) of which only what is green upstream may be tried."""
 
@@ -41,6 +43,13 @@ class Permits:
         self.held.append(Held(name, decision.reason, decision.detail, revision))
         if isinstance(decision, Hold) and decision.until is not None:
             self.until[name] = decision.until
+
+    def wait_for_cache(self, name: str, decision: Hold) -> None:
+        """A revision that the input could have gone to instead waits: it is tried again then."""
+        self.dear.add(name)
+        times = [time for time in (decision.until, self.until.get(name)) if time is not None]
+        if times:
+            self.until[name] = min(times)
 
     def hold_groups(
         self,
@@ -89,6 +98,7 @@ class Gatekeeper:
         self._is_own = is_own
         self._holds = ledger.holds()
         self._accepted = ledger.accepted()
+        self._states = ledger.states()
         self._related: dict[tuple[str, str, str], Relation] = {}
         """Input, old and new revision → how the two are related."""
 
@@ -155,6 +165,19 @@ class Gatekeeper:
         rules = self._rules.of(owner)
         facts = Facts(self._now, self._relation(change, rules), _LONG_AGO, hold, self._accepted.get(owner))
         return policy.decide(move, facts, rules)
+
+    def weighs_cost(self, name: str) -> bool:
+        """Whether what would have to be compiled can hold an input."""
+        return self._rules.of(name).weighs_cost
+
+    def cost(self, locked: Locked | None, name: str, revision: str, wanted: Collection[str]) -> policy.Decision:
+        """Whether an input may have these derivations compiled here, for the sake of a revision."""
+        accepted = self._accepted.get(name)
+        if accepted is not None and accepted.covers(locked.revision or None if locked else None, revision):
+            return Allow()
+        state = self._states.get(name)
+        since = state.cache_since if state is not None else None
+        return policy.cost(sorted(wanted), self._rules.of(name), self._now, since=since)
 
     def is_held(self, name: str) -> bool:
         """Whether the user keeps an input back."""

@@ -18,7 +18,7 @@ from lockbot.report import words
 from lockbot.update import gate as gates
 from lockbot.update.answers import Answers
 from lockbot.update.asking import Answer, BudgetSpent, Picks
-from lockbot.update.judging import EVALUATED, Judged
+from lockbot.update.judging import EVALUATED, Judged, MayBuild, TooDear
 from lockbot.update.locks import Locks
 from lockbot.update.propose import Lock
 from lockbot.update.trial import Trial
@@ -50,6 +50,7 @@ class Probes:
         revisions: Callable[[str], Sequence[str]],
         may_try: Callable[[str, str], bool],
         may_bring: Callable[[Sequence[InputChange]], bool],
+        may_build: Callable[[Picks], MayBuild | None],
     ) -> None:
         self._trial = trial
         self._locks = locks
@@ -61,6 +62,9 @@ class Probes:
         self._revisions = revisions
         self._may_try = may_try
         self._may_bring = may_bring
+        self._may_build = may_build
+        self._begun = False
+        """Whether everything was asked about together: what no search can do without is known."""
         self._wholes: dict[frozenset[tuple[str, str]], Judged] = {}
         self._seen: dict[tuple[frozenset[tuple[str, str]], Host], HostBuild] = {}
         self._by_commit: dict[tuple[frozenset[tuple[str, str]], str], frozenset[str] | None] = {}
@@ -82,11 +86,12 @@ class Probes:
             return self._answer(picks, known.verdict.builds)
         lock = self._guarded(lambda: self._lock(picks))
         earlier = self._answers.find(lock.content, self._trial.hosts) if lock and self._trial.hosts else None
-        if earlier is not None and earlier.red and self._wholes and self._worked_before(earlier.red):
+        if earlier is not None and earlier.red and self._begun and self._worked_before(earlier.red):
             return earlier
-        judged = self._judged(lock, lambda lock: self._trial.judge(lock, self._held, final=False))
-        if not self._wholes:
+        judged = self._judged(picks, None, lock)
+        if not self._begun:
             self._budget.deadline.restart()  # what every run must judge is no part of the search
+            self._begun = True
         if lock is None or judged is None:
             return Answer(unknown=frozenset(host.name for host in self._trial.hosts))
         self._wholes[frozenset(picks.items())] = judged
@@ -121,7 +126,7 @@ class Probes:
             if not evaluate_only:
                 self._spend()
             lock = self._guarded(lambda: self._lock(picks))
-            judged = self._guarded(lambda: self._trial.judge_some(lock, missing)) if lock is not None else None
+            judged = self._built(picks, missing, lock) if lock is not None else None
             self._see(picks, judged.verdict.builds if judged is not None else ())
         return {host.name: self._seen[point, host] for host in wanted if (point, host) in self._seen}
 
@@ -181,15 +186,28 @@ class Probes:
         earlier = self._answers.find(lock.content, hosts) if lock is not None else None
         if earlier is not None and self._worked_before(earlier.red):
             return earlier
-        judged = self._judged(lock, lambda lock: self._trial.judge_some(lock, hosts))
+        judged = self._judged(picks, hosts, lock)
         if lock is None or judged is None:
             return Answer(unknown=frozenset(host.name for host in hosts))
         return self._learn(lock, picks, judged)
 
-    def _judged(self, lock: Lock | None, judge: Callable[[Lock], Judged]) -> Judged | None:
+    def _judged(self, picks: Picks, hosts: Sequence[Host] | None, lock: Lock | None) -> Judged | None:
         """What costs: only this is counted."""
         self._spend()
-        return self._guarded(lambda: judge(lock)) if lock is not None else None
+        return self._built(picks, hosts, lock) if lock is not None else None
+
+    def _built(self, picks: Picks, hosts: Sequence[Host] | None, lock: Lock) -> Judged | None:
+        """These hosts (None: the whole fleet) with these picks. None: they can't be judged; or policy does not let
+        so much be compiled for them, which is stepped over, too, before any of it is built."""
+        may_build = self._may_build(picks)
+        try:
+            if hosts is None:
+                return self._guarded(lambda: self._trial.judge(lock, self._held, final=False, may_build=may_build))
+            return self._guarded(lambda: self._trial.judge_some(lock, hosts, may_build=may_build))
+        except TooDear as error:
+            names = self._trial.hosts if hosts is None else hosts
+            self._open |= dict.fromkeys((host.name for host in names), error.message)
+            return None
 
     def _learn(self, lock: Lock, picks: Picks, judged: Judged) -> Answer:
         builds = judged.verdict.builds
@@ -221,15 +239,17 @@ class Probes:
         middle of a search, what was found before stands."""
         try:
             return act()
+        except TooDear:
+            raise
         except SurroundingsError as error:
-            if not self._wholes:
+            if not self._begun:
                 raise
             self._cancel.check()
             self.trouble = error.message
             raise BudgetSpent from error
         except LockbotError:
             self._cancel.check()
-            if not self._wholes:
+            if not self._begun:
                 raise
             return None
 

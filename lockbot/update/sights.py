@@ -55,13 +55,14 @@ class Sights:
             locked=picked or before,
             asked=name in self.proposal.asked and name not in self.pinned,
             next_try=self.permits.until.get(name),
+            dear=name in self.permits.dear,
         )
         if found is not None:
             item, bad = found
             good = picked or before
             return replace(
                 seen,
-                state=StateWord.HELD,
+                state=_state(item),
                 reason=item.reason,
                 detail=item.detail,
                 last_good=good,

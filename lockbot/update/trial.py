@@ -7,7 +7,7 @@ commit is judged (what is built is not built again). It must not know which cand
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,7 +36,7 @@ from lockbot.report import words
 from lockbot.report.commit import commit_message
 from lockbot.update import gate, judge, regenerate
 from lockbot.update.hosts import select
-from lockbot.update.judging import EVALUATED, UNLISTED, Baseline, Checkout, Judged, Known, Listing
+from lockbot.update.judging import EVALUATED, UNLISTED, Baseline, Checkout, Judged, Known, Listing, MayBuild
 from lockbot.update.prediction import predict
 from lockbot.update.propose import Lock
 from lockbot.update.record import Record
@@ -119,12 +119,19 @@ class Trial:
         return self._tree.path / self._flake_dir
 
     def judge(
-        self, lock: Lock, held: Sequence[Held], *, expected: Sequence[HostBuild] = (), final: bool = True
+        self,
+        lock: Lock,
+        held: Sequence[Held],
+        *,
+        expected: Sequence[HostBuild] = (),
+        final: bool = True,
+        may_build: MayBuild | None = None,
     ) -> Judged:
         """Commit a lock with the message that holds true, and judge the whole fleet at that commit.
 
         `expected` is how the hosts fared with this lock before, where that is known. Where hosts block it, or it
-        is not the `final` word, the message may be the prediction: such a commit is not published.
+        is not the `final` word, the message may be the prediction: such a commit is not published. Raises TooDear
+        where `may_build` does.
         """
         at_base = self._hosts_at_base()
         lock_known = bool(expected)
@@ -140,7 +147,9 @@ class Trial:
         carried = _holding(expected) if lock_known else []
         listing = self._listing(made)  # the message that is put right below changes no host's name
         for _ in range(REWRITES):
-            judged = self._judge(Candidate(self._base.commit, made, lock.changes), hosts, carried, listing)
+            judged = self._judge(
+                Candidate(self._base.commit, made, lock.changes), hosts, carried, listing, may_build
+            )
             self._record.set(candidate=made, hosts=judged.verdict.builds)
             truth = self._message(lock, held, judged.verdict.builds)
             if truth == message:
@@ -159,18 +168,22 @@ class Trial:
         history, flake = self._tools.history, self._record.run.flake
         return predict(hosts, lock.changes, self._remembered, history, flake)
 
-    def judge_some(self, lock: Lock, hosts: Sequence[Host]) -> Judged:
-        """Judge a few hosts at a lock, to find something out: this commit is never published."""
+    def judge_some(self, lock: Lock, hosts: Sequence[Host], *, may_build: MayBuild | None = None) -> Judged:
+        """Judge a few hosts at a lock, to find something out: this commit is never published. Raises TooDear where
+        `may_build` does."""
         made = self._commit(lock, f"lockbot: a candidate\n\nLockbot-Run: {self._record.run.id}\n")
         self._tools.progress(PhaseStarted(Phase.JUDGE, words.count(len(hosts), "host"), hosts=len(hosts)))
         # Not worth an evaluation more: a host that is gone is found out by its own.
-        return self._judge(Candidate(self._base.commit, made, lock.changes), hosts, (), UNLISTED)
+        return self._judge(Candidate(self._base.commit, made, lock.changes), hosts, (), UNLISTED, may_build)
 
     def would_build(self, lock: Lock) -> frozenset[str]:
         """The derivations that would have to be built, by the whole fleet, to have a lock's hosts."""
         hosts = [replace(host, evaluate_only=True) for host in self.hosts if not host.evaluate_only]
         builds = self.judge_some(lock, hosts).verdict.builds
-        drvs = [build.drv for build in builds if build.drv and build.status is HostStatus.EVALUATED]
+        return self.missing([build.drv for build in builds if build.drv and build.status is HostStatus.EVALUATED])
+
+    def missing(self, drvs: Collection[str]) -> frozenset[str]:
+        """The derivations that would have to be built to have these."""
         return self._tools.nix.missing(*drvs) if drvs else frozenset()
 
     def _commit(self, lock: Lock, message: str) -> str:
@@ -199,6 +212,7 @@ class Trial:
         hosts: Sequence[Host],
         carried: Sequence[HostBuild],
         listing: Listing,
+        may_build: MayBuild | None,
     ) -> Judged:
         judged = judge.judge(
             self._tools.nix,
@@ -212,6 +226,7 @@ class Trial:
             before=self._listing(self._base.commit),
             now=listing,
             carried=carried,
+            may_build=may_build,
         )
         for drv in sorted(judged.flaky):
             self._record.note(f"flaky: {words.derivation(drv)} failed and then was built, unchanged")

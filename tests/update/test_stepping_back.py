@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from lockbot import orders
+from lockbot.history.values import StateWord
 from lockbot.model import Outcome, Run
 from lockbot.process import CancelToken
 from tests import nixes
-from tests.fleet import HostSpec, Upstream
+from tests.fleet import Breakage, HostSpec, Upstream, apart
 from tests.update.inside import World
+from tests.upstream import TEMPLATES
 
 
 def merge(upstream: Upstream, *parents: str, tree: str) -> str:
@@ -108,3 +111,139 @@ def test_a_tip_that_upstream_took_back_may_be_accepted(world: World) -> None:
     upstream.break_build(hosts=["web"])
     world.update(settings=settings)
     assert world.fleet.locked("a", "main") == taken_back
+
+
+# -- cost
+
+
+KERNEL = ["linux-6.2", *(f"linux-module-{number}" for number in range(6))]
+PATTERNS = {"LOCKBOT_POLICY__NEVER_COMPILE": '["linux-*"]'}
+NUMBER = {"LOCKBOT_POLICY__MAX_BUILDS": "5"}
+
+
+def dear(upstream: Upstream, *names: str) -> str:
+    """A commit with which every host that uses the input needs these derivations, too; the next is as before."""
+    compiled = "\n".join(
+        f'(derivation {{ name = "{name}"; inherit system; builder = "/bin/sh"; salt = state;\n'
+        f"""  args = [ "-c" "echo {name} >>'${{state}}/builds'; : >$out" ]; }})"""
+        for name in names or KERNEL
+    )
+    plain = (TEMPLATES / "part.nix").read_text()
+    revision = upstream.commit("dear", files={"part.nix": plain.replace("[ package ]", f"[ package {compiled} ]")})
+    del upstream._files["part.nix"]
+    return revision
+
+
+def compiled(world: World) -> list[str]:
+    return [name for name in world.fleet.built() if name in KERNEL]
+
+
+@pytest.fixture
+def unmoved(one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken) -> World:
+    """Locked at the only commits of `a` and `b`."""
+    return World(one_nix, tmp_path, cancel, [HostSpec("web", ["a"]), HostSpec("db", ["b"])], "ab", moved=False)
+
+
+@pytest.mark.parametrize("rule", [PATTERNS, NUMBER], ids=["patterns", "number"])
+@pytest.mark.parametrize("how", ["throw", "build"])
+def test_what_is_too_dear_is_not_even_tried(unmoved: World, rule: dict[str, str], how: str) -> None:
+    """The tip breaks, at evaluation (then nothing of it can be weighed) or when it is built; what lies before it
+    waits for a cache as the tip would."""
+    world, a = unmoved, unmoved.upstreams["a"]
+    middle = dear(a)
+    if how == "throw":
+        a.break_evaluation("throw", hosts=["web"])
+    else:
+        a.break_build(hosts=["web"])
+    world.upstreams["b"].commit("second")
+    for night in range(2):
+        run = world.update(settings=rule)
+        assert world.moved() == {"a": "1", "b": "2"}
+        assert reasons(run) == {"a": "breaks"}
+        assert compiled(world) == [], "nothing is compiled to find out"
+        (said,) = [note for note in run.notes if "not tried" in note]
+        assert middle[:7] in said and "waiting for a cache, at most until 2026-01-04" in said
+        state = world.state("a")
+        assert state.first_bad is not None and not state.first_bad.exact
+        assert state.cache_since is not None and state.next_try == state.cache_since + timedelta(days=3)
+        world.now += timedelta(days=1 - night)
+    world.now += timedelta(days=2, minutes=5)
+    run = world.update(settings=rule)
+    assert world.moved() == {"a": "2", "b": "2"}, "at most so long"
+    assert sorted(compiled(world)) == sorted(KERNEL)
+    assert any("compiled here" in note for note in run.notes)
+
+
+@pytest.mark.parametrize("rule", [PATTERNS, NUMBER, {}], ids=["patterns", "number", "none"])
+def test_what_is_too_dear_is_stepped_over(unmoved: World, rule: dict[str, str]) -> None:
+    world, a = unmoved, unmoved.upstreams["a"]
+    a.commit("second")
+    dear(a)
+    if not rule:
+        a.break_build(hosts=["web"])
+        world.update()
+        assert world.moved()["a"] == "3"
+        return
+    a.commit("fourth")
+    dear(a)
+    a.break_build(hosts=["web"])
+    run = world.update(settings=rule)
+    assert world.moved()["a"] == "4"
+    assert compiled(world) == []
+    assert reasons(run) == {"a": "breaks"}
+
+
+@pytest.mark.parametrize("inputs", ["ab", "cab"])
+@pytest.mark.parametrize("whose", ["everybody's", "a's"])
+def test_what_would_be_compiled_only_of_two_together_waits(
+    one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken, whose: str, inputs: str
+) -> None:
+    """Neither can be evaluated alone, so that nothing is seen by looking at each."""
+    couple = Breakage("throw", apart({"a": "2", "b": "2"}))
+    hosts = [HostSpec("web", ["a", "b"], failure=couple), HostSpec("db", ["c"])]
+    world = World(one_nix, tmp_path, cancel, hosts, "abc", moved=False)
+    dear(world.upstreams["a"])
+    for name in inputs.replace("a", ""):
+        world.upstreams[name].commit("second")
+    own = {"LOCKBOT_INPUT": json.dumps({"a": {"never_compile": ["linux-*"]}})}
+    rule = PATTERNS if whose == "everybody's" else own
+    run = world.update(settings=rule)
+    assert compiled(world) == []
+    assert world.moved() == {"a": "1", "b": "1", "c": "2" if "c" in inputs else "1"}
+    waits = [item.input for item in run.held if item.reason == "waiting-for-cache"]
+    assert len(waits) == 1 and world.state(waits[0]).state is StateWord.WAITING_FOR_CACHE
+    world.now += timedelta(days=3, minutes=5)
+    world.update(settings=rule)
+    assert world.moved() == {"a": "2", "b": "2", "c": "2" if "c" in inputs else "1"}
+
+
+def test_what_one_input_may_compile_is_not_put_to_the_account_of_another(
+    one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken
+) -> None:
+    """`b` must not have a kernel compiled, and does not; `a` may. Also where the search tries older ones."""
+    world = World(
+        one_nix, tmp_path, cancel, [HostSpec("web", ["a", "b"]), HostSpec("db", ["b"])], "ab", moved=False
+    )
+    dear(world.upstreams["a"])
+    world.upstreams["b"].commit("second")
+    world.upstreams["b"].break_build(hosts=["db"])
+    run = world.update(settings={"LOCKBOT_INPUT": json.dumps({"b": {"never_compile": ["linux-*"]}})})
+    assert world.moved() == {"a": "2", "b": "2"}
+    assert reasons(run) == {"b": "breaks"}
+
+
+def test_two_that_are_cheap_each_move_together(one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken) -> None:
+    """The number is each input's own, as ever."""
+    world = World(one_nix, tmp_path, cancel, [HostSpec("web", ["a", "b"])], "ab", moved=False)
+    for name in "ab":
+        dear(world.upstreams[name], f"{name}-one", f"{name}-two")
+    assert world.update(settings=NUMBER).outcome is Outcome.PUBLISHED
+    assert world.moved() == {"a": "2", "b": "2"}
+
+
+def test_what_would_be_compiled_can_be_accepted(unmoved: World) -> None:
+    dear(unmoved.upstreams["a"])
+    assert reasons(unmoved.update(settings=PATTERNS)) == {"a": "waiting-for-cache"}
+    orders.accept(unmoved.app(PATTERNS), "a", None)
+    assert unmoved.update(settings=PATTERNS).outcome is Outcome.PUBLISHED
+    assert unmoved.moved()["a"] == "2"
