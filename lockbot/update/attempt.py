@@ -119,14 +119,13 @@ class Attempt:
             old = LockFile.parse(before.decode(errors="replace")) if before is not None else lockfile.EMPTY
             proposed = path.read_bytes() if proposal.changes else b""  # before others are made in its place
             permits = self._permit(proposal)
-            tips = {one.input: one.tip for one in proposal.unlockable} | dict(proposal.tips)
+            tips = dict(proposal.asked) | {one.input: one.tip for one in proposal.unlockable} | dict(proposal.tips)
             incomplete = any(policy.forced(change) for change in proposal.changes)
             timeout = self._rules.fetching.timeout
             locks = Locks(self._tools.nix, self._trial.flake, before, tips, timeout, incomplete=incomplete)
             free, check = self._wish.overrides.keys(), self._tools.nix.cancel.check
             costs = Costs(self._trial, locks, self._keeper, proposal.locked_before, free, check)
-            if proposal.changes:
-                costs.hold_back(permits)
+            costs.hold_back(permits)
             lock = self._lock(proposal, proposed, permits, locks)
             kept = (*self._told_before, *proposal.held, *self._unlockable(proposal), *permits.held)
             held = standing(kept, permits.targets, proposal.before)
@@ -177,7 +176,9 @@ class Attempt:
         keeper.see({name: tip for name, tip in proposal.tips.items() if name in lower})
         keeper.see(asked)
         self._keeper = keeper
-        return keeper.permit(proposal.changes, proposal.tips, frozenset(self._wish.overrides), proposal.stuck)
+        still = {name: (at, at) for name, at in proposal.asked.items() if name not in proposal.tips}
+        pinned = frozenset(self._wish.overrides)
+        return keeper.permit(proposal.changes, proposal.tips, pinned, still | proposal.stuck)
 
     def _lock(self, proposal: Proposal, proposed: bytes, permits: Permits, locks: Locks) -> Lock | None:
         """The lock with everything that may move; None when nothing may, or nothing is new."""

@@ -113,10 +113,10 @@ class Gatekeeper:
         changes: Sequence[InputChange],
         tips: Mapping[str, Locked],
         pinned: frozenset[str],
-        stuck: Mapping[str, tuple[Locked, Locked]] | None = None,
+        others: Mapping[str, tuple[Locked, Locked]] | None = None,
     ) -> Permits:
-        """`pinned` inputs go where the user said, whatever the policy. `stuck` ones (where each is, and its tip)
-        can't move by themselves: only where the user wants them to stay is asked.
+        """`pinned` inputs go where the user said, whatever the policy. `others` (where each is, and its tip) are
+        there already, or can't move by themselves: only where the user wants them to stay is asked.
 
         Raises LockbotError when flake.nix itself asks for something that is not allowed: without that there is
         no lock.
@@ -129,8 +129,8 @@ class Gatekeeper:
             if owner in pinned:
                 continue
             self._decide(permits, move, owner, relations.get(move.change.input, Relation.UNKNOWN))
-        for name, (old, tip) in (stuck or {}).items():
-            if name not in pinned and name not in tips and self.is_held(name):
+        for name, (old, tip) in (others or {}).items():
+            if name not in pinned and name not in tips and self.is_held(name) and self._is_news(name, old, tip):
                 change = InputChange(name, ChangeKind.UPDATED, old=old, new=tip)
                 self._decide(permits, Move(change), name, Relation.UNKNOWN)
         return permits
@@ -183,6 +183,11 @@ class Gatekeeper:
         """Whether the user keeps an input back."""
         hold = self._holds.get(name)
         return hold is not None and hold.active(self._now)
+
+    def _is_news(self, name: str, old: Locked, tip: Locked) -> bool:
+        """Whether a hold on an input keeps it from its tip, or takes it elsewhere."""
+        at = self._holds[name].at
+        return old.revision != tip.revision or (at is not None and at != old.revision)
 
     def holds_at(self, name: str, revision: str) -> bool:
         """Whether the user wants an input to be at this revision."""

@@ -13,7 +13,7 @@ from lockbot.history.values import StateWord
 from lockbot.model import Outcome, Run
 from lockbot.process import CancelToken
 from tests import nixes
-from tests.fleet import Breakage, HostSpec, Upstream, apart
+from tests.fleet import Breakage, HostSpec, Upstream, apart, together
 from tests.update.inside import World
 from tests.upstream import TEMPLATES
 
@@ -247,3 +247,57 @@ def test_what_would_be_compiled_can_be_accepted(unmoved: World) -> None:
     orders.accept(unmoved.app(PATTERNS), "a", None)
     assert unmoved.update(settings=PATTERNS).outcome is Outcome.PUBLISHED
     assert unmoved.moved()["a"] == "2"
+
+
+# -- the user's word
+
+
+@pytest.mark.parametrize("news", ["none", "of another", "of its own"])
+def test_an_input_held_at_an_older_revision_goes_there(world: World, news: str) -> None:
+    """Also from upstream's tip, where it has no news of its own; and is told truly."""
+    first = world.upstreams["a"].git("rev-list", "--max-parents=0", "main").strip()
+    if news != "none":
+        world.upstreams["b" if news == "of another" else "a"].commit("third")
+    orders.hold(world.app(), "a", "the second is slow", None, first)
+    run = world.update()
+    assert run.outcome is Outcome.PARTLY_PUBLISHED
+    assert world.moved() == {"a": "1", "b": "3" if news == "of another" else "2"}
+    assert [(item.input, item.reason, item.revision) for item in run.held] == [("a", "held-by-user", first)]
+    (said,) = [note for note in run.notes if note.startswith("a ")]
+    assert "would go back" in said and "descends" not in said
+    assert (world.state("a").state, world.state("a").locked) == (StateWord.HELD, first)
+    assert world.update().outcome is Outcome.UNCHANGED
+    assert world.moved()["a"] == "1"
+    orders.release(world.app(), "a")
+    assert world.update().outcome is Outcome.PUBLISHED
+    assert world.moved()["a"] == ("3" if news == "of its own" else "2")
+
+
+def test_a_revision_that_is_held_at_is_judged_like_any_other(
+    one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken
+) -> None:
+    hosts = [HostSpec("web", ["a"], failure=Breakage("build", together({"a": "1"})))]
+    world = World(one_nix, tmp_path, cancel, hosts, "ab")
+    first = world.fleet.locked("a", "main")
+    assert world.update().outcome is Outcome.PUBLISHED
+    orders.hold(world.app(), "a", "a mistake", None, first)
+    run = world.update()
+    assert run.outcome is Outcome.REJECTED
+    assert world.moved() == {"a": "2", "b": "2"}
+    assert "breaks" in {item.reason for item in run.held}
+
+
+def test_what_the_configuration_refuses_no_hold_permits(world: World) -> None:
+    first = world.upstreams["a"].git("rev-list", "--max-parents=0", "main").strip()
+    orders.hold(world.app(), "a", "the second is slow", None, first)
+    run = world.update(settings={"LOCKBOT_POLICY__BACKWARDS": "refuse"})
+    assert run.outcome is Outcome.UNCHANGED
+    assert world.moved()["a"] == "2"
+    assert "backwards" in {item.reason for item in run.held}
+
+
+def test_an_input_that_is_where_it_is_held_is_no_news(world: World) -> None:
+    orders.hold(world.app(), "a", "good as it is", None, world.upstreams["a"].head())
+    orders.hold(world.app(), "b", "good as it is", None, None)
+    run = world.update()
+    assert (run.outcome, run.held) == (Outcome.UNCHANGED, ())
