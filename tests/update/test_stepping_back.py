@@ -217,6 +217,37 @@ def test_what_would_be_compiled_only_of_two_together_waits(
     assert world.moved() == {"a": "2", "b": "2", "c": "2" if "c" in inputs else "1"}
 
 
+MORE_HOSTS = """
+outputs = inputs: let
+  fleet = import ./fleet.nix inputs;
+  state = (builtins.fromJSON (builtins.readFile ./fleet.json)).state;
+  more = inputs.a + "/more.nix";
+in fleet // {
+  nixosConfigurations = fleet.nixosConfigurations // (if builtins.pathExists more then import more state else { });
+};
+"""
+KERNEL_HOST = """state: { new.config.system.build.toplevel = derivation {
+  name = "linux-6.2"; system = "x86_64-linux"; builder = "/bin/sh";
+  args = [ "-c" "echo linux-6.2 >>'${state}/builds'; : >$out" ];
+}; }"""
+
+
+def test_a_host_that_comes_with_an_update_is_weighed_before_it_is_built(unmoved: World) -> None:
+    """Which hosts there are is known only once everything is judged together."""
+    world, fleet = unmoved, unmoved.fleet
+    flake = (fleet.flake / "flake.nix").read_text()
+    fleet.commit({"flake.nix": flake.replace("outputs = inputs: import ./fleet.nix inputs;", MORE_HOSTS)}, "more")
+    world.upstreams["a"].commit("a host more", files={"more.nix": KERNEL_HOST})
+    world.upstreams["b"].commit("second")
+    run = world.update(settings=PATTERNS)
+    assert (world.moved(), compiled(world)) == ({"a": "1", "b": "2"}, [])
+    assert reasons(run) == {"a": "waiting-for-cache"}
+    assert world.state("a").state is StateWord.WAITING_FOR_CACHE
+    world.now += timedelta(days=3, minutes=5)
+    assert world.update(settings=PATTERNS).outcome is Outcome.PUBLISHED
+    assert compiled(world) == ["linux-6.2"]
+
+
 def test_what_one_input_may_compile_is_not_put_to_the_account_of_another(
     one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken
 ) -> None:
