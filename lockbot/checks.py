@@ -188,7 +188,7 @@ def _flake(look: _Look, app: App, place: Place, clone: Clone, base: Base) -> Non
     parsed = LockFile.parse(content.decode(errors="replace"), path)
     roots = parsed.root_inputs
     movable = sum(root.updatable for root in roots.values())
-    look.fine("flake", f"{movable} of {len(roots)} inputs can be updated")
+    look.fine("flake", f"{movable} of {len(roots)} inputs in {path} can be updated")
     for group in app.settings.group:
         unknown = [name for name in group.inputs if name not in parsed.paths()]
         if unknown:

@@ -91,7 +91,7 @@ def _input_row(lock: LockFile, path: str) -> InputRow:
 
 def inputs_table(rows: Sequence[InputRow], now: datetime, width: int | None, *, asked: bool) -> tuple[Line, ...]:
     if not rows:
-        return (line("the flake has no inputs"),)
+        return (line("flake.lock has no inputs; the next update locks what flake.nix asks for"),)
     header = ["input", "revision", "age", *(["upstream"] if asked else []), "from"]
     return table(header, [_input_cells(row, now, asked=asked) for row in rows], width=width)
 

@@ -207,7 +207,7 @@ def lines(status: Status, width: int | None) -> tuple[Line, ...]:
     notes = [line((f"note: {note}", Style.WARN)) for note in status.notes]
     notes = [*_service_lines(status), *notes]
     if not status.rows:
-        return (*shown_alarms, *notes, line("the flake has no inputs that could be updated"))
+        return (*shown_alarms, *notes, line("flake.lock has no inputs that could be updated"))
     header = ["input", "revision", "behind", "state", "since", "next try"]
     rows = table(header, [_cells(row, status.now) for row in status.rows], width=width)
     details = [one for row in status.rows for one in _details(row)]

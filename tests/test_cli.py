@@ -212,6 +212,18 @@ def test_a_lock_with_conflict_marks(one_nix: nixes.Nix, tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_inputs_that_are_not_locked_yet(one_nix: nixes.Nix, tmp_path: Path) -> None:
+    """The lock is what is looked at, and it does not say whether flake.nix asks for more."""
+    fleet, _ = plain_fleet(one_nix, tmp_path)
+    lock = '{ "nodes": { "root": {} }, "root": "root", "version": 7 }\n'
+    fleet.commit({"flake.lock": lock}, "as Nix leaves it when the last input is removed")
+    env = own_environment(one_nix, tmp_path)
+    listed = lockbot("inputs", env=env, cwd=fleet.path)
+    assert listed.stdout == "flake.lock has no inputs; the next update locks what flake.nix asks for\n"
+    checked = lockbot("check", env=env, cwd=fleet.path)
+    assert "flake: 0 of 0 inputs in flake.lock can be updated" in checked.stdout
+
+
 def test_a_shallow_clone(one_nix: nixes.Nix, tmp_path: Path) -> None:
     fleet, _ = plain_fleet(one_nix, tmp_path)
     fleet.commit({"more": "text"}, "second")

@@ -156,7 +156,7 @@ def test_a_flake_without_a_lock_or_inputs(world: World) -> None:
     world.git("rm", "--quiet", "flake.lock")
     world.git("commit", "--quiet", "--message", "no lock")
     assert world.look() == status.Status(NOW, (), ())
-    assert world.told() == "the flake has no inputs that could be updated\n"
+    assert world.told() == "flake.lock has no inputs that could be updated\n"
 
 
 def test_a_run_in_progress_is_not_waited_for(world: World) -> None:

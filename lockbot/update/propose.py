@@ -17,14 +17,15 @@ from lockbot.nix.command import Nix
 from lockbot.nix.flakeref import FlakeRef, FlakeRefError
 from lockbot.nix.lockfile import LOCK_NAME, LockFile, LockFileError
 from lockbot.oserrors import naming
-from lockbot.process import Deadline, Finished
-from lockbot.update import relock
+from lockbot.process import Deadline
+from lockbot.update import relock, trouble
 from lockbot.update.lockable import Lockable, Unlockable, newest_lockable
 from lockbot.update.relock import Upstream
+from lockbot.update.trouble import CANNOT_LOCK, FETCH_FAILED, UNLOCKED, Problem
 from lockbot.update.wish import Wish, choose
 
-FETCH_FAILED, UNLOCKED, CANNOT_LOCK = "fetch-failed", "unlocked", "cannot-be-locked"
-"""Why an input is held that can't be moved: `model.Held.reason`."""
+__all__ = ["CANNOT_LOCK", "FETCH_FAILED", "UNLOCKED", "Limits", "Lock", "Older", "Proposal", "propose"]
+
 _GONE = "does not match any input"
 _NOT_WRITTEN = "has an unlocked input"
 _TRANSIENT = frozenset({FailureKind.NETWORK, FailureKind.DAEMON})
@@ -84,13 +85,6 @@ class Proposal:
         return {name: locked.revision or None for name, locked in self.locked_before.items()}
 
 
-@dataclass(frozen=True)
-class _Problem:
-    kind: FailureKind
-    message: str
-    reason: str = FETCH_FAILED
-
-
 def propose(
     nix: Nix, flake: Path, wish: Wish, limits: Limits, progress: Progress, older: Older = _none_known
 ) -> Proposal:
@@ -126,13 +120,17 @@ class _Proposing:
         old = self._read()
         lock = old
         if before is None or not lock.root_inputs.keys() >= {name.partition("/")[0] for name in wish.named}:
-            self._create(old)
+            self._complete(old, before)
             lock = self._read()
         names, notes = choose(wish, lock)
         for name, ref in wish.overrides.items():
             self._pin(name, ref, lock)
         problems = self._move(names if before is not None or wish.inputs else ())
-        unlockable = self._move_lower(problems, old, before)
+        unlockable: tuple[Unlockable, ...] = ()
+        # Nix adds what is lacking to the lock with whatever it moves: where it moved nothing, it has not done so.
+        nothing_asked = not names and not wish.overrides
+        if before is not None and (problems or nothing_asked) and self._complete(old, before):
+            unlockable = self._move_lower(problems, old)
         held = tuple(
             Held(name, problem.reason, f"{problem.kind}: {problem.message}", _revision(lock, name))
             for name, problem in problems.items()
@@ -142,7 +140,7 @@ class _Proposing:
         if not changes:
             self._restore(before)  # another spelling of the same lock is not a change
         if held and len(held) == len(names) and {item.reason for item in held} == {FETCH_FAILED} and not changes:
-            raise _nothing_fetched(held)
+            raise trouble.nothing_fetched(held)
         asked = [name for name in (*names, *wish.overrides) if name not in problems]
         answered = {name: locked for name in asked if (locked := new.locked(name)) is not None}
         answered |= {one.input: one.tip for one in unlockable}
@@ -152,7 +150,7 @@ class _Proposing:
 
     # -- one call of Nix, and whether to believe it --------------------------------------------------------
 
-    def _update(self, names: Sequence[str], overrides: Mapping[str, str]) -> _Problem | None:
+    def _update(self, names: Sequence[str], overrides: Mapping[str, str]) -> Problem | None:
         """None when every name was really asked for upstream. On a problem the lock is as before."""
         before = self._bytes()
         what = ", ".join([*names, *overrides]) if len(names) < 4 else f"{len(names)} inputs"
@@ -163,7 +161,7 @@ class _Proposing:
             self._restore(before)
             self.nix.cancel.check()
             late = isinstance(error, DeadlineExceeded)
-            return _Problem(FailureKind.NETWORK if late else FailureKind.LOCK_FILE, error.message)
+            return Problem(FailureKind.NETWORK if late else FailureKind.LOCK_FILE, error.message)
         # What flake.nix no longer has and the lock still had is gone from the lock now: nothing was to be fetched.
         # And that no branch is checked out here (Nix looks, if the flake wants its submodules) is as it should be.
         stale = [
@@ -183,30 +181,30 @@ class _Proposing:
         if stale and finished.code == 0:
             # Nix answered from its cache and said all is well: it was not asked.
             kind = kind if kind is not FailureKind.UNKNOWN else FailureKind.NETWORK
-            return _Problem(kind, stale[0])
-        return _Problem(kind, _explained(finished))
+            return Problem(kind, stale[0])
+        return Problem(kind, trouble.explained(finished))
 
-    def _dirty(self, names: Sequence[str], before: bytes | None, stale: Sequence[str]) -> _Problem | None:
+    def _dirty(self, names: Sequence[str], before: bytes | None, stale: Sequence[str]) -> Problem | None:
         """Whether what was asked for led to a checkout with changes in it: no commit has what Nix read there."""
         was = LockFile.parse(before.decode(errors="replace")) if before is not None else lockfile.EMPTY
         new = self._read()
         for path in sorted(new.unlocked):
             if any(f"{path}/".startswith(f"{name}/") for name in names):
-                return _uncommitted(_source(new, path))
+                return trouble.uncommitted(trouble.source(new, path))
             if path not in was.unlocked:
                 self._restore(before)
-                raise _cannot_lock(path, new)
+                raise trouble.cannot_lock(path, new)
         said = next((line for line in stale if _NOT_WRITTEN in line), None)  # a Nix without allow-dirty-locks
-        return _uncommitted(f"({said}) its source") if said else None
+        return trouble.uncommitted(f"({said}) its source") if said else None
 
-    def _move(self, names: Sequence[str]) -> dict[str, _Problem]:
+    def _move(self, names: Sequence[str]) -> dict[str, Problem]:
         """All together; where that fails, one by one, and those whose network failed again after a while.
 
         Returns what could not be moved.
         """
         if not names or self._update(names, {}) is None:
             return {}
-        problems: dict[str, _Problem] = {}
+        problems: dict[str, Problem] = {}
         waiting = list(names)
         for tries in range(self.limits.retries + 1):
             for name in waiting:
@@ -223,22 +221,18 @@ class _Proposing:
             self.nix.cancel.sleep(delay)
         return problems
 
-    def _move_lower(
-        self, problems: dict[str, _Problem], lock: LockFile, before: bytes | None
-    ) -> tuple[Unlockable, ...]:
+    def _move_lower(self, problems: dict[str, Problem], lock: LockFile) -> tuple[Unlockable, ...]:
         """Of what could not be moved: each whose upstream can be had, and only not be locked, as far as it goes.
 
-        Takes them out of `problems`. Raises LockbotError where it is the flake itself that can't be locked.
+        Takes them out of `problems`.
         """
-        if not problems or before is None or not self._locks_as_it_is(before):
-            return ()
         found: list[Unlockable] = []
         for name in list(problems):
             node, locked = lock.node(name), lock.locked(name)
             if node is None or node.original is None or locked is None:
                 continue
             tip = self._upstream(node.original)
-            if isinstance(tip, _Problem):
+            if isinstance(tip, Problem):
                 problems[name] = tip
             if not isinstance(tip, Upstream):
                 continue
@@ -247,22 +241,30 @@ class _Proposing:
                 found.append(self._lower(name, locked, tip, problem))
         return tuple(found)
 
-    def _locks_as_it_is(self, before: bytes) -> bool:
-        """Whether the flake can be locked with nothing moved. Raises LockbotError where that is its own fault."""
+    def _complete(self, old: LockFile, before: bytes | None) -> bool:
+        """Whether the flake can be locked with nothing moved. If nothing was, the lock has all that flake.nix asks
+        for then. False: not now, and what was moved stands. Raises LockbotError where that is the flake's own
+        fault, SurroundingsError where it is not and nothing was moved."""
         moved = self._bytes()
         self._restore(before)
+        done = False
         try:
             finished = self.nix.lock(self.flake, Deadline(self.limits.timeout, "locking the flake"))
+            done = finished.code == 0 and moved == before
         finally:
-            self._restore(moved)
-        if finished.code == 0 or failure.classify(finished.stderr).surroundings:
-            return finished.code == 0
-        raise LockbotError(
-            f"Nix can't update the flake: {_explained(finished)}",
-            "does `nix flake metadata` work there? See flake.nix and flake.lock",
-        )
+            if not done:
+                self._restore(moved)
+        if finished.code != 0:
+            if moved != before and failure.classify(finished.stderr).surroundings:
+                return False
+            raise trouble.no_lock(finished)
+        new = self._read()
+        for path in sorted(new.unlocked - old.unlocked if done else ()):
+            self._restore(before)
+            raise trouble.cannot_lock(path, new)
+        return True
 
-    def _upstream(self, original: FlakeRef) -> Upstream | _Problem | None:
+    def _upstream(self, original: FlakeRef) -> Upstream | Problem | None:
         """Where an input is upstream, though it can't be locked; None: that can't be had either."""
         try:
             deadline = Deadline(self.limits.timeout, f"fetching {original}")
@@ -271,10 +273,10 @@ class _Proposing:
             self.nix.cancel.check()
             return None
         if _NOT_WRITTEN in finished.stderr or (tip is not None and tip.reference.names_no_commit):
-            return _uncommitted(str(original))
+            return trouble.uncommitted(str(original))
         return None if failure.stale_fetch_lines(finished.stderr) else tip
 
-    def _lower(self, name: str, locked: Locked, tip: Upstream, problem: _Problem) -> Unlockable:
+    def _lower(self, name: str, locked: Locked, tip: Upstream, problem: Problem) -> Unlockable:
         seen = [problem]
 
         def attempt(revision: str) -> Lockable:
@@ -326,18 +328,6 @@ class _Proposing:
                 f"this Nix ({self.nix.banner}) can't pin this kind of input; change its url in flake.nix",
             )
 
-    def _create(self, old: LockFile) -> None:
-        """A flake that was never locked, or has inputs that the lock has not."""
-        finished = self.nix.lock(self.flake, Deadline(self.limits.timeout, "locking the flake"))
-        if finished.code != 0:
-            words = _explained(finished)
-            if failure.classify(finished.stderr).surroundings:
-                raise SurroundingsError(f"cannot lock the flake: {words}")
-            raise finished.error(f"cannot lock the flake: {words}")
-        new = self._read()
-        for path in sorted(new.unlocked - old.unlocked):
-            raise _cannot_lock(path, new)
-
     # -- the file -----------------------------------------------------------------------------------------
 
     def _read(self) -> LockFile:
@@ -363,36 +353,6 @@ def _tips(asked: Sequence[str], changes: Sequence[InputChange], new: LockFile) -
         if locked is not None and any(path == name or path.startswith(f"{name}/") for path in touched):
             found[name] = locked
     return found
-
-
-_NO_COMMIT = "has changes that are not committed, or no commit at all, and no lock can name that: commit there"
-
-
-def _uncommitted(where: str) -> _Problem:
-    return _Problem(FailureKind.SOURCE, f"{where} {_NO_COMMIT}", UNLOCKED)
-
-
-def _cannot_lock(path: str, lock: LockFile) -> LockbotError:
-    """An input of flake.nix itself, without which there is no lock."""
-    return LockbotError(f"cannot lock {path}: {_source(lock, path)} {_NO_COMMIT}")
-
-
-def _source(lock: LockFile, path: str) -> str:
-    node = lock.node(path)
-    return str(node.locked) if node is not None else path
-
-
-def _explained(finished: Finished) -> str:
-    place = failure.where(finished.stderr)
-    said = failure.explain(finished.stderr) or f"nix ended with code {finished.code}"
-    return f"{said} (in {place})" if place else said
-
-
-def _nothing_fetched(held: Sequence[Held]) -> LockbotError:
-    return SurroundingsError(
-        "no input could be fetched: " + "; ".join(f"{item.input}: {item.detail}" for item in held[:3]),
-        "is the network up? The lock is as it was, and the next run tries again",
-    )
 
 
 def _revision(lock: LockFile, name: str) -> str | None:

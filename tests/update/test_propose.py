@@ -297,6 +297,6 @@ def test_inputs_of_a_directory_of_the_flake_move(
 
 def test_a_flake_that_is_no_nix_is_not_the_networks_fault(bench: Bench) -> None:
     (bench.fleet.flake / "flake.nix").write_text("{ inputs = \n")
-    with pytest.raises(LockbotError, match="can't update the flake") as caught:
+    with pytest.raises(LockbotError, match="cannot lock the flake") as caught:
         bench.propose()
     assert "network" not in caught.value.hint
