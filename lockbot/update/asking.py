@@ -98,6 +98,9 @@ class Finding:
     revision: str | None = None
     """Where it was moved instead: the newest revision found that passes; None: it stays as locked."""
     culprits: tuple[Culprit, ...] = ()
+    """The latest first; the last is what keeps it where it is."""
+    ended: bool = False
+    """The budget was spent before it was known how far it can move: more might be found."""
 
 
 @dataclass(frozen=True)

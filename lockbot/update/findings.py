@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -42,13 +42,17 @@ def tell(
     held: list[Held] = []
     for name in finding.inputs:
         locked = old.locked(name)
-        culprit = finding.culprits[0] if finding.culprits and len(finding.inputs) == 1 else None
-        if culprit is not None and locked is not None:
-            exact = culprit.exact and name in every
-            bad[name] = _bad_revision(culprit, locked, histories, exact=exact)
+        culprits = finding.culprits[::-1] if locked is not None and len(finding.inputs) == 1 else ()
+        seen = [
+            _bad_revision(culprit, locked, histories, exact=culprit.exact and name in every)
+            for culprit in culprits
+            if locked is not None
+        ]
+        if seen:
+            bad[name] = seen[0]
         at = finding.revision or (locked.revision if locked is not None else None)
         dear = too_dear(name, targets[name]) if finding.reason is Reason.UNJUDGED else None
-        detail = dear.detail if dear else _detail(finding, name, targets[name], bad.get(name), why_open)
+        detail = dear.detail if dear else _detail(finding, name, targets[name], seen, why_open)
         reason = dear.reason if dear else finding.reason.value.replace(" ", "-")
         held.append(Held(name, reason, detail, at or None, bad.get(name) if finding.reason.blames else None))
     return Told(tuple(held), bad)
@@ -77,11 +81,21 @@ def _bad_revision(culprit: Culprit, locked: Locked, histories: Histories, *, exa
 
 
 def _detail(
-    finding: Finding, input: str, target: str, bad: BadRevision | None, why_open: Callable[[str], str]
+    finding: Finding, input: str, target: str, seen: Sequence[BadRevision], why_open: Callable[[str], str]
 ) -> str:
-    """`breaks web and db since 1a2b3c4 "subject" (2026-11-01): moved to 9f8e7d6 instead of 5c4d3e2`."""
-    parts = [_why(finding, input, why_open), *_since(bad)]
-    return f"{' '.join(parts)}: {_where(finding.revision, target)}"
+    """`breaks web and db since 1a2b3c4 "subject" (2026-11-01): moved to 9f8e7d6, not to 5c4d3e2`.
+
+    `seen`: the revisions that broke hosts, the oldest first.
+    """
+    if finding.reason is Reason.BREAKS and len(seen) > 1:  # each host since another
+        why = "breaks " + " and ".join(" ".join([words.listed(bad.hosts), *_since(bad)]) for bad in seen)
+    else:
+        why = " ".join([_why(finding, input, why_open), *_since(seen[0] if seen else None)])
+    more = f"; {_ENDED}" if finding.ended and finding.reason is not Reason.BUDGET else ""
+    return f"{why}: {_where(finding.revision, target)}{more}"
+
+
+_ENDED = "the search for its newest good revision ended early, and goes on in the next run"
 
 
 def _since(bad: BadRevision | None) -> tuple[str, ...]:
@@ -118,6 +132,6 @@ def _why(finding: Finding, input: str, why_open: Callable[[str], str]) -> str:
             why = "; ".join(sorted({said for host in finding.hosts if (said := why_open(host))}))
             return f"{hosts} could not be judged with it" + (f" ({why})" if why else "")
         case Reason.BUDGET:
-            return "the search ended before it was known"
+            return "the search ended before it was known, and goes on in the next run"
         case Reason.STRATEGY:
             return f"something that moves together with it breaks {hosts}"

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from lockbot.update.asking import (
     BudgetSpent,
+    Culprit,
     Finding,
     Found,
     Level,
@@ -90,6 +91,8 @@ class _Search:
     ladders: dict[Unit, Ladder] = field(default_factory=dict)
     hosts: dict[Unit, list[str]] = field(default_factory=dict)
     """What is not good with a unit at its tip on top of what is accepted."""
+    sought: set[Unit] = field(default_factory=set)
+    """Those of which it is known how far they can move, as far as that is ever looked for."""
 
     def __post_init__(self) -> None:
         self.subset = Subset(self.memory, self.units)
@@ -106,6 +109,7 @@ class _Search:
         findings = [Finding(unit.inputs, reason, broken) for unit in self.units if not unit.moves <= self.accepted]
         steps = (_picks(self.accepted),) if self.accepted else ()
         complete = reason is not Reason.BUDGET
+        findings = [replace(finding, ended=not complete) for finding in findings]
         return Found(_picks(self.accepted), steps, tuple(findings), complete)
 
     def best(self, *, each: bool) -> Found:
@@ -177,17 +181,17 @@ class _Search:
         return tuple(host for host, state in states.items() if state is not State.GOOD)
 
     def _climb(self, unit: Unit) -> None:
-        if len(unit.inputs) > 1:
-            return
         name = unit.inputs[0]
-        revisions = self.memory.trial.revisions(name)
+        revisions = self.memory.trial.revisions(name) if len(unit.inputs) == 1 else ()
         if not revisions:
+            self.sought.add(unit)
             return
         revisions = (*revisions[:-1], dict(unit.moves)[name])
         ladder = Ladder(self.memory, self._without(unit), name, revisions, self.hosts[unit])
         self.ladders[unit] = ladder
         try:
             ladder.climb()
+            self.sought.add(unit)
             ladder.look(self.looks)
         finally:
             if ladder.landed != LOCKED:
@@ -222,7 +226,6 @@ class _Search:
                 yield step
 
     def _finding(self, unit: Unit) -> Finding:
-        ladder = self.ladders.get(unit)
         clauses = self._against(unit)
         return Finding(
             unit.inputs,
@@ -230,20 +233,27 @@ class _Search:
             tuple(sorted(set(self._broken_by(unit, clauses)))),
             _names(other for clause in clauses[:1] for other in (clause.moved | clause.unmoved) - {unit}),
             dict(self.accepted).get(unit.inputs[0]),
-            ladder.culprits() if ladder is not None else (),
+            self._culprits(unit),
+            ended=unit not in self.sought,
         )
 
+    def _culprits(self, unit: Unit) -> tuple[Culprit, ...]:
+        ladder = self.ladders.get(unit)
+        return ladder.culprits() if ladder is not None else ()
+
     def _broken_by(self, unit: Unit, clauses: Sequence[Clause]) -> list[str]:
-        """The hosts that a unit breaks, without those that it only broke beside another that was not taken."""
+        """The hosts that a unit breaks, as far as that was seen, without those that it only broke beside another
+        that was not taken; where none was, those that could not be judged with it."""
         ladder = self.ladders.get(unit)
         if ladder is None:
-            hosts, tip, kept = self.hosts.get(unit), self._without(unit) | unit.moves, frozenset[str]()
+            hosts, tip = self.hosts.get(unit), self._without(unit) | unit.moves
         else:
             hosts, tip = ladder.hosts, ladder.accepted | unit.moves
-            kept = frozenset(host for culprit in ladder.culprits() for host in culprit.hosts)
         hosts = hosts or [clause.host for clause in clauses]
-        good = {host for host in hosts if self.memory.state(host, tip, Level.BUILD) is State.GOOD} - kept
-        return [host for host in hosts if host not in good] or list(hosts)
+        states = {host: self.memory.state(host, tip, Level.BUILD) for host in hosts}
+        states |= {host: State.BAD for culprit in self._culprits(unit) for host in culprit.hosts}
+        bad = [host for host in hosts if states[host] is State.BAD]
+        return bad or [host for host in hosts if states[host] is not State.GOOD] or list(hosts)
 
     def _against(self, unit: Unit) -> list[Clause]:
         """What forbids a unit on top of the accepted ones; where its blame is its own, that first."""
@@ -255,8 +265,8 @@ class _Search:
         if not clauses:
             return self._reason_by_hosts(unit)
         clause = clauses[0]
-        if not clause.judged:
-            return Reason.UNJUDGED
+        if not clause.judged:  # at its tip; one of its other revisions may have been
+            return Reason.BREAKS if self._culprits(unit) else Reason.UNJUDGED
         if clause.unmoved:
             return Reason.NEEDS
         return Reason.BREAKS_TOGETHER if len(clause.moved) > 1 else Reason.BREAKS
@@ -267,7 +277,7 @@ class _Search:
             return Reason.BUDGET
         point = self._without(unit) | unit.moves
         states = [self.memory.state(host, point, Level.BUILD) for host in self.hosts[unit]]
-        return Reason.BREAKS if State.BAD in states else Reason.UNJUDGED
+        return Reason.BREAKS if State.BAD in states or self._culprits(unit) else Reason.UNJUDGED
 
 
 def _names(units: Iterable[Unit]) -> tuple[str, ...]:

@@ -30,10 +30,11 @@ class World:
         settings: Mapping[str, str] | None = None,
         *,
         moved: bool = True,
+        of: Fleet | None = None,
     ) -> None:
-        """`moved` False: the inputs' upstreams are where they were locked."""
+        """`moved` False: the inputs' upstreams are where they were locked. `of`: a fleet of the test's own."""
         self.upstreams = {name: Upstream.create(tmp, name) for name in inputs}
-        self.fleet = Fleet.create(
+        self.fleet = of or Fleet.create(
             tmp / "fleet", nix, inputs=[self.declared(one) for one in self.upstreams.values()], hosts=hosts
         )
         for upstream in self.upstreams.values() if moved else ():

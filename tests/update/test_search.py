@@ -445,6 +445,37 @@ def test_revisions_that_can_not_be_judged_are_stepped_over_and_the_range_is_told
     assert culprit.between == 6
 
 
+@pytest.mark.parametrize("blind", [["web"], ["web", "db", "mail"]], ids=["the one", "all"])
+@pytest.mark.parametrize("alone", [True, False], ids=["alone", "always"])
+@pytest.mark.parametrize(("since", "unjudged"), [(1, 64), (30, 50), (57, 61), (63, 64)])
+def test_what_was_seen_to_break_is_blamed_though_the_tip_can_not_be_judged(
+    since: int, unjudged: int, blind: Sequence[str], *, alone: bool
+) -> None:
+    """Whether nothing above can be judged, or only not with this one by itself; and no host of which nothing bad
+    was seen is called broken."""
+    beside = {"i0": TIP} if alone else {}
+    faults = [
+        Fault({"i1": broken_since(since)}, frozenset({"web"})),
+        Fault({"i1": broken_since(unjudged)}, frozenset(blind), beside, unknown=True),
+        *([bad("i0")] if alone else []),
+    ]
+    found, _ = solve(replace(world(*faults, inputs=NAMES[:3]), counts={"i1": 64}))
+    (only,) = [item for item in found.findings if item.inputs == ("i1",)]
+    good = str(since - 1) if since > 1 else None
+    assert (only.reason, only.hosts, only.revision) == (Reason.BREAKS, ("web",), good)
+    (culprit,) = only.culprits
+    assert (culprit.hosts, culprit.last_good, culprit.first_bad) == (("web",), good, str(since))
+    assert culprit.exact
+
+
+@pytest.mark.parametrize("since", [1, 60, 64])
+def test_nothing_is_told_to_be_since_a_revision_where_nothing_bad_was_seen(since: int) -> None:
+    found, _ = solve(rungs(64, unknown=range(since, 65)))
+    (only,) = found.findings
+    assert (only.reason, only.culprits) == (Reason.UNJUDGED, ())
+    assert only.revision == (str(since - 1) if since > 1 else None)
+
+
 def test_breakage_that_comes_and_goes_never_lands_what_was_not_judged() -> None:
     for seed in range(100):
         chance = seeded(seed)

@@ -9,8 +9,9 @@ import pytest
 from lockbot.model import HostEvaluating, HostStatus, Looking, Outcome, Run
 from lockbot.process import CancelToken
 from tests import nixes
-from tests.fleet import Breakage, HostSpec, apart, together
+from tests.fleet import Breakage, Fleet, HostSpec, apart, together
 from tests.update.inside import World
+from tests.upstream import run_git
 
 
 def statuses(run: Run) -> set[HostStatus]:
@@ -57,6 +58,76 @@ def test_the_newest_revision_that_builds_is_landed(nix: nixes.Nix, tmp_path: Pat
     fixed = upstream.fix()
     assert world.update().outcome is Outcome.PUBLISHED
     assert world.fleet.locked("a", "main") == fixed, "the next run goes on from there by itself"
+
+
+def test_hosts_that_broke_at_different_commits_are_told_apart(
+    one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken
+) -> None:
+    """The commit that keeps the input where it is comes first, and is the one that is remembered."""
+    hosts = [HostSpec("web", ["a"]), HostSpec("db", ["a"])]
+    world = World(one_nix, tmp_path, cancel, hosts, "a", moved=False)
+    upstream = world.upstreams["a"]
+    good = upstream.commit("good")
+    first = upstream.break_build(hosts=["db"])
+    upstream.history(["later", "still later"])
+    second = upstream.break_build(hosts=["db", "web"])
+    run = world.update()
+    assert world.fleet.locked("a", "main") == good
+    (held,) = run.held
+    assert held.detail.startswith(f"breaks db since {first[:7]} "), held.detail
+    assert f" and web since {second[:7]} " in held.detail
+    assert held.culprit is not None
+    assert (held.culprit.revision, held.culprit.hosts, held.culprit.after) == (first, ("db",), good)
+    assert world.state("a").first_bad == held.culprit
+
+
+def test_what_was_seen_to_break_is_named_though_the_tip_alone_can_not_be_had(
+    nix: nixes.Nix, tmp_path: Path, cancel: CancelToken
+) -> None:
+    """One repository twice, with and without its submodules; of the newest commit's submodule there is no such
+    commit, and Nix locks it only where it lies checked out."""
+    fleet = Fleet.create(tmp_path / "fleet", nix, hosts=[HostSpec("web")])
+    environment = dict(nix.environment)
+    for name in ("sub", "part"):
+        (tmp_path / name).mkdir()
+        run_git(tmp_path / name, environment, "init", "--quiet", "--initial-branch=main")
+        run_git(tmp_path / name, environment, "commit", "--quiet", "--allow-empty", "--message", "first")
+
+    def part(version: int, script: str, *more: str) -> str:
+        build = f'args = [ "-c" "{script}" ]; builder = "/bin/sh"; system = "x86_64-linux"; site = "{tmp_path}";'
+        text = f'{{ outputs = _: {{ part = derivation {{ name = "part-{version}"; {build} }}; }}; }}'
+        (tmp_path / "part" / "flake.nix").write_text(text)
+        run_git(tmp_path / "part", environment, "add", "flake.nix", *more)
+        return commit(f"part {version}")
+
+    def commit(subject: str) -> str:
+        run_git(tmp_path / "part", environment, "commit", "--quiet", "--message", subject)
+        return run_git(tmp_path / "part", environment, "rev-parse", "HEAD").strip()
+
+    allow = ("-c", "protocol.file.allow=always")
+    run_git(tmp_path / "part", environment, *allow, "submodule", "--quiet", "add", f"{tmp_path}/sub", "sub")
+    part(1, "echo 1 >$out")
+    inputs = (
+        f'inputs = {{ m.url = "git+file://{tmp_path}/part?submodules=1"; n.url = "git+file://{tmp_path}/part"; }};'
+    )
+    build = 'builder = "/bin/sh"; args = [ "-c" "echo ${m.part} ${n.part} >$out" ];'
+    host = f'derivation {{ name = "host"; system = "x86_64-linux"; {build} }}'
+    outputs = f"outputs = {{ self, m, n }}: {{ nixosConfigurations.web.config.system.build.toplevel = {host}; }};"
+    fleet.commit({"flake.nix": f"{{ {inputs} {outputs} }}\n"}, "the same twice")
+    nix.run("nix", "flake", "lock", cwd=fleet.flake)
+    fleet.commit({}, "locked")
+    world = World(nix, tmp_path, cancel, [], "", of=fleet)
+    bad = part(2, "exit 1")
+    run = world.update()
+    assert {
+        held.input: (held.reason, held.culprit and held.culprit.revision) for held in run.held
+    } == dict.fromkeys("mn", ("breaks", bad))
+    run_git(tmp_path / "part", environment, "update-index", "--cacheinfo", f"160000,{'1' * 40},sub")
+    commit("a submodule's commit that is nowhere")
+    again = world.update()
+    assert {
+        held.input: (held.reason, held.culprit and held.culprit.revision) for held in again.held
+    } == dict.fromkeys("mn", ("breaks", bad))
 
 
 def test_two_that_break_only_together(one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken) -> None:
@@ -106,6 +177,33 @@ def test_the_budget_ends_the_search_and_the_best_so_far_is_published(
     run = world.update()
     assert run.outcome is Outcome.REJECTED
     assert world.moved() == dict.fromkeys("abcd", "1")
+    assert {held.reason for held in run.held} == {"budget"}
+    assert all("goes on in the next run" in held.detail for held in run.held)
+
+
+def test_what_is_held_says_that_the_budget_ended_before_a_newer_one_was_sought(
+    one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken
+) -> None:
+    """Two inputs are bad, and how far each can go is sought for as long as the budget lasts, night by night."""
+    hosts = [HostSpec("web", ["a"]), HostSpec("db", ["b"])]
+    world = World(one_nix, tmp_path, cancel, hosts, "ab", {"LOCKBOT_SEARCH__PROBES": "5"})
+    first_bad: dict[str, str] = {}
+    for name, upstream in world.upstreams.items():
+        upstream.history([f"good {number}" for number in range(3)])
+        first_bad[name] = upstream.break_build()
+        upstream.history([f"bad {number}" for number in range(3)])
+    told: list[bool] = []
+    for _ in range(20):
+        ended = {held.input: "goes on in the next run" in held.detail for held in world.update().held}
+        known = {name: bad for name in first_bad if (bad := world.state(name).first_bad) and bad.exact}
+        found = {name for name, value in world.moved().items() if value == "5" and name in known}
+        assert found >= {name for name, early in ended.items() if not early}
+        told.append(any(ended.values()))
+        if not told[-1]:
+            break
+    assert told[0] and not told[-1]
+    assert {name: bad.revision for name, bad in known.items()} == first_bad
+    assert world.moved() == {"a": "5", "b": "5"}
 
 
 @pytest.mark.parametrize("strategy", ["together", "best"])
