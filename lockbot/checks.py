@@ -134,17 +134,33 @@ def _nix(look: _Look, app: App, nix: Nix) -> None:
         check_disk([directory, app.settings.state.directory], app.settings.state.min_free)
         look.fine("disk", f"{human_size(free_bytes(directory))} free at {directory}")
     with look.at("builders"):
-        settings = nix.settings()
+        _builders(look, app, nix)
         limits = evaluating(app.settings)
-        look.fine(
-            "builders",
-            f"{settings.get('system', '?')} here" + _machines(str(settings.get("builders") or "")),
-        )
         look.fine(
             "evaluation",
             f"{limits.workers} at a time (this process may use {usable_cores()} cores), "
             f"{human_size(limits.memory)} of memory, {duration(limits.timeout)} each",
         )
+
+
+def _builders(look: _Look, app: App, nix: Nix) -> None:
+    ours = app.settings.build
+    settings = {**nix.settings(), **ours.options}
+    jobs = settings.get("max-jobs") if ours.jobs is None else ours.jobs
+    machines = _machines(str(settings.get("builders") or ""))
+    if str(jobs) != "0":
+        look.fine("builders", f"{settings.get('system', '?')} here{machines or _NO_MACHINES}")
+    elif machines:
+        look.fine("builders", f"nothing here (max-jobs = 0){machines}")
+    else:
+        look.warn(
+            "builders",
+            f"max-jobs = 0{_NO_MACHINES}: nothing can be built",
+            "set `[build] jobs`, or name builders in nix.conf",
+        )
+
+
+_NO_MACHINES = ", no remote builders"
 
 
 def _machines(builders: str) -> str:
@@ -157,7 +173,7 @@ def _machines(builders: str) -> str:
             text = ""
     machines = [entry.split()[0] for entry in text.replace(";", "\n").splitlines() if entry.split()]
     machines = [machine for machine in machines if not machine.startswith("#")]
-    return f", and on {', '.join(machines)}" if machines else ", no remote builders"
+    return f", and on {', '.join(machines)}" if machines else ""
 
 
 def _repository(look: _Look, app: App, place: Place) -> None:

@@ -224,6 +224,26 @@ def test_inputs_that_are_not_locked_yet(one_nix: nixes.Nix, tmp_path: Path) -> N
     assert "flake: 0 of 0 inputs in flake.lock can be updated" in checked.stdout
 
 
+@pytest.mark.parametrize(
+    ("builders", "said"),
+    [
+        ("", "max-jobs = 0, no remote builders: nothing can be built"),
+        ("ssh://far x86_64-linux", "nothing here (max-jobs = 0), and on ssh://far"),
+    ],
+)
+def test_a_machine_that_builds_nothing_itself(
+    one_nix: nixes.Nix, tmp_path: Path, builders: str, said: str
+) -> None:
+    env = own_environment(one_nix, tmp_path)
+    env["NIX_CONFIG"] = env.get("NIX_CONFIG", "") + f"\nmax-jobs = 0\nbuilders = {builders}\n"
+    fleet, _ = plain_fleet(one_nix, tmp_path)
+    checked = lockbot("check", env=env, cwd=fleet.path)
+    assert f"{'ok' if builders else 'warning':8}builders: {said}" in checked.stdout
+    assert checked.returncode == 0, checked.stdout
+    env["LOCKBOT_BUILD__JOBS"] = "2"
+    assert "builders: x86_64-linux here" in lockbot("check", env=env, cwd=fleet.path).stdout
+
+
 def test_a_shallow_clone(one_nix: nixes.Nix, tmp_path: Path) -> None:
     fleet, _ = plain_fleet(one_nix, tmp_path)
     fleet.commit({"more": "text"}, "second")

@@ -59,6 +59,10 @@ REFUSED = r"^ *error: (?:" + (
     r")"
 )
 
+# Of a builder that can't be reached, Nix says so before it says this: without that, waiting mends nothing.
+_NO_BUILDER = r"[Uu]nable to start any build|local builds are disabled"
+_NOTHING_BUILDS = "max-jobs = 0, and no builder is there for its system: nothing can be built here"
+
 _ASSERTION = re.compile(r"Failed assertions:|assertion '.*' failed")
 _UPDATING = re.compile(r"… while updating the flake input '([^'\n]*)'")
 _PLACE = re.compile(r" *at (\S+:\d+:\d+):?")
@@ -79,12 +83,8 @@ _TABLE: tuple[tuple[FailureKind, re.Pattern[str]], ...] = tuple(
             r"|^error: (executing|querying|opening|preparing) SQLite|^error: SQLite database '"
             r"|^error: creating symlink '.*/gcroots/[^']*': File exists",
         ),
-        (
-            FailureKind.BUILDER_HOST,
-            r"^cannot build on 'ssh|^Failed to find a machine for remote build|failed to start SSH connection"
-            r"|[Uu]nable to start any build|local builds are disabled",
-        ),
-        (FailureKind.REFUSED, REFUSED),
+        (FailureKind.BUILDER_HOST, r"^cannot build on '|failed to start SSH connection"),
+        (FailureKind.REFUSED, f"{REFUSED}|{_NO_BUILDER}"),
         (
             FailureKind.MEMORY,
             r"^ *error: out of memory|std::bad_alloc|Cannot allocate memory|GC Warning: Out of Memory",
@@ -165,7 +165,7 @@ _REASON_KINDS = (
     (FailureKind.PLATFORM, r"^platform mismatch|^missing system features"),
     (FailureKind.KILLED, r"due to signal|exit code (137|143)\b"),  # 128 and SIGKILL or SIGTERM: a shell's child
     (FailureKind.TIMEOUT, r"timed out"),
-    (FailureKind.BUILDER_HOST, r"local builds are disabled"),
+    (FailureKind.REFUSED, _NO_BUILDER),
     (FailureKind.BUILD, r"^builder failed (with exit code \d+|to produce output)"),
 )
 _HASHES = re.compile(r"(?:specified|wanted): *(\S+)\n *got: *(\S+)")
@@ -218,6 +218,8 @@ def explain(text: str) -> str:
         message = reason or next((line.strip() for line in reversed(lines) if line.strip()), "no error message")
     elif reason:
         message = f"{message} ({reason})"
+    elif re.match(_NO_BUILDER, message):
+        message = _NOTHING_BUILDS
     return shortened(message)
 
 
@@ -254,7 +256,7 @@ def derivation_failures(stderr: str) -> Mapping[str, Failure]:
         if failure is None:
             continue
         drv = failure.culprit or ""
-        if dead_builder and failure.kind in (FailureKind.PLATFORM, FailureKind.BUILDER_HOST):
+        if dead_builder and failure.kind in (FailureKind.PLATFORM, FailureKind.REFUSED):
             failure = replace(failure, kind=FailureKind.BUILDER_HOST, message=shortened(dead_builder))
         tail = tuple(match[1] for line in block if (match := _LOG_LINE.match(line)))
         # 2.34 names a failed derivation again for each that needed it.
@@ -361,7 +363,7 @@ def _culprit(block: str) -> Failure | None:
         kind = next((kind for kind, pattern in _REASON_KINDS if re.search(pattern, reason)), FailureKind.UNKNOWN)
         if kind is FailureKind.DEPENDENCY:
             return None
-        message = f"Cannot build '{drv}': {reason}"
+        message = f"Cannot build '{drv}': {_NOTHING_BUILDS if kind is FailureKind.REFUSED else reason}"
         if needs := re.search(r"Required (?:system|features): (.+)", block):
             message = f"{message}, needs {needs[1]}"
         return _built(kind, message, drv, block)

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -330,6 +330,23 @@ def test_a_killed_build_gets_another_chance(bench: Bench) -> None:
 def test_a_dead_builder_host_is_nobody_fault(bench: Bench) -> None:
     options = {"builders": "ssh-ng://nobody@127.0.0.1?remote-program=/nonexistent x86_64-linux", "max-jobs": "0"}
     assert kinds(bench.build("fine", limits=replace(LIMITS, options=options))) == {"fine": "builder-host"}
+
+
+OTHER = "ssh-ng://nobody@127.0.0.1 aarch64-darwin"
+
+
+@pytest.mark.parametrize("builders", ["", OTHER], ids=["none", "of another system"])
+@pytest.mark.parametrize("names", [("fine",), ("fine", "shares-a")], ids=["one", "two"])
+def test_settings_by_which_nothing_is_built_here_are_not_waited_for(
+    bench: Bench, builders: str, names: Sequence[str]
+) -> None:
+    options = {"builders": builders, "max-jobs": "0"}
+    results = bench.build(*names, limits=replace(LIMITS, options=options, retries=2, second_chance=True))
+    assert kinds(results) == dict.fromkeys(names, "refused")
+    for failure in results.values():
+        assert failure is not None
+        assert "max-jobs = 0, and no builder is there for its system: nothing can be built here" in failure.message
+    assert not any(isinstance(event, Retrying) for event in bench.events)
 
 
 def test_a_long_log_is_kept_whole_and_told_short(bench: Bench) -> None:

@@ -54,7 +54,7 @@ CASES = {
     "daemon": (Kind.DAEMON, "cannot connect to socket"),
     "builder-host": (Kind.BUILDER_HOST, "cannot build on 'ssh-ng://root@127.0.0.1'"),
     "builder-host-of-another-system": (Kind.BUILDER_HOST, "cannot build on 'ssh-ng://root@127.0.0.1'"),
-    "builder-host-none": (Kind.BUILDER_HOST, "max-jobs"),
+    "builder-host-none": (Kind.REFUSED, "max-jobs = 0, and no builder is there for its system: nothing can be "),
     "eval-throw": (Kind.EVALUATION, "^this host is broken$"),
     "eval-throw-phrase": (Kind.EVALUATION, "^a test said: No space left on device$"),
     "eval-assertion": (Kind.ASSERTION, "is not equal to"),
