@@ -192,6 +192,26 @@ def test_a_repository_without_a_flake(one_nix: nixes.Nix, tmp_path: Path) -> Non
     assert "there is no flake.nix" in said(done, 2)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("update", "--input", "nosuch"),
+        ("update", "--apart-from", "nosuch"),
+        ("show", "nosuch"),
+        ("logs", "nosuch"),
+        ("status", "--nosuch"),
+    ],
+    ids=" ".join,
+)
+def test_a_mistake_is_told_on_stderr_though_json_is_wanted(
+    one_nix: nixes.Nix, tmp_path: Path, words: Sequence[str]
+) -> None:
+    fleet, _ = plain_fleet(one_nix, tmp_path)
+    done = lockbot(*words, "--json", env=own_environment(one_nix, tmp_path), cwd=fleet.path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "nosuch" in done.stderr
+
+
 def test_no_branch_is_checked_out(one_nix: nixes.Nix, tmp_path: Path) -> None:
     fleet, _ = plain_fleet(one_nix, tmp_path)
     fleet.git("checkout", "--quiet", "--detach")
