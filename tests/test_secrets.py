@@ -20,7 +20,7 @@ import pytest
 
 from tests import nixes
 from tests.nixes import PROJECT, git_environment
-from tests.sampling import some
+from tests.sampling import nix_by_turns, some
 from tests.secrets import CANARY
 from tests.upstream import run_git
 
@@ -207,6 +207,7 @@ def site(nix: nixes.Nix, tmp_path: Path) -> Iterator[Site]:
         server.server_close()
 
 
+@nix_by_turns((), {"": ()})
 def test_such_inputs_move_and_fail_like_any_other_and_nothing_tells_of_the_secret(site: Site) -> None:
     # An older Nix left this out.
     lock = json.loads((site.fleet / "flake.lock").read_text())

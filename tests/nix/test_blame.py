@@ -69,6 +69,7 @@ def test_among_equals_the_name_decides(bench: Bench) -> None:
     assert found(bench, pairs("exit 137", "exit 143")) == {("killed", "p.drv")}
 
 
+@nix_by_turns((), {"": ()})
 def test_among_those_that_take_too_long_the_name_decides(bench: Bench) -> None:
     """2.34 names none of them."""
     assert found(bench, pairs("/bin/sleep 20", "/bin/sleep 21"), SHORT) == {("timeout", "p.drv")}

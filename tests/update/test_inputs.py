@@ -74,10 +74,10 @@ def test_inputs_of_any_name_move(named: World) -> None:
     named.check()
 
 
-def test_inputs_of_any_name_are_held_by_it(nix: nixes.Nix, tmp_path: Path) -> None:
+def test_inputs_of_any_name_are_held_by_it(one_nix: nixes.Nix, tmp_path: Path) -> None:
     """The newest revision that builds is taken of each whose host breaks with the newest of all."""
     names = ("x.y", "a/b", "plain")
-    named = world_of_names(nix, tmp_path, names)
+    named = world_of_names(one_nix, tmp_path, names)
     good = named.upstreams["b"].commit("good")
     bad = named.upstreams["b"].break_build(hosts=["h0", "h1"])
     new = named.upstreams["a"].commit("more")

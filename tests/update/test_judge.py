@@ -209,9 +209,9 @@ def test_an_input_that_only_fails_for_the_network_is_not_blamed(
     assert sum(isinstance(event, Retrying) for event in here.events) == 1, "tried again, as often as configured"
 
 
-def test_an_evaluation_that_never_ends_is_ended(nix: nixes.Nix, tmp_path: Path, cancel: CancelToken) -> None:
+def test_an_evaluation_that_never_ends_is_ended(one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken) -> None:
     here = court(
-        nix,
+        one_nix,
         tmp_path,
         cancel,
         [HostSpec("endless", ["a"], failure=second("endless-evaluation")), HostSpec("fine", ["a"])],
@@ -224,9 +224,9 @@ def test_an_evaluation_that_never_ends_is_ended(nix: nixes.Nix, tmp_path: Path, 
     assert failure is not None and failure.kind is FailureKind.TIMEOUT
 
 
-def test_cancelling_ends_builds_and_evaluations(nix: nixes.Nix, tmp_path: Path, cancel: CancelToken) -> None:
+def test_cancelling_ends_builds_and_evaluations(one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken) -> None:
     here = court(
-        nix,
+        one_nix,
         tmp_path,
         cancel,
         [HostSpec("silent", ["a"], failure="silent"), HostSpec("endless", ["a"], failure="endless-evaluation")],

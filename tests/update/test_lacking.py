@@ -16,6 +16,7 @@ from lockbot.update.propose import Limits, Proposal, propose
 from lockbot.update.wish import Wish
 from tests import nixes
 from tests.fleet import Fleet, HostSpec, Input, Upstream
+from tests.sampling import nix_by_turns
 from tests.update.world import World
 
 Old = Callable[[Upstream, Path], Input | None]
@@ -68,7 +69,7 @@ class Bench:
         return propose(self._nix, self.fleet.flake, self.wish, Limits(60, retries=0), lambda _: None)
 
 
-@pytest.mark.parametrize("old", OLD)
+@nix_by_turns("old", {name: name for name in OLD})
 def test_what_is_lacking_is_locked_though_nothing_can_move(
     nix: nixes.Nix, tmp_path: Path, cancel: CancelToken, old: str
 ) -> None:
@@ -79,7 +80,7 @@ def test_what_is_lacking_is_locked_though_nothing_can_move(
     assert bench.fleet.locked("new") == bench.new.head()
 
 
-@pytest.mark.parametrize("old", [name for name in OLD if name != "gone upstream"])
+@nix_by_turns("old", {name: name for name in OLD if name != "gone upstream"})
 def test_where_nothing_is_lacking_the_lock_stays(
     nix: nixes.Nix, tmp_path: Path, cancel: CancelToken, old: str
 ) -> None:
@@ -91,7 +92,7 @@ def test_where_nothing_is_lacking_the_lock_stays(
     assert bench.lock.read_bytes() == text
 
 
-@pytest.mark.parametrize("old", OLD)
+@nix_by_turns("old", {name: name for name in OLD})
 def test_what_is_lacking_and_cannot_be_had_is_no_success(
     nix: nixes.Nix, tmp_path: Path, cancel: CancelToken, old: str
 ) -> None:
@@ -104,7 +105,7 @@ def test_what_is_lacking_and_cannot_be_had_is_no_success(
     assert bench.lock.read_bytes() == before
 
 
-@pytest.mark.parametrize("old", [name for name in OLD if name != "gone upstream"])
+@nix_by_turns("old", {name: name for name in OLD if name != "gone upstream"})
 def test_what_is_lacking_and_no_flake_is_no_success(
     nix: nixes.Nix, tmp_path: Path, cancel: CancelToken, old: str
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from lockbot.model import Outcome, Run
 from lockbot.process import CancelToken
 from tests import nixes
 from tests.fleet import Breakage, HostSpec, Upstream, apart, together
+from tests.sampling import some
 from tests.update.inside import World
 from tests.upstream import TEMPLATES
 
@@ -41,9 +43,10 @@ def reasons(run: Run) -> dict[str, str]:
 # -- backwards
 
 
-@pytest.mark.parametrize("rule", ["hold", "refuse"])
-@pytest.mark.parametrize("on", [0, 2], ids=["the merge is the tip", "more on top"])
-@pytest.mark.parametrize("own", [False, True], ids=["merged as it is", "merged with more"])
+@pytest.mark.parametrize(
+    ("rule", "on", "own"),
+    some(product(["hold", "refuse"], [0, 2], [False, True]), 3),
+)
 def test_a_merge_the_wrong_way_round_loses_no_commit(world: World, rule: str, on: int, own: bool) -> None:
     """Upstream merged its branch into another, which is the branch now; what lies on that one lacks what is
     locked. What was on the branch before is a candidate still."""
@@ -144,8 +147,7 @@ def unmoved(one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken) -> World:
     return World(one_nix, tmp_path, cancel, [HostSpec("web", ["a"]), HostSpec("db", ["b"])], "ab", moved=False)
 
 
-@pytest.mark.parametrize("rule", [PATTERNS, NUMBER], ids=["patterns", "number"])
-@pytest.mark.parametrize("how", ["throw", "build"])
+@pytest.mark.parametrize(("rule", "how"), [(PATTERNS, "throw"), (NUMBER, "build")], ids=["patterns", "number"])
 def test_what_is_too_dear_is_not_even_tried(unmoved: World, rule: dict[str, str], how: str) -> None:
     """The tip breaks, at evaluation (then nothing of it can be weighed) or when it is built; what lies before it
     waits for a cache as the tip would."""
@@ -193,8 +195,7 @@ def test_what_is_too_dear_is_stepped_over(unmoved: World, rule: dict[str, str]) 
     assert reasons(run) == {"a": "breaks"}
 
 
-@pytest.mark.parametrize("inputs", ["ab", "cab"])
-@pytest.mark.parametrize("whose", ["everybody's", "a's"])
+@pytest.mark.parametrize(("inputs", "whose"), some(product(["ab", "cab"], ["everybody's", "a's"]), 3))
 def test_what_would_be_compiled_only_of_two_together_waits(
     one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken, whose: str, inputs: str
 ) -> None:

@@ -26,8 +26,8 @@ def _with(nix: nixes.Installed, kinds: Iterable[Surrounding]) -> pytest.MarkDeco
 
 
 def at(place: Place, turn: int = 0) -> pytest.MarkDecorator:
-    """Every other kind that can be there, with the newest Nix."""
-    by_turns = some((kind for kind in KINDS if len(kind.places) > 1), 2, turn)
+    """Every third kind that can be there, with the newest Nix; every other of those that can be nowhere else."""
+    by_turns = some((kind for kind in KINDS if len(kind.places) > 1), 3, turn)
     only_here = some((kind for kind in KINDS if kind.places == {place}), 2)
     return _with(_INSTALLED[-1], [kind for kind in (*by_turns, *only_here) if place in kind.places])
 
@@ -134,7 +134,7 @@ def test_blame_comes_with_knowledge(site: Site, how: str) -> None:
     assert not run.moved and (run.outcome, run.blamed) == ("rejected", {"a"}), run
 
 
-@at(Place.CANDIDATE)
+@at(Place.CANDIDATE, turn=1)
 def test_at_the_candidate_only(site: Site, kind: Surrounding) -> None:
     case = Case(site, kind, Place.CANDIDATE)
     run = case.update()
@@ -149,7 +149,7 @@ def test_at_the_candidate_only(site: Site, kind: Surrounding) -> None:
         case.lands()
 
 
-@at(Place.BOTH, turn=1)
+@at(Place.BOTH, turn=2)
 def test_at_both_sides(site: Site, kind: Surrounding) -> None:
     case = Case(site, kind, Place.BOTH)
     run = case.update()

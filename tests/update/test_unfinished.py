@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests import nixes
+from tests.sampling import some
 from tests.update.test_cycle import worked
 from tests.update.world import World
 from tests.upstream import run_git
@@ -27,7 +28,7 @@ def remote_head(world: World) -> str:
     return run_git(world.remote, world.nix.environment, "rev-parse", "main").strip()
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", some(FAULTS, 2))
 def test_pushed_and_not_brought_home(one_nix: nixes.Nix, tmp_path: Path, fault: str) -> None:
     world = World.create(one_nix, tmp_path, kind="remote")
     base, new = world.head(), world.upstreams["a"].commit("newer")
