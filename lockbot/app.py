@@ -137,16 +137,38 @@ class App:
     # -- tools --------------------------------------------------------------------------------------------
 
     def history(self, place: Place | None = None) -> History:
-        """Open it; for a place, with what an older lockbot kept of the whole repository taken over."""
+        """Open it; for a place, with what an older lockbot kept of the whole repository taken over, and with the
+        holds of where the flake was before it moved."""
         history = History.open(self.state().history, self.clock, self.progress)
         if place is None:
             return history
         try:
             history.adopt(place.flake, place.identity, place.source.branch)
+            history.notes += self._bring_holds(history, place)
         except BaseException:
             history.close()
             raise
         return history
+
+    def _bring_holds(self, history: History, place: Place) -> tuple[str, ...]:
+        """Holds belong to a flake's place and branch: where those are gone, they come along, and that is told."""
+        others = [flake for flake in history.flakes_with_holds() if flake != place.flake]
+        if place.repository is None or not others or history.latest(place.flake) is not None:
+            return ()
+        git, told = self.git(place.repository.path), []
+        for flake in others:
+            former = history.latest(flake)
+            if former is None or former.base is None or git.resolve(former.base) is None:
+                continue  # another flake, or one of which nothing is known
+            if former.repository == place.identity:
+                gone = git.resolve(f"refs/heads/{former.branch}") is None
+            else:
+                gone = _is_gone(former.repository)
+            for name, hold in history.ledger(flake).holds().items() if gone else ():
+                history.ledger(place.flake).hold(hold)
+                history.ledger(flake).release(name)
+                told.append(f"{name} is held as before: you held it in {flake}, which is gone")
+        return tuple(told)
 
     def access(self, place: Place) -> Mapping[str, str]:
         """The environment with no more of the user's git settings than are let through."""
@@ -177,6 +199,17 @@ class App:
             cancel=self.cancel,
             timeout=self.settings.run.fetch_timeout,
         )
+
+
+def _is_gone(identity: str) -> bool:
+    """Whether a repository on this machine is no longer there; of a URL, nobody can say."""
+    try:
+        Path(identity).lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return identity.startswith("/")
+    except OSError:
+        return False
+    return False
 
 
 def flake_key(repository: str, branch: str | None, directory: str) -> str:

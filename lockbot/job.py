@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import replace
-from pathlib import Path
 
 from lockbot import logs, oserrors, state
 from lockbot.app import App, Options, Place, total_memory, usable_cores
@@ -64,7 +63,6 @@ def _cycle(app: App, place: Place, history: History, wish: Wish, options: Option
             FlakeRef.parse(reference)  # what a lock holds is not the user's to word; this is
         with oserrors.explaining():
             tools = _tools(app, place, history)
-            run = replace(run, notes=(*run.notes, *_moved_holds(app, place, history)))
             heal(tools, place.source, place.identity, place.flake, keep_results=app.settings.state.keep_results)
             rules = _rules(app, place, options, tools.nix)
     except LockbotError as error:
@@ -72,27 +70,6 @@ def _cycle(app: App, place: Place, history: History, wish: Wish, options: Option
     run = _with_next_try(app, tools, run_cycle(tools, rules, wish, run))
     _tidy(app, tools, run)
     return run
-
-
-def _moved_holds(app: App, place: Place, history: History) -> tuple[str, ...]:
-    """Holds belong to a flake's place and branch: where those have changed, they come along, and that is told."""
-    repository = place.repository
-    if repository is None or history.latest(place.flake) is not None:
-        return ()
-    git, told = app.git(repository.path), []
-    for flake in history.flakes_with_holds():
-        former = history.latest(flake)
-        if former is None or former.base is None or git.resolve(former.base) is None:
-            continue  # another flake, or one of which nothing is known
-        here = former.repository == place.identity
-        if git.resolve(f"refs/heads/{former.branch}") is not None if here else Path(former.repository).exists():
-            continue
-        old, new = history.ledger(flake), history.ledger(place.flake)
-        for name, hold in old.holds().items():
-            new.hold(hold)
-            old.release(name)
-            told.append(f"{name} is held as before: you held it in {flake}, which is gone")
-    return tuple(told)
 
 
 def _with_next_try(app: App, tools: Tools, run: Run) -> Run:

@@ -24,11 +24,6 @@ def some(values: Iterable[_Value], of: int, turn: int = 0) -> list[_Value]:
     return list(values) if EVERYTHING else list(values)[turn % of :: of]
 
 
-def some_of(cases: Mapping[str, _Value], of: int, turn: int = 0) -> dict[str, _Value]:
-    """The same of cases by id."""
-    return {name: cases[name] for name in some(cases, of, turn)}
-
-
 def nix_by_turns(
     names: str | tuple[str, ...], cases: Mapping[str, object], *, fixture: str = "nix"
 ) -> pytest.MarkDecorator:

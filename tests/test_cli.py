@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -353,11 +355,25 @@ def test_a_bug_is_not_taken_for_a_rejected_update(one_nix: nixes.Nix, tmp_path: 
     assert done.stderr.splitlines()[-1].startswith("lockbot: error: a bug in lockbot")
 
 
-def wait_until_it_builds(child: subprocess.Popen[Any], fleet: Fleet) -> None:
-    end = time.monotonic() + 60
-    while "host-slow" not in fleet.built():
-        assert child.poll() is None and time.monotonic() < end, "it ended before it had begun to build"
-        time.sleep(0.05)
+@contextlib.contextmanager
+def update_begun(
+    fleet: Fleet, environment: Mapping[str, str], before: Callable[[], object] | None = None
+) -> Iterator[subprocess.Popen[str]]:
+    """`lockbot update` in a process of its own, which builds the host `slow` by now."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "lockbot", "update", "--json"],
+        env={"PYTHONPATH": str(nixes.PROJECT), **environment},
+        cwd=fleet.path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=before,
+    ) as child:
+        end = time.monotonic() + 60
+        while "host-slow" not in fleet.built():
+            assert child.poll() is None and time.monotonic() < end, "it ended before it had begun to build"
+            time.sleep(0.05)
+        yield child
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT], ids=lambda number: number.name)
@@ -367,16 +383,8 @@ def test_a_signal_that_is_ignored_from_the_start_stays_so(
     """`nohup lockbot update &`, and what a shell does to its background jobs."""
     fleet, packages = plain_fleet(one_nix, tmp_path, [HostSpec("slow", ["packages"], seconds=1)])
     new = packages.commit("second")
-    environment = {"PYTHONPATH": str(nixes.PROJECT), **own_environment(one_nix, tmp_path)}
-    with subprocess.Popen(
-        [sys.executable, "-m", "lockbot", "update", "--json"],
-        env=environment,
-        cwd=fleet.path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        preexec_fn=lambda: signal.signal(number, signal.SIG_IGN),
-    ) as child:
-        wait_until_it_builds(child, fleet)
+    deaf = functools.partial(signal.signal, number, signal.SIG_IGN)
+    with update_begun(fleet, own_environment(one_nix, tmp_path), before=deaf) as child:
         child.send_signal(number)
         child.communicate(timeout=60)
     assert (child.returncode, fleet.locked("packages", "main")) == (0, new)
@@ -399,16 +407,8 @@ def test_a_signal_ends_everything_and_is_recorded(
     fleet, packages = plain_fleet(one_nix, tmp_path, [HostSpec("slow", ["packages"], seconds=300)])
     packages.commit("second")
     before = fleet.head()
-    environment = {"PYTHONPATH": str(nixes.PROJECT), **own_environment(one_nix, tmp_path)}
-    with subprocess.Popen(
-        [sys.executable, "-m", "lockbot", "update", "--json"],
-        env=environment,
-        cwd=fleet.path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as child:
-        wait_until_it_builds(child, fleet)
+    environment = own_environment(one_nix, tmp_path)
+    with update_begun(fleet, environment) as child:
         child.send_signal(number)
         stdout, stderr = child.communicate(timeout=60)
     assert child.returncode == 130

@@ -295,7 +295,7 @@ def _ref(kind: Mark, branch: str) -> str:
 
 # -- what it hands over --------------------------------------------------------------------------------------
 
-FETCH = ("--quiet", "--no-tags", "--no-prune", "--no-recurse-submodules", "--no-write-fetch-head")
+_FETCH = ("--quiet", "--no-tags", "--no-prune", "--no-recurse-submodules", "--no-write-fetch-head")
 
 
 def hand_over(clone: Clone, git: Git, known: str | None, commit: str) -> None:
@@ -319,7 +319,7 @@ def hand_over(clone: Clone, git: Git, known: str | None, commit: str) -> None:
 
 
 def _fetch(clone: Clone, git: Git, commit: str, *options: str) -> None:
-    done = git.run("fetch", *FETCH, *options, "--", str(clone.directory), commit, check=False)
+    done = git.run("fetch", *_FETCH, *options, "--", str(clone.directory), commit, check=False)
     if done.code != 0:
         raise done.error(
             f"git cannot write the update into {git.directory}: {last_line(done.stderr) or f'code {done.code}'}",

@@ -58,33 +58,38 @@ def _top(git: Git) -> Path:
     return Path(git.ask("rev-parse", "--show-toplevel"))
 
 
-def in_the_way(git: Git, old: str, new: str) -> set[str]:
-    """The paths where index or work tree hold something else than `old` and `new` differs: they are the user's."""
-    changed = _changed(git, old, new)
-    tracked = changed & (_differing(git, "diff-index", "--cached", old) | _differing(git, *_IN_TREE))
-    return tracked | _untracked(git, old, new)
+@dataclass(frozen=True)
+class Obstacles:
+    """What is the user's where a commit differs from the one before it."""
+
+    changes: frozenset[str]
+    """Index or work tree hold something else than the commit before."""
+    unknown: frozenset[str]
+    """Files that git does not know, ignored ones too, where the commit has some: git would overwrite them."""
+    odd_names: bool
+    """A name that is not UTF-8 has come here changed: nothing can be said of that file."""
+
+    @property
+    def paths(self) -> list[str]:
+        return sorted(self.changes | self.unknown)
 
 
-def _untracked(git: Git, old: str, new: str) -> set[str]:
-    """Files of the user's, ignored ones too, where `new` has some that `old` has not: git would overwrite them."""
-    top, changed = _top(git), _changed(git, old, new)
-    found = set()
-    for path in _added(git, old, new):
-        above = [str(one) for one in Path(path).parents if one.parts]
-        files_above = (one for one in above if os.path.lexists(top / one) and not _is_directory(top / one))
-        found |= {one for one in files_above if one not in changed}
-        if os.path.lexists(top / path):
-            found.add(path)
-    return found
+def obstacles(git: Git, old: str, new: str) -> Obstacles:
+    changed, staged = _changed(git, old, new), _differing(git, "diff-index", "--cached", old)
+    changes = changed & (staged | _differing(git, *_IN_TREE))
+    unknown = _in_the_place_of(_top(git), _added(git, old, new), changed) - staged
+    return Obstacles(frozenset(changes), frozenset(unknown), any("\ufffd" in path for path in changed))
+
+
+def _in_the_place_of(top: Path, added: set[str], changed: set[str]) -> set[str]:
+    """The files that lie where added ones are to come, or where the directories of those are."""
+    found = {path for path in added if os.path.lexists(top / path)}
+    above = {str(one) for path in added for one in Path(path).parents if one.parts} - changed
+    return found | {one for one in above if os.path.lexists(top / one) and not _is_directory(top / one)}
 
 
 def _is_directory(place: Path) -> bool:
     return place.is_dir() and not place.is_symlink()
-
-
-def _has_odd_names(git: Git, old: str, new: str) -> bool:
-    """A name that is not UTF-8 has come here changed: nothing can be said of that file."""
-    return any("\ufffd" in path for path in _changed(git, old, new))
 
 
 def is_staged(git: Git, old: str, new: str) -> bool:
@@ -277,10 +282,10 @@ def _move_checkout(
     try:
         if _head(there) != (ref, seen):
             return BaseMoved(f"{repository.branch} has moved")
-        theirs = sorted(in_the_way(there, seen, commit))
-        if _untracked(there, seen, commit) - _differing(there, "diff-index", "--cached", seen):
-            return _obstructed(there, tree, theirs)
-        clean = not theirs and not _has_odd_names(there, seen, commit)
+        found = obstacles(there, seen, commit)
+        if found.unknown:
+            return _obstructed(there, tree, found.paths)
+        clean = not found.changes and not found.odd_names
         with spared(there, seen, commit, wanted=clean) as copies, uncancelled(clone, there) as sure:
             if clean:  # only now: what is written from here on may be taken back
                 mark(clone, Mark.TOUCHING, repository.branch, commit)
@@ -300,8 +305,8 @@ def _move_checkout(
     except LockbotError as error:
         clone.cancel.check()
         return Stuck(f"git refuses: {error.message}", fault=True)
-    if theirs:
-        return _obstructed(there, tree, theirs)
+    if found.changes:
+        return _obstructed(there, tree, found.paths)
     why = refusal(done)
     if left:
         why += f"; what lockbot had begun to write there could not be taken back: {', '.join(left)} ({BY_HAND})"
@@ -339,9 +344,9 @@ def _withdraw(git: Git, old: str, new: str) -> None:
         _attempt(git, *_READ_TREE, new, old)
 
 
-def _obstructed(git: Git, tree: Checkout, theirs: list[str]) -> Stuck:
-    why = "changes that are not committed are in the way: " + ", ".join(theirs)
-    return Stuck(f"git refuses in {tree.path}: {why}", (*setting_aside(git, theirs), _merge(tree.path)))
+def _obstructed(git: Git, tree: Checkout, paths: list[str]) -> Stuck:
+    why = "changes that are not committed are in the way: " + ", ".join(paths)
+    return Stuck(f"git refuses in {tree.path}: {why}", (*setting_aside(git, paths), _merge(tree.path)))
 
 
 BY_HAND = "the next run tries again; `git restore --staged --worktree` does it by hand"

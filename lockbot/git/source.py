@@ -60,7 +60,7 @@ class Repository:
     remote_branch: str
     tracking: str | None
     """The ref that follows the remote's branch here: `refs/remotes/origin/main`."""
-    kept_home: str | None
+    no_push: str | None
     """Why nothing is to be pushed there, in a sentence: git would push elsewhere. None: nothing is against it."""
     settings: tuple[Setting, ...] = field(repr=False)
     """All of git's configuration that holds in it; secrets, too."""
@@ -129,7 +129,7 @@ def discover(git: Git, path: Path, *, branch: str | None = None, remote: str | N
         remote=name,
         remote_branch=remote_branch,
         tracking=tracking if tracking.startswith("refs/remotes/") else None,
-        kept_home=_kept_home(settings, branch, name, remote_branch, chosen=remote is not None),
+        no_push=_no_push(settings, branch, name, remote_branch, chosen=remote is not None),
         settings=settings,
     )
 
@@ -208,7 +208,7 @@ def _remote_name(config: dict[str, str], branch: str, wanted: str | None) -> str
     return "origin" if "origin" in names else None
 
 
-def _kept_home(
+def _no_push(
     settings: Sequence[Setting], branch: str, remote: str | None, remote_branch: str, *, chosen: bool
 ) -> str | None:
     """Why lockbot must not push to that remote's branch: the user has told git to push elsewhere, or nowhere.

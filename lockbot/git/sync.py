@@ -107,8 +107,8 @@ def _sync_local(clone: Clone, source: LocalSource) -> Base:
     if local is None:
         raise LockbotError(f"the branch {repository.branch} vanished while it was fetched")
     base = Base(local, repository.branch, local, None, push_allowed=False, subdirectory=repository.subdirectory)
-    if source.push and repository.kept_home is not None:
-        base = replace(base, notes=(f"{repository.kept_home}: nothing is pushed",))
+    if source.push and repository.no_push is not None:
+        base = replace(base, notes=(f"{repository.no_push}: nothing is pushed",))
     if repository.remote is None:
         return base
     return _against_remote(clone, source, repository, base, local)
@@ -127,7 +127,7 @@ def _against_remote(clone: Clone, source: LocalSource, repository: Repository, b
         return _noted(base, f"{remote.shown} has no branch {repository.remote_branch}: nothing is pushed")
     seen = replace(base, remote=tip)
     if clone.is_ancestor(local, tip):
-        return replace(seen, commit=tip, push_allowed=repository.kept_home is None)
+        return replace(seen, commit=tip, push_allowed=repository.no_push is None)
     ahead = clone.count(tip, local)
     if clone.is_ancestor(tip, local):
         note = f"{base.branch} has {ahead} commit(s) that {name} has not: push them yourself, lockbot does not"

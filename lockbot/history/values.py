@@ -85,7 +85,7 @@ class Observation:
     last_good: str | None = None
     first_bad: BadRevision | None = None
     next_try: datetime | None = None
-    dear: bool = False
+    waiting_for_cache: bool = False
     """It waits for a cache, whatever else its state says: for a revision that is not the newest."""
 
 
@@ -140,7 +140,7 @@ def advance(before: InputState | None, seen: Observation, now: datetime) -> Inpu
         state = replace(state, stuck_since=None, cache_since=None, first_bad=seen.first_bad)
     if seen.state in _KEPT_BACK:
         state = replace(state, stuck_since=state.stuck_since or now)
-        if seen.dear or seen.state is StateWord.WAITING_FOR_CACHE:
+        if seen.waiting_for_cache or seen.state is StateWord.WAITING_FOR_CACHE:
             state = replace(state, cache_since=state.cache_since or now)
     return state
 

@@ -38,6 +38,7 @@ from lockbot.update.rules import Rules, Tools
 from lockbot.update.search import Strategy
 from lockbot.update.sights import Sights, standing
 from lockbot.update.trial import Trial
+from lockbot.update.trouble import FETCH_FAILED
 from lockbot.update.wish import Wish
 
 
@@ -217,7 +218,7 @@ class Attempt:
                 self._tools.nix.cancel.check()
                 revision = permits.targets.pop(name)
                 detail = f"{revision[:12]} could not be locked: {error.message}"
-                permits.held.append(Held(name, propose.FETCH_FAILED, detail, proposal.before.get(name)))
+                permits.held.append(Held(name, FETCH_FAILED, detail, proposal.before.get(name)))
 
     # -- judging ------------------------------------------------------------------------------------------
 
@@ -275,7 +276,7 @@ class Attempt:
                 self._histories,
                 every=self._every,
                 why_open=probes.why_open,
-                too_dear=costs.refusal,
+                too_costly=costs.refusal,
             )
             for finding in found.findings
         ]

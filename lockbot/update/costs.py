@@ -13,7 +13,7 @@ from lockbot.errors import LockbotError
 from lockbot.model import Locked
 from lockbot.report import words
 from lockbot.update.asking import Found, Picks
-from lockbot.update.judging import MayBuild, TooDear
+from lockbot.update.judging import MayBuild, TooCostly
 from lockbot.update.locks import Locks
 from lockbot.update.permits import Gatekeeper, Permits
 from lockbot.update.policy import Allow, Decision, Hold
@@ -54,7 +54,7 @@ class Costs:
             elif isinstance(decision, Allow):
                 permits.loud.extend(decision.loud)
         weighed = [name for name in permits.targets if self._weighs(name)]
-        if weighed and len(permits.targets) > 1 and self._too_dear(permits.targets):
+        if weighed and len(permits.targets) > 1 and self._too_costly(permits.targets):
             self._hold_back_together(permits, weighed)
 
     def _hold_back_together(self, permits: Permits, weighed: Sequence[str]) -> None:
@@ -62,11 +62,11 @@ class Costs:
         kept = {name: revision for name, revision in permits.targets.items() if name not in weighed}
         for name in weighed:
             kept[name] = permits.targets[name]
-            dear = self._too_dear(kept)
-            for one, decision in dear.items():
+            held = self._too_costly(kept)
+            for one, decision in held.items():
                 permits.wait_for_cache(one, decision)
-            for one in [name] if name in dear else dear:
-                permits.hold(one, self._locked.get(one), dear[one])
+            for one in [name] if name in held else held:
+                permits.hold(one, self._locked.get(one), held[one])
                 del kept[one]
 
     def may_build(self, picks: Picks) -> MayBuild | None:
@@ -76,10 +76,10 @@ class Costs:
 
         def ask(drvs: Collection[str]) -> None:
             decisions = self._decisions(picks, self._trial.missing(drvs))
-            dear = {name: decision for name, decision in decisions.items() if isinstance(decision, Hold)}
-            if dear:
-                self._refused |= {(name, picks[name]): decision for name, decision in dear.items()}
-                raise TooDear("; ".join(f"{name}: {decision.detail}" for name, decision in dear.items()))
+            held = {name: decision for name, decision in decisions.items() if isinstance(decision, Hold)}
+            if held:
+                self._refused |= {(name, picks[name]): decision for name, decision in held.items()}
+                raise TooCostly("; ".join(f"{name}: {decision.detail}" for name, decision in held.items()))
             loud = [text for one in decisions.values() if isinstance(one, Allow) for text in one.loud]
             self._loud.setdefault(frozenset(picks.items()), []).extend(loud)  # one host by one, then all
 
@@ -95,7 +95,7 @@ class Costs:
         told = list(self._loud.get(frozenset(found.picks.items()), []))
         for name in (name for finding in found.findings for name in finding.inputs):
             refused = {revision: hold for (one, revision), hold in self._refused.items() if one == name}
-            refused.pop(found.picks.get(name, ""), None)  # too dear beside another, and not as it was taken
+            refused.pop(found.picks.get(name, ""), None)  # too costly beside another, and not as it was taken
             for hold in refused.values():
                 permits.wait_for_cache(name, hold)
             older = [revision for revision in refused if revision != permits.targets[name]]
@@ -109,7 +109,7 @@ class Costs:
     def _weighs(self, name: str) -> bool:
         return name not in self._free and self._keeper.weighs_cost(name)
 
-    def _too_dear(self, picks: Picks) -> dict[str, Hold]:
+    def _too_costly(self, picks: Picks) -> dict[str, Hold]:
         decisions = self._decisions(picks, self._would_build(picks))
         return {name: decision for name, decision in decisions.items() if isinstance(decision, Hold)}
 

@@ -23,9 +23,9 @@ from lockbot.state import ROOTS
 from lockbot.update import roots
 from lockbot.update.attempt import Attempt, Attempted, Then
 from lockbot.update.judging import Judged
-from lockbot.update.propose import CANNOT_LOCK
 from lockbot.update.record import Record, words
 from lockbot.update.rules import Rules, Tools
+from lockbot.update.trouble import CANNOT_LOCK
 from lockbot.update.wish import Wish
 
 

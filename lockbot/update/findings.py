@@ -31,12 +31,12 @@ def tell(
     *,
     every: Collection[str],
     why_open: Callable[[str], str] = lambda _: "",
-    too_dear: Callable[[str, str], Hold | None] = lambda _name, _revision: None,
+    too_costly: Callable[[str, str], Hold | None] = lambda _name, _revision: None,
 ) -> Told:
     """Put a finding into words; the culprit's subject, author and date are asked of its own history.
 
     `every`: inputs of which every commit could be tried. Of others, no commit is the culprit for sure. `why_open`
-    tells why a host could not be judged; `too_dear`, why an input's revision was not even built.
+    tells why a host could not be judged; `too_costly`, why an input's revision was not even built.
     """
     bad: dict[str, BadRevision] = {}
     held: list[Held] = []
@@ -51,9 +51,9 @@ def tell(
         if seen:
             bad[name] = seen[0]
         at = finding.revision or (locked.revision if locked is not None else None)
-        dear = too_dear(name, targets[name]) if finding.reason is Reason.UNJUDGED else None
-        detail = dear.detail if dear else _detail(finding, name, targets[name], seen, why_open)
-        reason = dear.reason if dear else finding.reason.value.replace(" ", "-")
+        costly = too_costly(name, targets[name]) if finding.reason is Reason.UNJUDGED else None
+        detail = costly.detail if costly else _detail(finding, name, targets[name], seen, why_open)
+        reason = costly.reason if costly else finding.reason.value.replace(" ", "-")
         held.append(Held(name, reason, detail, at or None, bad.get(name) if finding.reason.blames else None))
     return Told(tuple(held), bad)
 

@@ -64,13 +64,13 @@ class Listing:
 UNLISTED = Listing()
 
 
-class TooDear(LockbotError):
+class TooCostly(LockbotError):
     """More would have to be compiled for a candidate than policy lets be. Nothing of it was built."""
 
 
 MayBuild = Callable[[Collection[str]], None]
 """Asked, of the derivations of all hosts that a candidate changes, before the first of them is built. Raises
-TooDear."""
+TooCostly."""
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ class Permits:
     """Sentences for the commit's reader."""
     until: dict[str, datetime] = field(default_factory=dict)
     """When a held input may move by itself."""
-    dear: set[str] = field(default_factory=set)
+    waiting_for_cache: set[str] = field(default_factory=set)
     """Inputs that wait for a cache, whatever else holds them."""
     checked: dict[str, Locked] = field(default_factory=dict)
     """Inputs (as locked at their tip) of which only what is green upstream may be tried."""
@@ -46,7 +46,7 @@ class Permits:
 
     def wait_for_cache(self, name: str, decision: Hold) -> None:
         """A revision that the input could have gone to instead waits: it is tried again then."""
-        self.dear.add(name)
+        self.waiting_for_cache.add(name)
         times = [time for time in (decision.until, self.until.get(name)) if time is not None]
         if times:
             self.until[name] = min(times)

@@ -18,7 +18,7 @@ from lockbot.report import words
 from lockbot.update import gate as gates
 from lockbot.update.answers import Answers
 from lockbot.update.asking import Answer, BudgetSpent, Picks
-from lockbot.update.judging import EVALUATED, Judged, MayBuild, TooDear
+from lockbot.update.judging import EVALUATED, Judged, MayBuild, TooCostly
 from lockbot.update.locks import Locks
 from lockbot.update.propose import Lock
 from lockbot.update.trial import Trial
@@ -204,7 +204,7 @@ class Probes:
             if hosts is None:
                 return self._guarded(lambda: self._trial.judge(lock, self._held, final=False, may_build=may_build))
             return self._guarded(lambda: self._trial.judge_some(lock, hosts, may_build=may_build))
-        except TooDear as error:
+        except TooCostly as error:
             names = self._trial.hosts if hosts is None else hosts
             self._open |= dict.fromkeys((host.name for host in names), error.message)
             return None
@@ -239,7 +239,7 @@ class Probes:
         middle of a search, what was found before stands."""
         try:
             return act()
-        except TooDear:
+        except TooCostly:
             raise
         except SurroundingsError as error:
             if not self._begun:

@@ -24,7 +24,7 @@ from lockbot.update.relock import Upstream
 from lockbot.update.trouble import CANNOT_LOCK, FETCH_FAILED, UNLOCKED, Problem
 from lockbot.update.wish import Wish, choose
 
-__all__ = ["CANNOT_LOCK", "FETCH_FAILED", "UNLOCKED", "Limits", "Lock", "Older", "Proposal", "propose"]
+__all__ = ["Limits", "Lock", "Older", "Proposal", "propose"]
 
 _GONE = "does not match any input"
 _NOT_WRITTEN = "has an unlocked input"

@@ -13,7 +13,8 @@ from lockbot.model import BadRevision, Held
 from lockbot.update.findings import Told
 from lockbot.update.permits import Permits
 from lockbot.update.policy import Reason
-from lockbot.update.propose import FETCH_FAILED, Proposal
+from lockbot.update.propose import Proposal
+from lockbot.update.trouble import FETCH_FAILED
 
 
 def standing(held: Sequence[Held], picks: Mapping[str, str], before: Mapping[str, str | None]) -> tuple[Held, ...]:
@@ -55,7 +56,7 @@ class Sights:
             locked=picked or before,
             asked=name in self.proposal.asked and name not in self.pinned,
             next_try=self.permits.until.get(name),
-            dear=name in self.permits.dear,
+            waiting_for_cache=name in self.permits.waiting_for_cache,
         )
         if found is not None:
             item, bad = found

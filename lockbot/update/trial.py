@@ -130,8 +130,9 @@ class Trial:
         """Commit a lock with the message that holds true, and judge the whole fleet at that commit.
 
         `expected` is how the hosts fared with this lock before, where that is known. Where hosts block it, or it
-        is not the `final` word, the message may be the prediction: such a commit is not published. Raises TooDear
-        where `may_build` does.
+        is not the `final` word, the message may be the prediction: such a commit is not published.
+
+        Raises TooCostly where `may_build` does.
         """
         at_base = self._hosts_at_base()
         lock_known = bool(expected)
@@ -169,8 +170,10 @@ class Trial:
         return predict(hosts, lock.changes, self._remembered, history, flake)
 
     def judge_some(self, lock: Lock, hosts: Sequence[Host], *, may_build: MayBuild | None = None) -> Judged:
-        """Judge a few hosts at a lock, to find something out: this commit is never published. Raises TooDear where
-        `may_build` does."""
+        """Judge a few hosts at a lock, to find something out: this commit is never published.
+
+        Raises TooCostly where `may_build` does.
+        """
         made = self._commit(lock, f"lockbot: a candidate\n\nLockbot-Run: {self._record.run.id}\n")
         self._tools.progress(PhaseStarted(Phase.JUDGE, words.count(len(hosts), "host"), hosts=len(hosts)))
         # Not worth an evaluation more: a host that is gone is found out by its own.

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests import nixes
-from tests.sampling import nix_by_turns, some_of
+from tests.sampling import nix_by_turns, some
 from tests.update.site import Part, Site, broken, fine
 
 
@@ -53,19 +53,19 @@ def _forget_at_once(site: Site) -> None:
     site.settings = {"search": {"remember_failures": '"0s"'}}
 
 
+_OTHERWISE: dict[str, tuple[object, ...]] = {
+    "retry-failed": (_nothing, _nothing, ["--retry-failed"]),
+    "remember-nothing": (_forget_at_once, _nothing, []),
+    "another-setting-of-nix": (_nothing, _feature, []),
+    "another-setting": (_nothing, _cores, []),
+}
+
+
 @nix_by_turns(
     ("before", "between", "flags"),
     {
         "as-it-is": (_nothing, _nothing, []),
-        **some_of(
-            {
-                "retry-failed": (_nothing, _nothing, ["--retry-failed"]),
-                "remember-nothing": (_forget_at_once, _nothing, []),
-                "another-setting-of-nix": (_nothing, _feature, []),
-                "another-setting": (_nothing, _cores, []),
-            },
-            2,
-        ),
+        **dict(some(_OTHERWISE.items(), 2)),
     },
 )
 def test_a_base_that_failed_once_excuses_nothing(

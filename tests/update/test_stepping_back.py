@@ -148,7 +148,7 @@ def unmoved(one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken) -> World:
 
 
 @pytest.mark.parametrize(("rule", "how"), [(PATTERNS, "throw"), (NUMBER, "build")], ids=["patterns", "number"])
-def test_what_is_too_dear_is_not_even_tried(unmoved: World, rule: dict[str, str], how: str) -> None:
+def test_what_is_too_costly_is_not_even_tried(unmoved: World, rule: dict[str, str], how: str) -> None:
     """The tip breaks, at evaluation (then nothing of it can be weighed) or when it is built; what lies before it
     waits for a cache as the tip would."""
     world, a = unmoved, unmoved.upstreams["a"]
@@ -177,7 +177,7 @@ def test_what_is_too_dear_is_not_even_tried(unmoved: World, rule: dict[str, str]
 
 
 @pytest.mark.parametrize("rule", [PATTERNS, NUMBER, {}], ids=["patterns", "number", "none"])
-def test_what_is_too_dear_is_stepped_over(unmoved: World, rule: dict[str, str]) -> None:
+def test_what_is_too_costly_is_stepped_over(unmoved: World, rule: dict[str, str]) -> None:
     world, a = unmoved, unmoved.upstreams["a"]
     a.commit("second")
     dear(a)
