@@ -88,7 +88,8 @@ def without_secrets(url: str) -> str:
 # -- in URLs ----------------------------------------------------------------------------------------------------
 
 # Slashes may be escaped, as JSON allows. What follows is looked at as a whole: see `_authority`.
-_AUTHORITY = re.compile(r'(?P<before>:(?:\\{0,4}/){2})(?P<run>[^\s/"<>`]+)')
+# It ends before the `://` of a URL right behind it.
+_AUTHORITY = re.compile(r'(?P<before>:(?:\\{0,4}/){2})(?P<run>(?:(?!:(?:\\{0,4}/){2})[^\s/"<>`])+)')
 _AT = re.compile(r"@|\\{1,4}u0040")
 _NO_AUTHORITY = re.compile(r"[?#']")
 _PORT = re.compile(r"[^:]*(?::\d*)?|\[[^\]]*\](?::\d*)?")

@@ -115,6 +115,11 @@ def test_redacting_twice_is_redacting_once(text: str) -> None:
     assert redact(redact(text)) == redact(text)
 
 
+def test_addresses_with_nothing_between_them() -> None:
+    text = "".join(map(holding, (URLS["proxy"], URLS["user and password"]))) * 2
+    assert CANARY not in redact(text) and redact(redact(text)) == redact(text)
+
+
 @given(some.sampled_from(sorted(EVERY)), some.text(), some.text())
 def test_whatever_stands_before_and_behind(name: str, before: str, behind: str) -> None:
     assert CANARY not in redact(f"{before} {holding(EVERY[name])} {behind}")
