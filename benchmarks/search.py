@@ -11,8 +11,8 @@ import statistics
 import sys
 from collections.abc import Sequence
 
-from tests.update.costs import MARGIN, ROWS, anywhere, cost, history, most_steps, recent, steps_to_newest
-from tests.update.worlds import seeded
+from tests.search.costs import MARGIN, ROWS, anywhere, cost, history, most_steps, recent, steps_to_newest
+from tests.search.worlds import seeded
 
 
 def aligned(lines: Sequence[tuple[str, ...]]) -> str:

@@ -17,13 +17,13 @@ from lockbot.nix import build, evaluate
 from lockbot.nix import context as nix_context
 from lockbot.nix.command import Nix
 from lockbot.nix.flakeref import FlakeRef
+from lockbot.search.strategies import Strategy
 from lockbot.state import RunLock, check_disk, new_run_id
 from lockbot.update import answers, judging, propose
 from lockbot.update.cycle import heal, run_cycle
 from lockbot.update.hosts import Selection
 from lockbot.update.regenerate import Commands
 from lockbot.update.rules import Rules, Tools
-from lockbot.update.search import Strategy
 from lockbot.update.support import UNJUDGED
 from lockbot.update.upstream_checks import Ask, nobody
 from lockbot.update.wish import Wish

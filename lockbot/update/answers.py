@@ -17,8 +17,8 @@ from typing import Any
 
 from lockbot import files
 from lockbot.model import Host
+from lockbot.search.interface import Answer
 from lockbot.state import digest
-from lockbot.update.asking import Answer
 
 KEPT = 3000
 """How many verdicts: some runs of the longest budget that is sensible."""

@@ -19,11 +19,13 @@ from lockbot.nix import lockfile
 from lockbot.nix.lockfile import LOCK_NAME, LockFile
 from lockbot.process import Deadline
 from lockbot.report import words
+from lockbot.search import interface
+from lockbot.search.interface import Found, Picks, Step
+from lockbot.search.strategies import Strategy
 from lockbot.state import UPSTREAMS
-from lockbot.update import answers, asking, findings, policy, propose, support
+from lockbot.update import answers, findings, policy, propose, support
 from lockbot.update import gate as gates
 from lockbot.update.answers import Answers
-from lockbot.update.asking import Found, Picks, Step
 from lockbot.update.costs import Costs
 from lockbot.update.findings import Told
 from lockbot.update.histories import Histories
@@ -35,7 +37,6 @@ from lockbot.update.propose import Lock, Proposal
 from lockbot.update.record import Record
 from lockbot.update.rulebook import revisions_of
 from lockbot.update.rules import Rules, Tools
-from lockbot.update.search import Strategy
 from lockbot.update.sights import Sights, standing
 from lockbot.update.trial import Trial
 from lockbot.update.trouble import FETCH_FAILED
@@ -364,7 +365,7 @@ class Attempt:
         return self._between(name, locked, target)
 
     def _watch(self, step: Step) -> None:
-        if isinstance(step, asking.Looking):
+        if isinstance(step, interface.Looking):
             what = "which revision" if step.revisions else "what"
             self._tools.progress(Looking(f"{what} breaks {step.host}", step.inputs, step.probe, step.about))
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from lockbot.errors import LockbotError
 from lockbot.model import Locked
 from lockbot.report import words
-from lockbot.update.asking import Found, Picks
+from lockbot.search.interface import Found, Picks
 from lockbot.update.judging import MayBuild, TooCostly
 from lockbot.update.locks import Locks
 from lockbot.update.permits import Gatekeeper, Permits

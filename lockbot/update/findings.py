@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from lockbot.model import BadRevision, Held, Locked
 from lockbot.nix.lockfile import LockFile
 from lockbot.report import words
-from lockbot.update.asking import Culprit, Finding, Reason
+from lockbot.search.interface import Culprit, Finding, Reason
 from lockbot.update.histories import Histories, commit_link
 from lockbot.update.lockable import Unlockable
 from lockbot.update.policy import Hold

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from lockbot.model import Locked
-from lockbot.update.asking import Answer, BudgetSpent, Culprit, Picks
-from lockbot.update.search import search
+from lockbot.search.interface import Answer, BudgetSpent, Culprit, Picks
+from lockbot.search.strategies import search
 
 TRIES = 24
 """How many revisions are tried, each fetched by Nix."""

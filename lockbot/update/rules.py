@@ -13,11 +13,11 @@ from lockbot.git.worktree import Identity, Signing
 from lockbot.history.store import History
 from lockbot.model import Gate, Progress
 from lockbot.nix.command import Nix
+from lockbot.search.strategies import Strategy
 from lockbot.update import judging, propose
 from lockbot.update.hosts import Selection
 from lockbot.update.regenerate import Commands
 from lockbot.update.rulebook import RuleBook
-from lockbot.update.search import Strategy
 from lockbot.update.upstream_checks import Ask, nobody
 
 

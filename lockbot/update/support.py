@@ -15,12 +15,12 @@ from typing import Protocol
 from lockbot.history import unjudged
 from lockbot.model import Answer, Failure, Gate, Held, HostBuild, HostStatus
 from lockbot.report import words
+from lockbot.search.conflicts import Unit
+from lockbot.search.interface import BudgetSpent, Found, Picks, Trial, Watch, unwatched
+from lockbot.search.strategies import Strategy, search, units_of
 from lockbot.update import gate as gates
-from lockbot.update.asking import BudgetSpent, Found, Picks, Trial, Watch, unwatched
-from lockbot.update.conflicts import Unit
 from lockbot.update.gate import Vote
 from lockbot.update.judging import Baseline, Judged
-from lockbot.update.search import Strategy, search, units_of
 
 UNJUDGED, ONLY_BROKEN = unjudged.HELD, "only-broken-hosts"
 """Why an input is held for which nothing speaks, as words for machines."""

@@ -22,8 +22,9 @@ from lockbot.model import (
     Judgement,
     Verdict,
 )
-from lockbot.update import asking, gate
-from lockbot.update.asking import Picks, Reason
+from lockbot.search import interface
+from lockbot.search.interface import Picks, Reason
+from lockbot.update import gate
 from lockbot.update.gate import Vote
 from lockbot.update.judging import Baseline, Judged
 from lockbot.update.support import best_supported
@@ -176,7 +177,7 @@ class Looks:
     trouble: str | None = None
     wholes: dict[frozenset[str], Judged] = field(default_factory=dict)
 
-    def probe(self, picks: Picks, hosts: frozenset[str] | None) -> asking.Answer:
+    def probe(self, picks: Picks, hosts: frozenset[str] | None) -> interface.Answer:
         moved = frozenset(picks)
         builds = [self.fleet.build(host, moved) for host in sorted(hosts or self.fleet.uses)]
         if hosts is None:
@@ -189,9 +190,9 @@ class Looks:
             if build.host.name in self.repairable and build.status is HostStatus.BROKEN_BEFORE
         }
         red = frozenset({name for name, said in votes.items() if said is BLAMES} | spoilt)
-        return asking.Answer(red, frozenset(name for name, said in votes.items() if said is BLOCKS) - red)
+        return interface.Answer(red, frozenset(name for name, said in votes.items() if said is BLOCKS) - red)
 
-    def evaluate(self, picks: Picks, hosts: frozenset[str]) -> asking.Answer:
+    def evaluate(self, picks: Picks, hosts: frozenset[str]) -> interface.Answer:
         return self.probe(picks, hosts)
 
     def revisions(self, input: str) -> Sequence[str]:  # noqa: ARG002 -- the Trial's shape

@@ -15,7 +15,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from lockbot.update.asking import (
+from lockbot.search.bisection import LOCKED, Ladder
+from lockbot.search.conflicts import Clause, Unit, in_order, point_of
+from lockbot.search.interface import (
     BudgetSpent,
     Culprit,
     Finding,
@@ -31,9 +33,7 @@ from lockbot.update.asking import (
     Watch,
     unwatched,
 )
-from lockbot.update.conflicts import Clause, Unit, in_order, point_of
-from lockbot.update.newest import LOCKED, Ladder
-from lockbot.update.subset import Subset
+from lockbot.search.subset import Subset
 
 LOOKS = 3
 """How many revisions newer than the first good one found are asked about, per input at most."""

@@ -12,11 +12,11 @@ from dataclasses import replace
 
 import pytest
 
-from lockbot.update.asking import Finding, Found, Level, Looking, Passed, Reason, Step
-from lockbot.update.conflicts import Clause, Unit, largest
-from lockbot.update.search import LOOKS, Strategy, search, units_of
-from tests.update.costs import MARGIN, ROWS, Row, anywhere, cost, history, most_steps, recent, steps_to_newest
-from tests.update.worlds import Bench, Fault, World, all_single, broken_since, coupled, seeded, units_at_tip
+from lockbot.search.conflicts import Clause, Unit, largest
+from lockbot.search.interface import Finding, Found, Level, Looking, Passed, Reason, Step
+from lockbot.search.strategies import LOOKS, Strategy, search, units_of
+from tests.search.costs import MARGIN, ROWS, Row, anywhere, cost, history, most_steps, recent, steps_to_newest
+from tests.search.worlds import Bench, Fault, World, all_single, broken_since, coupled, seeded, units_at_tip
 
 TIP = broken_since(1)
 NAMES = tuple(f"i{number}" for number in range(30))

@@ -11,8 +11,8 @@ import statistics
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from lockbot.update.search import LOOKS, search
-from tests.update.worlds import Bench, Fault, World, broken_since, coupled, seeded
+from lockbot.search.strategies import LOOKS, search
+from tests.search.worlds import Bench, Fault, World, broken_since, coupled, seeded
 
 HOSTS = 20
 USED = 4

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
-from lockbot.update.asking import Answer, BudgetSpent, Picks, Point
+from lockbot.search.interface import Answer, BudgetSpent, Picks, Point
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from lockbot.update.asking import Level, Point
+from lockbot.search.interface import Level, Point
 
 LEAVES = 20_000
 """How many branches the exact search may take before it settles for a good set instead of the largest."""

@@ -27,8 +27,8 @@ import math
 from collections.abc import Sequence
 from itertools import combinations
 
-from lockbot.update.asking import Level, Looking, Memory, Passed, Point, State
-from lockbot.update.conflicts import Clause, Unit, Units, in_order, largest, point_of
+from lockbot.search.conflicts import Clause, Unit, Units, in_order, largest, point_of
+from lockbot.search.interface import Level, Looking, Memory, Passed, Point, State
 
 HINTS = 2
 """How often in a row an error's word is taken for where to look, before halving."""

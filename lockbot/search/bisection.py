@@ -17,7 +17,7 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
-from lockbot.update.asking import Culprit, Level, Looking, Memory, Passed, Point, State
+from lockbot.search.interface import Culprit, Level, Looking, Memory, Passed, Point, State
 
 LOCKED = -1
 ALLOWANCE = 3
