@@ -17,6 +17,7 @@ from lockbot.nix import build, evaluate
 from lockbot.nix import context as nix_context
 from lockbot.nix.command import Nix
 from lockbot.nix.flakeref import FlakeRef
+from lockbot.policy.upstream_checks import Ask, nobody
 from lockbot.search.strategies import Strategy
 from lockbot.state import RunLock, check_disk, new_run_id
 from lockbot.update import answers, judging, propose
@@ -25,7 +26,6 @@ from lockbot.update.hosts import Selection
 from lockbot.update.regenerate import Commands
 from lockbot.update.rules import Rules, Tools
 from lockbot.update.support import UNJUDGED
-from lockbot.update.upstream_checks import Ask, nobody
 from lockbot.update.wish import Wish
 
 

@@ -21,6 +21,7 @@ from lockbot.model import Host, HostBuild, HostStatus, Locked
 from lockbot.nix import evaluate
 from lockbot.nix.flakeref import local_flake
 from lockbot.nix.lockfile import EMPTY, LOCK_NAME, LockFile
+from lockbot.policy.origin import origin_of
 from lockbot.process import Deadline
 from lockbot.report import words
 from lockbot.report.document import Document
@@ -28,7 +29,6 @@ from lockbot.report.lines import Line, line
 from lockbot.report.table import table
 from lockbot.state import RunLock
 from lockbot.update.hosts import select
-from lockbot.update.origin import origin_of
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,12 @@ from lockbot.history.ledger import Ledger
 from lockbot.history.values import Acceptance, InputState, UserHold
 from lockbot.model import Locked
 from lockbot.nix.lockfile import LOCK_NAME, LockFile
+from lockbot.policy.decide import Reason
+from lockbot.policy.rules import Answer, InputRules, near_name
 from lockbot.report import words
 from lockbot.report.escape import name as shown
 from lockbot.report.lines import Line, line
 from lockbot.status import answer, policy_key
-from lockbot.update.policy import Reason
-from lockbot.update.rulebook import Answer, InputRules, near_name
 
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _PREFIX = re.compile(r"[0-9a-f]{4,64}")

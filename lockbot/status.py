@@ -19,14 +19,14 @@ from lockbot.history.summaries import RunSummary
 from lockbot.history.unjudged import NIGHTS, Unjudged
 from lockbot.history.values import Acceptance, InputState, SeenTip, StateWord, UserHold
 from lockbot.model import BadRevision, Locked
+from lockbot.policy.decide import Reason
+from lockbot.policy.rules import Answer, InputRules
 from lockbot.report import words
 from lockbot.report.document import Document, culprit
 from lockbot.report.escape import name as shown
 from lockbot.report.escape import plain
 from lockbot.report.lines import Line, Style, line
 from lockbot.report.table import table
-from lockbot.update.policy import Reason
-from lockbot.update.rulebook import Answer, InputRules
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from lockbot.config.template import EXAMPLE, Found, annotated, table, toml
 from lockbot.errors import UsageError
 from lockbot.forge.place import Account, Kind
 from lockbot.model import Gate
-from lockbot.update.rulebook import Answer, InputRules, Revisions, RuleBook
+from lockbot.policy.rules import Answer, InputRules, Revisions, RuleBook
 
 ROOT = Path(__file__).parent.parent
 Write = Callable[[str], Path]

@@ -31,13 +31,13 @@ from lockbot.model import (
     Run,
 )
 from lockbot.past import history
+from lockbot.policy.rules import InputRules
 from lockbot.report import commit, terminal
 from lockbot.report.escape import name as named
 from lockbot.report.lines import Line, text
 from lockbot.report.progress import PlainProgress, Watched
 from lockbot.report.table import columns
 from lockbot.update import answers
-from lockbot.update.rulebook import InputRules
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LONG = "n" * 150

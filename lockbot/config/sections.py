@@ -51,7 +51,7 @@ from lockbot.config.types import (
 )
 from lockbot.forge.place import Account, Kind
 from lockbot.model import Gate
-from lockbot.update.rulebook import Answer, InputRules, Revisions
+from lockbot.policy.rules import Answer, InputRules, Revisions
 
 Directory = Annotated[Path, Local()]
 Names = tuple[Text, ...]

@@ -36,7 +36,7 @@ from lockbot.config.sections import (
 from lockbot.config.sources import EACH, Form, Kind, Layer, credentials, environment, file_layer, state_directory
 from lockbot.config.types import ForgeHost, Local, Person, Text, duration, duration_text, size, size_text
 from lockbot.errors import UsageError
-from lockbot.update.rulebook import RuleBook
+from lockbot.policy.rules import RuleBook
 
 _layers: ContextVar[tuple[Layer, ...]] = ContextVar("layers", default=())
 """What the next Settings() is made of, strongest first: pydantic-settings asks for it in a class method."""

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Protocol
 
 from lockbot.errors import LockbotError
-from lockbot.update.upstream_checks import Standing
+from lockbot.policy.upstream_checks import Standing
 
 
 class NoAnswer(LockbotError):

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from urllib.parse import quote
 
 from lockbot.forge.answers import Asking, Check, pages, table, tables, text
-from lockbot.update.upstream_checks import Standing
+from lockbot.policy.upstream_checks import Standing
 
 _GREEN = frozenset({"success", "neutral", "skipped"})
 _STATUSES = {"success": Standing.GREEN, "pending": Standing.PENDING}

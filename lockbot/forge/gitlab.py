@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from urllib.parse import quote
 
 from lockbot.forge.answers import Asking, Check, table, text
-from lockbot.update.upstream_checks import Standing
+from lockbot.policy.upstream_checks import Standing
 
 _ENDED = {"success": Standing.GREEN, "failed": Standing.RED, "canceled": Standing.RED, "canceling": Standing.RED}
 

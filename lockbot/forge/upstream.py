@@ -17,8 +17,8 @@ from lockbot.forge.http import Client, Patience
 from lockbot.forge.place import Account, Kind, Place, place_of
 from lockbot.model import Locked
 from lockbot.nix.flakeref import FlakeRef
+from lockbot.policy.upstream_checks import Checks, Standing
 from lockbot.process import CancelToken
-from lockbot.update.upstream_checks import Checks, Standing
 
 FORGES: Mapping[Kind, Forge] = {Kind.GITHUB: GitHub(), Kind.GITLAB: GitLab(), Kind.FORGEJO: Forgejo()}
 

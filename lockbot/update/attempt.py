@@ -17,25 +17,26 @@ from lockbot.history.values import Observation
 from lockbot.model import Answer, FailureKind, Gate, Held, HostBuild, HostStatus, Locked, Looking, Phase
 from lockbot.nix import lockfile
 from lockbot.nix.lockfile import LOCK_NAME, LockFile
+from lockbot.policy import decide
+from lockbot.policy.engine import Gatekeeper, Permits
+from lockbot.policy.rules import revisions_of
+from lockbot.policy.upstream_log import Histories
 from lockbot.process import Deadline
 from lockbot.report import words
 from lockbot.search import interface
 from lockbot.search.interface import Found, Picks, Step
 from lockbot.search.strategies import Strategy
 from lockbot.state import UPSTREAMS
-from lockbot.update import answers, findings, policy, propose, support
+from lockbot.update import answers, findings, propose, support
 from lockbot.update import gate as gates
 from lockbot.update.answers import Answers
 from lockbot.update.costs import Costs
 from lockbot.update.findings import Told
-from lockbot.update.histories import Histories
 from lockbot.update.judging import Judged
 from lockbot.update.locks import Locks
-from lockbot.update.permits import Gatekeeper, Permits
 from lockbot.update.probes import Budget, Probes
 from lockbot.update.propose import Lock, Proposal
 from lockbot.update.record import Record
-from lockbot.update.rulebook import revisions_of
 from lockbot.update.rules import Rules, Tools
 from lockbot.update.sights import Sights, standing
 from lockbot.update.trial import Trial
@@ -122,7 +123,7 @@ class Attempt:
             proposed = path.read_bytes() if proposal.changes else b""  # before others are made in its place
             permits = self._permit(proposal)
             tips = dict(proposal.asked) | {one.input: one.tip for one in proposal.unlockable} | dict(proposal.tips)
-            incomplete = any(policy.forced(change) for change in proposal.changes)
+            incomplete = any(decide.forced(change) for change in proposal.changes)
             timeout = self._rules.fetching.timeout
             locks = Locks(self._tools.nix, self._trial.flake, before, tips, timeout, incomplete=incomplete)
             free, check = self._wish.overrides.keys(), self._tools.nix.cancel.check
@@ -204,7 +205,7 @@ class Attempt:
 
     def _without_the_rest_of_a_group(self, proposal: Proposal, permits: Permits) -> None:
         kept = {item.input for item in proposal.held} | proposal.stuck.keys()
-        asked_for = {change.input for change in proposal.changes if policy.forced(change)}
+        asked_for = {change.input for change in proposal.changes if decide.forced(change)}
         free = asked_for | self._wish.overrides.keys()
         permits.hold_groups(self._rules.groups, kept, free, proposal.locked_before)
 

@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 
 from lockbot.model import BadRevision, Held, Locked
 from lockbot.nix.lockfile import LockFile
+from lockbot.policy.decide import Hold
+from lockbot.policy.upstream_log import Histories, commit_link
 from lockbot.report import words
 from lockbot.search.interface import Culprit, Finding, Reason
-from lockbot.update.histories import Histories, commit_link
 from lockbot.update.lockable import Unlockable
-from lockbot.update.policy import Hold
 
 
 @dataclass(frozen=True)

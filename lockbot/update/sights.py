@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 from lockbot.history.values import Observation, StateWord
 from lockbot.model import BadRevision, Held
+from lockbot.policy.decide import Reason
+from lockbot.policy.engine import Permits
 from lockbot.update.findings import Told
-from lockbot.update.permits import Permits
-from lockbot.update.policy import Reason
 from lockbot.update.propose import Proposal
 from lockbot.update.trouble import FETCH_FAILED
 

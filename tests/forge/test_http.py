@@ -16,8 +16,8 @@ from lockbot.errors import Cancelled
 from lockbot.forge.http import Patience
 from lockbot.forge.place import Account
 from lockbot.forge.upstream import UpstreamChecks
+from lockbot.policy.upstream_checks import Checks, Standing
 from lockbot.process import CancelToken
-from lockbot.update.upstream_checks import Checks, Standing
 from tests.forge.server import Asked, GitHub, Reply, Server, run
 from tests.forge.test_upstream import GITHUB, NOW, OTHER, QUICK, REV, TOKEN
 

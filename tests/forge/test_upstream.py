@@ -12,8 +12,8 @@ from lockbot.forge.http import Patience
 from lockbot.forge.place import Account, Kind, Place, place_of
 from lockbot.forge.upstream import FORGES, UpstreamChecks, sum_up
 from lockbot.model import Locked
+from lockbot.policy.upstream_checks import Checks, Standing
 from lockbot.process import CancelToken
-from lockbot.update.upstream_checks import Checks, Standing
 from tests.forge.server import Forgejo, GitHub, GitLab, Server, run, status
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)

@@ -16,9 +16,9 @@ from enum import StrEnum
 from itertools import islice
 
 from lockbot.model import InputChange, Locked
+from lockbot.policy.decide import Hold, Reason
+from lockbot.policy.minimum_age import Sighted, newest_old_enough
 from lockbot.report import words
-from lockbot.update.ages import Sighted, newest_old_enough
-from lockbot.update.policy import Hold, Reason
 
 MOST = 20
 """Of how many commits a forge is asked, for one input in one run."""

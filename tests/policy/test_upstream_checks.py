@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from lockbot.model import ChangeKind, InputChange, Locked
-from lockbot.update.ages import Sighted
-from lockbot.update.policy import Reason
-from lockbot.update.upstream_checks import MOST, Checks, Choice, Standing, newest_green, nobody
+from lockbot.policy.decide import Reason
+from lockbot.policy.minimum_age import Sighted
+from lockbot.policy.upstream_checks import MOST, Checks, Choice, Standing, newest_green, nobody
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LINK = "https://ci.example.org/1"

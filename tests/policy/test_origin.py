@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lockbot.git.upstream import Origin
-from lockbot.update.origin import origin_of
+from lockbot.policy.origin import origin_of
 
 REV = "a" * 40
 

@@ -17,9 +17,9 @@ from lockbot.git.revisions import Description, Relation, Upstream, open_upstream
 from lockbot.history.ledger import Ledger
 from lockbot.model import Locked
 from lockbot.nix.flakeref import FlakeRef, FlakeRefError
-from lockbot.update.ages import tips_ahead
-from lockbot.update.origin import origin_of
-from lockbot.update.rulebook import Revisions
+from lockbot.policy.minimum_age import tips_ahead
+from lockbot.policy.origin import origin_of
+from lockbot.policy.rules import Revisions
 
 _Answer = TypeVar("_Answer")
 

@@ -15,8 +15,7 @@ from lockbot.history.values import Acceptance, SeenTip, UserHold
 from lockbot.model import ChangeKind, InputChange, Locked
 from lockbot.nix import lockfile
 from lockbot.nix.lockfile import LockFile
-from lockbot.update.ages import Ripe, Sighted, newest_old_enough, sighted, tips_ahead
-from lockbot.update.policy import (
+from lockbot.policy.decide import (
     Allow,
     Decision,
     Facts,
@@ -31,7 +30,8 @@ from lockbot.update.policy import (
     moves,
     reads_this_machine,
 )
-from lockbot.update.rulebook import Answer, InputRules, Revisions, RuleBook, revisions_of
+from lockbot.policy.minimum_age import Ripe, Sighted, newest_old_enough, sighted, tips_ahead
+from lockbot.policy.rules import Answer, InputRules, Revisions, RuleBook, revisions_of
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 DAY = 86400.0

@@ -18,10 +18,10 @@ from fnmatch import fnmatchcase
 from lockbot.history.values import Acceptance, UserHold
 from lockbot.model import ChangeKind, InputChange, Locked
 from lockbot.nix.flakeref import FlakeRef, FlakeRefError
+from lockbot.policy.minimum_age import later
+from lockbot.policy.rules import Answer, InputRules
 from lockbot.redact import without_secrets
 from lockbot.report import words
-from lockbot.update.ages import later
-from lockbot.update.rulebook import Answer, InputRules
 
 
 class Relation(StrEnum):

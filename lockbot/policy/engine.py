@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from lockbot.errors import LockbotError
 from lockbot.history.ledger import Ledger
 from lockbot.model import ChangeKind, Held, InputChange, Locked
+from lockbot.policy import decide, minimum_age, upstream_checks
+from lockbot.policy.decide import Allow, Facts, Hold, Move, Reason, Refuse, Relation
+from lockbot.policy.rules import Answer, InputRules, RuleBook, revisions_of
+from lockbot.policy.upstream_log import Histories
 from lockbot.report import words
-from lockbot.update import ages, policy, upstream_checks
-from lockbot.update.histories import Histories
-from lockbot.update.policy import Allow, Facts, Hold, Move, Reason, Refuse, Relation
-from lockbot.update.rulebook import Answer, InputRules, RuleBook, revisions_of
 
 _AT_ONCE = 4
 
@@ -122,7 +122,7 @@ class Gatekeeper:
         no lock.
         """
         permits = Permits({name: tip.revision for name, tip in tips.items()})
-        moves = policy.moves(changes)
+        moves = decide.moves(changes)
         relations = self._relations(moves, pinned)
         for move in moves:
             owner = _owner(move.change.input, tips)
@@ -137,7 +137,7 @@ class Gatekeeper:
 
     def recheck(self, changes: Sequence[InputChange], permits: Permits, names: frozenset[str]) -> None:
         """Look again at inputs that go elsewhere than to their tip: what they bring along is known only now."""
-        for move in policy.moves(changes):
+        for move in decide.moves(changes):
             owner = _owner(move.change.input, permits.targets)
             if owner not in names:
                 continue
@@ -151,33 +151,33 @@ class Gatekeeper:
         """Whether inputs that are at a revision below what is permitted may bring along what they do there."""
         return all(
             isinstance(self._decide_again(move, owner), Allow)
-            for move in policy.moves(changes)
+            for move in decide.moves(changes)
             if (owner := _owner(move.change.input, permits.targets)) is not None
             and move.change.new is not None
             and move.change.new.revision != permits.targets[owner]
         )
 
-    def _decide_again(self, move: Move, owner: str) -> policy.Decision:
+    def _decide_again(self, move: Move, owner: str) -> decide.Decision:
         """Its age was looked at when it was chosen; and the user's hold, which may name this very revision."""
         change = move.change
         named = change.new is not None and self.holds_at(owner, change.new.revision)
         hold = self._holds[owner] if named else None
         rules = self._rules.of(owner)
         facts = Facts(self._now, self._relation(change, rules), _LONG_AGO, hold, self._accepted.get(owner))
-        return policy.decide(move, facts, rules)
+        return decide.decide(move, facts, rules)
 
     def weighs_cost(self, name: str) -> bool:
         """Whether what would have to be compiled can hold an input."""
         return self._rules.of(name).weighs_cost
 
-    def cost(self, locked: Locked | None, name: str, revision: str, wanted: Collection[str]) -> policy.Decision:
+    def cost(self, locked: Locked | None, name: str, revision: str, wanted: Collection[str]) -> decide.Decision:
         """Whether an input may have these derivations compiled here, for the sake of a revision."""
         accepted = self._accepted.get(name)
         if accepted is not None and accepted.covers(locked.revision or None if locked else None, revision):
             return Allow()
         state = self._states.get(name)
         since = state.cache_since if state is not None else None
-        return policy.cost(sorted(wanted), self._rules.of(name), self._now, since=since)
+        return decide.cost(sorted(wanted), self._rules.of(name), self._now, since=since)
 
     def is_held(self, name: str) -> bool:
         """Whether the user keeps an input back."""
@@ -214,11 +214,11 @@ class Gatekeeper:
             self._accepted.get(name),
             own=self._is_only_own(move.change),
         )
-        decision = policy.decide(move, facts, rules)
+        decision = decide.decide(move, facts, rules)
         match decision:
             case Allow(loud):
                 permits.loud.extend(loud)
-                if owner == move.change.input and not policy.is_wanted(move.change, facts):
+                if owner == move.change.input and not decide.is_wanted(move.change, facts):
                     self._green(permits, owner, move.change, rules)
             case _ if owner is None:
                 raise LockbotError(
@@ -249,24 +249,24 @@ class Gatekeeper:
         if old is None or new is None:
             return
         known = self._known(name, old, new, rules)
-        ripe = ages.newest_old_enough(known, self._now, rules.minimum_age, locked=old.revision)
+        ripe = minimum_age.newest_old_enough(known, self._now, rules.minimum_age, locked=old.revision)
         if ripe.revision is not None:
             permits.targets[name] = ripe.revision
             self._green(permits, name, change, rules)
 
-    def _known(self, name: str, old: Locked, new: Locked, rules: InputRules) -> list[ages.Sighted]:
+    def _known(self, name: str, old: Locked, new: Locked, rules: InputRules) -> list[minimum_age.Sighted]:
         """What an input could be moved to, newest first."""
         kind = revisions_of(old, rules)
         newest_first = tuple(reversed(self._histories.revisions(name, old, new.revision, kind).revisions))
         seen = self._ledger.first_seen(name, new.original)
         if kind is kind.TIPS:
-            return [ages.Sighted(revision, seen.get(revision)) for revision in newest_first]
-        return list(ages.sighted(newest_first, seen))
+            return [minimum_age.Sighted(revision, seen.get(revision)) for revision in newest_first]
+        return list(minimum_age.sighted(newest_first, seen))
 
     def _green(self, permits: Permits, name: str, change: InputChange, rules: InputRules) -> None:
         """Where upstream's own verdict is wished: the newest up to the target that passed upstream's checks."""
         old, new, target = change.old, change.new, permits.targets.get(name)
-        if not rules.upstream_checks or policy.forced(change) or old is None or new is None or target is None:
+        if not rules.upstream_checks or decide.forced(change) or old is None or new is None or target is None:
             return
         if old.revision == target:
             return
@@ -282,14 +282,14 @@ class Gatekeeper:
 
     def _candidates(
         self, name: str, old: Locked, new: Locked, target: str, rules: InputRules
-    ) -> Iterator[ages.Sighted]:
+    ) -> Iterator[minimum_age.Sighted]:
         """The target and what comes before it; upstream's history is only asked for when the tip won't do."""
         if target == new.revision:
-            yield ages.Sighted(target, self._first_seen(name, new))
+            yield minimum_age.Sighted(target, self._first_seen(name, new))
         known = self._known(name, old, new, rules)
         start = [one.revision for one in known].index(target)
         for one in known[start + (target == new.revision) :]:
-            if ages.old_enough(one, self._now, rules.minimum_age):
+            if minimum_age.old_enough(one, self._now, rules.minimum_age):
                 yield one
 
     def _first_seen(self, name: str, new: Locked) -> datetime | None:
