@@ -12,6 +12,8 @@ from lockbot.daemon.plan import next_run
 from lockbot.errors import Cancelled, LockbotError, UsageError
 from lockbot.git.worktree import Identity, Signing, SigningFormat
 from lockbot.history.store import History
+from lockbot.judge import verdict
+from lockbot.judge.hosts import Selection
 from lockbot.model import Outcome, Run
 from lockbot.nix import build, evaluate
 from lockbot.nix import context as nix_context
@@ -20,9 +22,8 @@ from lockbot.nix.flakeref import FlakeRef
 from lockbot.policy.upstream_checks import Ask, nobody
 from lockbot.search.strategies import Strategy
 from lockbot.state import RunLock, check_disk, new_run_id
-from lockbot.update import answers, judging, propose
+from lockbot.update import answers, propose
 from lockbot.update.cycle import heal, run_cycle
-from lockbot.update.hosts import Selection
 from lockbot.update.regenerate import Commands
 from lockbot.update.rules import Rules, Tools
 from lockbot.update.support import UNJUDGED
@@ -143,7 +144,7 @@ def _rules(app: App, place: Place, options: Options, nix: Nix) -> Rules:
         selection=selection(settings),
         gate=settings.build.gate,
         fetching=propose.Limits(settings.run.fetch_timeout, settings.build.retries, settings.build.retry_delay),
-        judging=judging.Limits(evaluating(settings), _building(settings)),
+        judging=verdict.Limits(evaluating(settings), _building(settings)),
         author=author,
         committer=_identity(settings.commit.committer) if settings.commit.committer else author,
         signing=_signing(settings),

@@ -17,6 +17,7 @@ from lockbot.git.sync import Base, sync
 from lockbot.git.upstream import Tip, ask_tips
 from lockbot.git.worktree import Worktree, worktree
 from lockbot.job import context, selection
+from lockbot.judge.hosts import select
 from lockbot.model import Host, HostBuild, HostStatus, Locked
 from lockbot.nix import evaluate
 from lockbot.nix.flakeref import local_flake
@@ -28,7 +29,6 @@ from lockbot.report.document import Document
 from lockbot.report.lines import Line, line
 from lockbot.report.table import table
 from lockbot.state import RunLock
-from lockbot.update.hosts import select
 
 
 @dataclass(frozen=True)

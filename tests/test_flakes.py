@@ -17,11 +17,12 @@ from lockbot.git.clone import open_clone
 from lockbot.git.source import RemoteSource
 from lockbot.history import schema
 from lockbot.history.values import Observation, StateWord
+from lockbot.judge import gc_roots
 from lockbot.model import Outcome, Run
 from lockbot.nix import command
 from lockbot.process import CancelToken
 from lockbot.state import digest
-from lockbot.update import answers, roots
+from lockbot.update import answers
 from tests import nixes
 from tests.test_metrics import parsed, values
 from tests.test_status import ONE, TWO, World, lock, world  # noqa: F401 -- fixtures
@@ -229,7 +230,7 @@ def test_kept_results_of_each(one_nix: nixes.Nix, tmp_path: Path, cancel: Cancel
         (place / f"2026010{day}-000000-abcd").mkdir(parents=True)
 
     def keep(flake: str, day: int) -> None:
-        roots.keep(nix, place, flake, f"2026020{day}-000000-abcd", (), newest=2)
+        gc_roots.keep(nix, place, flake, f"2026020{day}-000000-abcd", (), newest=2)
 
     def left(directory: Path) -> list[str]:
         return sorted(one.name[:8] for one in directory.iterdir() if one.name[8:9] == "-")

@@ -14,6 +14,8 @@ from lockbot.git.publish import only_updates
 from lockbot.git.sync import Base
 from lockbot.git.worktree import Worktree
 from lockbot.history.values import Observation
+from lockbot.judge import gate as gates
+from lockbot.judge.verdict import Judged
 from lockbot.model import Answer, FailureKind, Gate, Held, HostBuild, HostStatus, Locked, Looking, Phase
 from lockbot.nix import lockfile
 from lockbot.nix.lockfile import LOCK_NAME, LockFile
@@ -28,11 +30,9 @@ from lockbot.search.interface import Found, Picks, Step
 from lockbot.search.strategies import Strategy
 from lockbot.state import UPSTREAMS
 from lockbot.update import answers, findings, propose, support
-from lockbot.update import gate as gates
 from lockbot.update.answers import Answers
 from lockbot.update.costs import Costs
 from lockbot.update.findings import Told
-from lockbot.update.judging import Judged
 from lockbot.update.locks import Locks
 from lockbot.update.probes import Budget, Probes
 from lockbot.update.propose import Lock, Proposal

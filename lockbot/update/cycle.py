@@ -18,11 +18,11 @@ from lockbot.git.publish import Moved, Parked
 from lockbot.git.source import Source
 from lockbot.git.sync import Base, sync
 from lockbot.git.worktree import worktree
+from lockbot.judge import gc_roots
+from lockbot.judge.verdict import Judged
 from lockbot.model import HostBuild, HostStatus, Outcome, Phase, Run
 from lockbot.state import ROOTS
-from lockbot.update import roots
 from lockbot.update.attempt import Attempt, Attempted, Then
-from lockbot.update.judging import Judged
 from lockbot.update.record import Record, words
 from lockbot.update.rules import Rules, Tools
 from lockbot.update.trouble import CANNOT_LOCK
@@ -77,7 +77,7 @@ def _root(tools: Tools, run: Run, builds: Iterable[HostBuild], newest: int) -> s
     """Keep an accepted commit's results from collection. What is published stays so: trouble is a sentence."""
     outputs = [build.out for build in builds if build.out and build.status in _HAVE_OUTPUTS]
     try:
-        roots.keep(tools.nix, tools.directory / ROOTS, run.flake, run.id, outputs, newest=newest)
+        gc_roots.keep(tools.nix, tools.directory / ROOTS, run.flake, run.id, outputs, newest=newest)
     except (LockbotError, OSError) as error:
         why = words(error) if isinstance(error, LockbotError) else str(error)
         return f"the results are not safe from garbage collection: {why}"

@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from lockbot.errors import LockbotError, SurroundingsError
+from lockbot.judge import gate as gates
+from lockbot.judge.verdict import EVALUATED, Judged, MayBuild, TooCostly
 from lockbot.model import Answer as HostAnswer
 from lockbot.model import Gate, Held, Host, HostBuild, HostStatus, InputChange
 from lockbot.process import CancelToken, Deadline
 from lockbot.report import words
 from lockbot.search.interface import Answer, BudgetSpent, Picks
-from lockbot.update import gate as gates
 from lockbot.update.answers import Answers
-from lockbot.update.judging import EVALUATED, Judged, MayBuild, TooCostly
 from lockbot.update.locks import Locks
 from lockbot.update.propose import Lock
 from lockbot.update.trial import Trial

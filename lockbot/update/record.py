@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from lockbot.errors import CommandError, LockbotError
+from lockbot.judge.verdict import Baseline
 from lockbot.model import FailureKind, HostBuild, HostStatus, Note, Outcome, Phase, PhaseStarted, Run
-from lockbot.update.judging import Baseline
 from lockbot.update.rules import Tools
 
 

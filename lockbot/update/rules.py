@@ -11,13 +11,14 @@ from lockbot.git.clone import Clone
 from lockbot.git.source import Source
 from lockbot.git.worktree import Identity, Signing
 from lockbot.history.store import History
+from lockbot.judge import verdict
+from lockbot.judge.hosts import Selection
 from lockbot.model import Gate, Progress
 from lockbot.nix.command import Nix
 from lockbot.policy.rules import RuleBook
 from lockbot.policy.upstream_checks import Ask, nobody
 from lockbot.search.strategies import Strategy
-from lockbot.update import judging, propose
-from lockbot.update.hosts import Selection
+from lockbot.update import propose
 from lockbot.update.regenerate import Commands
 
 
@@ -30,7 +31,7 @@ class Rules:
     selection: Selection
     gate: Gate
     fetching: propose.Limits
-    judging: judging.Limits
+    judging: verdict.Limits
     author: Identity
     committer: Identity
     signing: Signing | None

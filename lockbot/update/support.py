@@ -13,14 +13,14 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from lockbot.history import unjudged
+from lockbot.judge import gate as gates
+from lockbot.judge.gate import Vote
+from lockbot.judge.verdict import Baseline, Judged
 from lockbot.model import Answer, Failure, Gate, Held, HostBuild, HostStatus
 from lockbot.report import words
 from lockbot.search.conflicts import Unit
 from lockbot.search.interface import BudgetSpent, Found, Picks, Trial, Watch, unwatched
 from lockbot.search.strategies import Strategy, search, units_of
-from lockbot.update import gate as gates
-from lockbot.update.gate import Vote
-from lockbot.update.judging import Baseline, Judged
 
 UNJUDGED, ONLY_BROKEN = unjudged.HELD, "only-broken-hosts"
 """Why an input is held for which nothing speaks, as words for machines."""

@@ -14,6 +14,11 @@ from pathlib import Path
 from lockbot.errors import DeadlineExceeded, LockbotError, SurroundingsError, UnjudgedError
 from lockbot.git.sync import Base
 from lockbot.git.worktree import Worktree, commit, incomplete, recommit
+from lockbot.judge import candidate as judge
+from lockbot.judge import gate
+from lockbot.judge.hosts import select
+from lockbot.judge.prediction import predict
+from lockbot.judge.verdict import EVALUATED, UNLISTED, Baseline, Checkout, Judged, Known, Listing, MayBuild
 from lockbot.model import (
     Answer,
     Candidate,
@@ -34,10 +39,7 @@ from lockbot.oserrors import naming
 from lockbot.process import Deadline
 from lockbot.report import words
 from lockbot.report.commit import commit_message
-from lockbot.update import gate, judge, regenerate
-from lockbot.update.hosts import select
-from lockbot.update.judging import EVALUATED, UNLISTED, Baseline, Checkout, Judged, Known, Listing, MayBuild
-from lockbot.update.prediction import predict
+from lockbot.update import regenerate
 from lockbot.update.propose import Lock
 from lockbot.update.record import Record
 from lockbot.update.rules import Rules, Tools

@@ -12,6 +12,9 @@ import pytest
 
 from lockbot import process
 from lockbot.errors import Cancelled
+from lockbot.judge import gate
+from lockbot.judge.candidate import judge
+from lockbot.judge.verdict import Checkout, Judged, Known, Limits
 from lockbot.model import (
     Candidate,
     Event,
@@ -27,9 +30,6 @@ from lockbot.model import (
 from lockbot.nix import build, command, evaluate
 from lockbot.nix.flakeref import local_flake
 from lockbot.process import CancelToken, Deadline
-from lockbot.update import gate
-from lockbot.update.judge import judge
-from lockbot.update.judging import Checkout, Judged, Known, Limits
 from tests import nixes
 from tests.fleet import Breakage, Fleet, HostSpec, Upstream, since, together
 

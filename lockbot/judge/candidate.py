@@ -12,6 +12,8 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from lockbot.judge.baseline import Base, host_build, is_collected, judgement, only_evaluated, target
+from lockbot.judge.verdict import NOT_THERE, UNLISTED, Baseline, Checkout, Judged, Known, Limits, Listing, MayBuild
 from lockbot.model import (
     Answer,
     Candidate,
@@ -32,18 +34,6 @@ from lockbot.nix import evaluate
 from lockbot.nix.build import Builder, Target
 from lockbot.nix.command import Nix
 from lockbot.nix.evaluate import Evaluation, Job
-from lockbot.update.baseline import Base, host_build, is_collected, judgement, only_evaluated, target
-from lockbot.update.judging import (
-    NOT_THERE,
-    UNLISTED,
-    Baseline,
-    Checkout,
-    Judged,
-    Known,
-    Limits,
-    Listing,
-    MayBuild,
-)
 
 
 def judge(

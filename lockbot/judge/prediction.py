@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from lockbot.history.store import History
+from lockbot.judge.verdict import Baseline
 from lockbot.model import Host, HostBuild, HostStatus, InputChange
-from lockbot.update.judging import Baseline
 
 _RUNS = 20
 """How far back is looked for a run that moved the same inputs."""

@@ -10,6 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lockbot.judge import gate
+from lockbot.judge.gate import Vote
+from lockbot.judge.verdict import Baseline, Judged
 from lockbot.model import (
     Answer,
     Candidate,
@@ -24,9 +27,6 @@ from lockbot.model import (
 )
 from lockbot.search import interface
 from lockbot.search.interface import Picks, Reason
-from lockbot.update import gate
-from lockbot.update.gate import Vote
-from lockbot.update.judging import Baseline, Judged
 from lockbot.update.support import best_supported
 
 GOOD, BAD, UNJUDGED = Answer.GOOD, Answer.BAD, Answer.UNJUDGED

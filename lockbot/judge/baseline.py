@@ -10,11 +10,11 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from lockbot.judge.verdict import BUILT, EVALUATED, NOT_BUILT, PRESENT, Baseline, Checkout, Listing
 from lockbot.model import Answer, Failure, FailureKind, Host, HostBuild, HostStatus, Judgement
 from lockbot.nix.build import Builder, Target
 from lockbot.nix.command import Nix
 from lockbot.nix.evaluate import Evaluation
-from lockbot.update.judging import BUILT, EVALUATED, NOT_BUILT, PRESENT, Baseline, Checkout, Listing
 
 Results = Mapping[str, Failure | None]
 """By derivation: why it could not be built, None when it was."""
