@@ -142,8 +142,8 @@ def update(
     """Update inputs, build every host, and commit the new flake.lock if they build."""
     from lockbot import job
     from lockbot.app import Options, group_inputs
+    from lockbot.lock.request import Wish
     from lockbot.report import document, terminal
-    from lockbot.update.wish import Wish
 
     with _app(flags, timed=True) as app:
         names = tuple(dict.fromkeys((*inputs, *group_inputs(app.settings, groups))))

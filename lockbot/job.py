@@ -14,6 +14,8 @@ from lockbot.git.worktree import Identity, Signing, SigningFormat
 from lockbot.history.store import History
 from lockbot.judge import verdict
 from lockbot.judge.hosts import Selection
+from lockbot.lock import propose
+from lockbot.lock.request import Wish
 from lockbot.model import Outcome, Run
 from lockbot.nix import build, evaluate
 from lockbot.nix import context as nix_context
@@ -22,12 +24,11 @@ from lockbot.nix.flakeref import FlakeRef
 from lockbot.policy.upstream_checks import Ask, nobody
 from lockbot.search.strategies import Strategy
 from lockbot.state import RunLock, check_disk, new_run_id
-from lockbot.update import answers, propose
+from lockbot.update import answers
 from lockbot.update.cycle import heal, run_cycle
 from lockbot.update.regenerate import Commands
 from lockbot.update.rules import Rules, Tools
 from lockbot.update.support import UNJUDGED
-from lockbot.update.wish import Wish
 
 
 def update(app: App, wish: Wish, options: Options) -> Run:

@@ -18,12 +18,12 @@ from lockbot.config import load
 from lockbot.demo import sample
 from lockbot.demo.sample import Sample
 from lockbot.errors import LockbotError
+from lockbot.lock.request import Wish
 from lockbot.model import Outcome, Progress, silent
 from lockbot.process import CancelToken
 from lockbot.report import terminal
 from lockbot.report.lines import Line, Style, line
 from lockbot.surroundings import temporary_directory
-from lockbot.update.wish import Wish
 
 Tell = Callable[[Sequence[Line]], None]
 Watch = Callable[[], AbstractContextManager[Progress]]

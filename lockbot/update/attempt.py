@@ -16,6 +16,11 @@ from lockbot.git.worktree import Worktree
 from lockbot.history.values import Observation
 from lockbot.judge import gate as gates
 from lockbot.judge.verdict import Judged
+from lockbot.lock import propose
+from lockbot.lock.chosen import Locks
+from lockbot.lock.propose import Lock, Proposal
+from lockbot.lock.request import Wish
+from lockbot.lock.unmovable import FETCH_FAILED
 from lockbot.model import Answer, FailureKind, Gate, Held, HostBuild, HostStatus, Locked, Looking, Phase
 from lockbot.nix import lockfile
 from lockbot.nix.lockfile import LOCK_NAME, LockFile
@@ -29,19 +34,15 @@ from lockbot.search import interface
 from lockbot.search.interface import Found, Picks, Step
 from lockbot.search.strategies import Strategy
 from lockbot.state import UPSTREAMS
-from lockbot.update import answers, findings, propose, support
+from lockbot.update import answers, findings, support
 from lockbot.update.answers import Answers
 from lockbot.update.costs import Costs
 from lockbot.update.findings import Told
-from lockbot.update.locks import Locks
 from lockbot.update.probes import Budget, Probes
-from lockbot.update.propose import Lock, Proposal
 from lockbot.update.record import Record
 from lockbot.update.rules import Rules, Tools
 from lockbot.update.sights import Sights, standing
 from lockbot.update.trial import Trial
-from lockbot.update.trouble import FETCH_FAILED
-from lockbot.update.wish import Wish
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from lockbot.errors import LockbotError
 from lockbot.judge.verdict import MayBuild, TooCostly
+from lockbot.lock.chosen import Locks
 from lockbot.model import Locked
 from lockbot.policy.decide import Allow, Decision, Hold
 from lockbot.policy.engine import Gatekeeper, Permits
 from lockbot.report import words
 from lockbot.search.interface import Found, Picks
-from lockbot.update.locks import Locks
 from lockbot.update.trial import Trial
 
 

@@ -20,13 +20,13 @@ from lockbot.git.sync import Base, sync
 from lockbot.git.worktree import worktree
 from lockbot.judge import gc_roots
 from lockbot.judge.verdict import Judged
+from lockbot.lock.request import Wish
+from lockbot.lock.unmovable import CANNOT_LOCK
 from lockbot.model import HostBuild, HostStatus, Outcome, Phase, Run
 from lockbot.state import ROOTS
 from lockbot.update.attempt import Attempt, Attempted, Then
 from lockbot.update.record import Record, words
 from lockbot.update.rules import Rules, Tools
-from lockbot.update.trouble import CANNOT_LOCK
-from lockbot.update.wish import Wish
 
 
 def run_cycle(tools: Tools, rules: Rules, wish: Wish, run: Run) -> Run:

@@ -6,13 +6,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from lockbot.lock.lockable import Unlockable
 from lockbot.model import BadRevision, Held, Locked
 from lockbot.nix.lockfile import LockFile
 from lockbot.policy.decide import Hold
 from lockbot.policy.upstream_log import Histories, commit_link
 from lockbot.report import words
 from lockbot.search.interface import Culprit, Finding, Reason
-from lockbot.update.lockable import Unlockable
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,14 @@ from typing import TypeVar
 from lockbot.errors import LockbotError, SurroundingsError
 from lockbot.judge import gate as gates
 from lockbot.judge.verdict import EVALUATED, Judged, MayBuild, TooCostly
+from lockbot.lock.chosen import Locks
+from lockbot.lock.propose import Lock
 from lockbot.model import Answer as HostAnswer
 from lockbot.model import Gate, Held, Host, HostBuild, HostStatus, InputChange
 from lockbot.process import CancelToken, Deadline
 from lockbot.report import words
 from lockbot.search.interface import Answer, BudgetSpent, Picks
 from lockbot.update.answers import Answers
-from lockbot.update.locks import Locks
-from lockbot.update.propose import Lock
 from lockbot.update.trial import Trial
 
 _Result = TypeVar("_Result")

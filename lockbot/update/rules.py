@@ -13,12 +13,12 @@ from lockbot.git.worktree import Identity, Signing
 from lockbot.history.store import History
 from lockbot.judge import verdict
 from lockbot.judge.hosts import Selection
+from lockbot.lock import propose
 from lockbot.model import Gate, Progress
 from lockbot.nix.command import Nix
 from lockbot.policy.rules import RuleBook
 from lockbot.policy.upstream_checks import Ask, nobody
 from lockbot.search.strategies import Strategy
-from lockbot.update import propose
 from lockbot.update.regenerate import Commands
 
 

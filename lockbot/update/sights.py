@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lockbot.history.values import Observation, StateWord
+from lockbot.lock.propose import Proposal
+from lockbot.lock.unmovable import FETCH_FAILED
 from lockbot.model import BadRevision, Held
 from lockbot.policy.decide import Reason
 from lockbot.policy.engine import Permits
 from lockbot.update.findings import Told
-from lockbot.update.propose import Proposal
-from lockbot.update.trouble import FETCH_FAILED
 
 
 def standing(held: Sequence[Held], picks: Mapping[str, str], before: Mapping[str, str | None]) -> tuple[Held, ...]:

@@ -19,6 +19,7 @@ from lockbot.judge import gate
 from lockbot.judge.hosts import select
 from lockbot.judge.prediction import predict
 from lockbot.judge.verdict import EVALUATED, UNLISTED, Baseline, Checkout, Judged, Known, Listing, MayBuild
+from lockbot.lock.propose import Lock
 from lockbot.model import (
     Answer,
     Candidate,
@@ -40,7 +41,6 @@ from lockbot.process import Deadline
 from lockbot.report import words
 from lockbot.report.commit import commit_message
 from lockbot.update import regenerate
-from lockbot.update.propose import Lock
 from lockbot.update.record import Record
 from lockbot.update.rules import Rules, Tools
 

@@ -10,9 +10,9 @@ from lockbot import job
 from lockbot.app import App, Options
 from lockbot.config import load
 from lockbot.history.values import InputState
+from lockbot.lock.request import Wish
 from lockbot.model import Event, Run
 from lockbot.process import CancelToken
-from lockbot.update.wish import Wish
 from tests import nixes
 from tests.fleet import Fleet, HostSpec, Input, Upstream
 

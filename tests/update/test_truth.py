@@ -10,9 +10,9 @@ from lockbot import job, orders
 from lockbot import status as standing
 from lockbot.app import Options
 from lockbot.history.values import StateWord
+from lockbot.lock.request import Wish
 from lockbot.model import Outcome
 from lockbot.process import CancelToken
-from lockbot.update.wish import Wish
 from tests import nixes
 from tests.fleet import Breakage, HostSpec, together
 from tests.update.inside import World

@@ -11,6 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lockbot.errors import DeadlineExceeded, LockbotError, SurroundingsError, UsageError
+from lockbot.lock import relock, unmovable
+from lockbot.lock.lockable import Lockable, Unlockable, newest_lockable
+from lockbot.lock.relock import Upstream
+from lockbot.lock.request import Wish, choose
+from lockbot.lock.unmovable import CANNOT_LOCK, FETCH_FAILED, UNLOCKED, Problem
 from lockbot.model import FailureKind, Held, InputChange, Locked, Progress, Retrying
 from lockbot.nix import failure, lockfile
 from lockbot.nix.command import Nix
@@ -18,11 +23,6 @@ from lockbot.nix.flakeref import FlakeRef, FlakeRefError
 from lockbot.nix.lockfile import LOCK_NAME, LockFile, LockFileError
 from lockbot.oserrors import naming
 from lockbot.process import Deadline
-from lockbot.update import relock, trouble
-from lockbot.update.lockable import Lockable, Unlockable, newest_lockable
-from lockbot.update.relock import Upstream
-from lockbot.update.trouble import CANNOT_LOCK, FETCH_FAILED, UNLOCKED, Problem
-from lockbot.update.wish import Wish, choose
 
 __all__ = ["Limits", "Lock", "Older", "Proposal", "propose"]
 
@@ -140,7 +140,7 @@ class _Proposing:
         if not changes:
             self._restore(before)  # another spelling of the same lock is not a change
         if held and len(held) == len(names) and {item.reason for item in held} == {FETCH_FAILED} and not changes:
-            raise trouble.nothing_fetched(held)
+            raise unmovable.nothing_fetched(held)
         asked = [name for name in (*names, *wish.overrides) if name not in problems]
         answered = {name: locked for name in asked if (locked := new.locked(name)) is not None}
         answered |= {one.input: one.tip for one in unlockable}
@@ -182,7 +182,7 @@ class _Proposing:
             # Nix answered from its cache and said all is well: it was not asked.
             kind = kind if kind is not FailureKind.UNKNOWN else FailureKind.NETWORK
             return Problem(kind, stale[0])
-        return Problem(kind, trouble.explained(finished))
+        return Problem(kind, unmovable.explained(finished))
 
     def _dirty(self, names: Sequence[str], before: bytes | None, stale: Sequence[str]) -> Problem | None:
         """Whether what was asked for led to a checkout with changes in it: no commit has what Nix read there."""
@@ -190,12 +190,12 @@ class _Proposing:
         new = self._read()
         for path in sorted(new.unlocked):
             if any(f"{path}/".startswith(f"{name}/") for name in names):
-                return trouble.uncommitted(trouble.source(new, path))
+                return unmovable.uncommitted(unmovable.source(new, path))
             if path not in was.unlocked:
                 self._restore(before)
-                raise trouble.cannot_lock(path, new)
+                raise unmovable.cannot_lock(path, new)
         said = next((line for line in stale if _NOT_WRITTEN in line), None)  # a Nix without allow-dirty-locks
-        return trouble.uncommitted(f"({said}) its source") if said else None
+        return unmovable.uncommitted(f"({said}) its source") if said else None
 
     def _move(self, names: Sequence[str]) -> dict[str, Problem]:
         """All together; where that fails, one by one, and those whose network failed again after a while.
@@ -257,11 +257,11 @@ class _Proposing:
         if finished.code != 0:
             if moved != before and failure.classify(finished.stderr).surroundings:
                 return False
-            raise trouble.no_lock(finished)
+            raise unmovable.no_lock(finished)
         new = self._read()
         for path in sorted(new.unlocked - old.unlocked if done else ()):
             self._restore(before)
-            raise trouble.cannot_lock(path, new)
+            raise unmovable.cannot_lock(path, new)
         return True
 
     def _upstream(self, original: FlakeRef) -> Upstream | Problem | None:
@@ -273,7 +273,7 @@ class _Proposing:
             self.nix.cancel.check()
             return None
         if _NOT_WRITTEN in finished.stderr or (tip is not None and tip.reference.names_no_commit):
-            return trouble.uncommitted(str(original))
+            return unmovable.uncommitted(str(original))
         return None if failure.stale_fetch_lines(finished.stderr) else tip
 
     def _lower(self, name: str, locked: Locked, tip: Upstream, problem: Problem) -> Unlockable:

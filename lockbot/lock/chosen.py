@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lockbot.errors import LockbotError, SurroundingsError
+from lockbot.lock import relock
+from lockbot.lock.propose import Lock
 from lockbot.model import FailureKind, Locked
 from lockbot.nix import failure, lockfile
 from lockbot.nix.command import Nix
@@ -18,8 +20,6 @@ from lockbot.nix.lockfile import LOCK_NAME, LockFile
 from lockbot.nix.storepath import source_path
 from lockbot.oserrors import naming
 from lockbot.process import Deadline
-from lockbot.update import relock
-from lockbot.update.propose import Lock
 
 Picks = Mapping[str, str]
 """Input → revision that it is moved to; what is missing stays as locked."""

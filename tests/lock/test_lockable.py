@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockbot.update.lockable import TRIES, Lockable, newest_lockable
+from lockbot.lock.lockable import TRIES, Lockable, newest_lockable
 
 
 def find(answers: list[Lockable]) -> tuple[str | None, list[str], str | None, bool]:

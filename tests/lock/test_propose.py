@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from lockbot.errors import Cancelled, LockbotError, SurroundingsError, UsageError
+from lockbot.lock.propose import Limits, Proposal, propose
+from lockbot.lock.request import Wish
 from lockbot.model import ChangeKind, Event, Retrying
 from lockbot.nix import command
 from lockbot.nix.lockfile import LockFileError
 from lockbot.process import CancelToken
-from lockbot.update.propose import Limits, Proposal, propose
-from lockbot.update.wish import Wish
 from tests import nixes
 from tests.fleet import Fleet, HostSpec, Input, Upstream
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from lockbot.errors import LockbotError, SurroundingsError
+from lockbot.lock.propose import Limits, Proposal, propose
+from lockbot.lock.request import Wish
 from lockbot.model import ChangeKind
 from lockbot.nix import command
 from lockbot.process import CancelToken
-from lockbot.update.propose import Limits, Proposal, propose
-from lockbot.update.wish import Wish
 from tests import nixes
 from tests.fleet import Fleet, HostSpec, Input, Upstream
 from tests.sampling import nix_by_turns
