@@ -24,10 +24,10 @@ from lockbot.nix.flakeref import FlakeRef
 from lockbot.policy.upstream_checks import Ask, nobody
 from lockbot.search.strategies import Strategy
 from lockbot.state import RunLock, check_disk, new_run_id
-from lockbot.update import answers
+from lockbot.update import verdict_cache
+from lockbot.update.context import Rules, Tools
 from lockbot.update.cycle import heal, run_cycle
 from lockbot.update.regenerate import Commands
-from lockbot.update.rules import Rules, Tools
 from lockbot.update.support import UNJUDGED
 
 
@@ -55,7 +55,7 @@ def update(app: App, wish: Wish, options: Options) -> Run:
         if options.retry_failed:
             history.ledger(place.flake).forget_failures()
             history.forget_failed_baselines(place.flake)
-            answers.file(place.directory, place.flake).unlink(missing_ok=True)
+            verdict_cache.file(place.directory, place.flake).unlink(missing_ok=True)
         return log.ended(_cycle(replace(app, progress=log), place, history, wish, options, run))
 
 

@@ -22,7 +22,7 @@ from lockbot.model import Outcome, Run
 from lockbot.nix import command
 from lockbot.process import CancelToken
 from lockbot.state import digest
-from lockbot.update import answers
+from lockbot.update import verdict_cache
 from tests import nixes
 from tests.test_metrics import parsed, values
 from tests.test_status import ONE, TWO, World, lock, world  # noqa: F401 -- fixtures
@@ -219,8 +219,8 @@ def test_every_flake_takes_over_a_hold(upgraded: World) -> None:
 
 def test_files_of_each(tmp_path: Path) -> None:
     keys = ["/r?ref=main", "/r?ref=next", "/r?ref=main&dir=x"]
-    assert len({answers.file(tmp_path, key) for key in keys}) == 3
-    assert answers.file(tmp_path, keys[0]) == tmp_path / f"answers-{digest(keys[0])}.json"
+    assert len({verdict_cache.file(tmp_path, key) for key in keys}) == 3
+    assert verdict_cache.file(tmp_path, keys[0]) == tmp_path / f"answers-{digest(keys[0])}.json"
 
 
 def test_kept_results_of_each(one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken) -> None:

@@ -37,7 +37,7 @@ from lockbot.report.escape import name as named
 from lockbot.report.lines import Line, text
 from lockbot.report.progress import PlainProgress, Watched
 from lockbot.report.table import columns
-from lockbot.update import answers
+from lockbot.update import verdict_cache
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LONG = "n" * 150
@@ -143,7 +143,7 @@ FILES: dict[str, Callable[[str], str]] = {
     "a log": lambda name: str(logs._file(Path("/logs"), "20261122-154703-3f9a", name)),
     "a run's logs": lambda name: str(logs._directory(Path("/logs"), name)),
     "a repository's place": lambda name: f"{state.digest(name)}",
-    "a flake's answers": lambda name: str(answers.file(Path("/x"), flake_key("/x", name, ""))),
+    "a flake's answers": lambda name: str(verdict_cache.file(Path("/x"), flake_key("/x", name, ""))),
     "a cache of an upstream": lambda name: cache._name(f"https://example.org/{name}"),
     "a branch to park on": lambda name: parking("main", name),
     "a branch to park on, by branch": lambda name: parking(name, ""),

@@ -34,15 +34,15 @@ from lockbot.search import interface
 from lockbot.search.interface import Found, Picks, Step
 from lockbot.search.strategies import Strategy
 from lockbot.state import UPSTREAMS
-from lockbot.update import answers, findings, support
-from lockbot.update.answers import Answers
+from lockbot.update import explanation, support, verdict_cache
+from lockbot.update.candidates import Trial
+from lockbot.update.context import Rules, Tools
 from lockbot.update.costs import Costs
-from lockbot.update.findings import Told
-from lockbot.update.probes import Budget, Probes
+from lockbot.update.explanation import Told
+from lockbot.update.input_status import Sights, standing
+from lockbot.update.oracle import Budget, Probes
 from lockbot.update.record import Record
-from lockbot.update.rules import Rules, Tools
-from lockbot.update.sights import Sights, standing
-from lockbot.update.trial import Trial
+from lockbot.update.verdict_cache import Answers
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ class Attempt:
 
     def _unlockable(self, proposal: Proposal) -> list[Held]:
         return [
-            findings.tell_unlockable(
+            explanation.tell_unlockable(
                 one, proposal.locked_before[one.input], self._histories, exact=one.input in self._every
             )
             for one in proposal.unlockable
@@ -246,7 +246,7 @@ class Attempt:
             budget=Budget(self._rules.probes, Deadline(self._rules.search_time, "the search")),
             cancel=self._tools.nix.cancel,
             answers=Answers(
-                answers.file(self._tools.directory, self._record.run.flake),
+                verdict_cache.file(self._tools.directory, self._record.run.flake),
                 self._trial.context,
                 self._tools.clock(),
                 self._rules.remember_failures,
@@ -272,7 +272,7 @@ class Attempt:
             if not found.picks:
                 raise SurroundingsError(probes.trouble, "nothing was changed; the next run tries again")
         told = [
-            findings.tell(
+            explanation.tell(
                 finding,
                 old,
                 permits.targets,

@@ -17,7 +17,7 @@ from lockbot.policy.decide import Allow, Decision, Hold
 from lockbot.policy.engine import Gatekeeper, Permits
 from lockbot.report import words
 from lockbot.search.interface import Found, Picks
-from lockbot.update.trial import Trial
+from lockbot.update.candidates import Trial
 
 
 class Costs:

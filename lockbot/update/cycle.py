@@ -25,8 +25,8 @@ from lockbot.lock.unmovable import CANNOT_LOCK
 from lockbot.model import HostBuild, HostStatus, Outcome, Phase, Run
 from lockbot.state import ROOTS
 from lockbot.update.attempt import Attempt, Attempted, Then
+from lockbot.update.context import Rules, Tools
 from lockbot.update.record import Record, words
-from lockbot.update.rules import Rules, Tools
 
 
 def run_cycle(tools: Tools, rules: Rules, wish: Wish, run: Run) -> Run:

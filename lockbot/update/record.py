@@ -11,7 +11,7 @@ from typing import Any
 from lockbot.errors import CommandError, LockbotError
 from lockbot.judge.verdict import Baseline
 from lockbot.model import FailureKind, HostBuild, HostStatus, Note, Outcome, Phase, PhaseStarted, Run
-from lockbot.update.rules import Tools
+from lockbot.update.context import Tools
 
 
 class Record:

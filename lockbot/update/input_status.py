@@ -14,7 +14,7 @@ from lockbot.lock.unmovable import FETCH_FAILED
 from lockbot.model import BadRevision, Held
 from lockbot.policy.decide import Reason
 from lockbot.policy.engine import Permits
-from lockbot.update.findings import Told
+from lockbot.update.explanation import Told
 
 
 def standing(held: Sequence[Held], picks: Mapping[str, str], before: Mapping[str, str | None]) -> tuple[Held, ...]:

@@ -20,8 +20,8 @@ from lockbot.model import Gate, Held, Host, HostBuild, HostStatus, InputChange
 from lockbot.process import CancelToken, Deadline
 from lockbot.report import words
 from lockbot.search.interface import Answer, BudgetSpent, Picks
-from lockbot.update.answers import Answers
-from lockbot.update.trial import Trial
+from lockbot.update.candidates import Trial
+from lockbot.update.verdict_cache import Answers
 
 _Result = TypeVar("_Result")
 

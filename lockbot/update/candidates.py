@@ -41,8 +41,8 @@ from lockbot.process import Deadline
 from lockbot.report import words
 from lockbot.report.commit import commit_message
 from lockbot.update import regenerate
+from lockbot.update.context import Rules, Tools
 from lockbot.update.record import Record
-from lockbot.update.rules import Rules, Tools
 
 REWRITES = 4
 """How often a commit's message is put right before the run gives up: hosts that fare otherwise each time."""

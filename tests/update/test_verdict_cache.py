@@ -9,7 +9,7 @@ from pathlib import Path
 from lockbot.model import Host, Outcome, Phase, PhaseStarted
 from lockbot.process import CancelToken
 from lockbot.search.interface import Answer
-from lockbot.update.answers import KEPT, Answers
+from lockbot.update.verdict_cache import KEPT, Answers
 from tests import nixes
 from tests.fleet import HostSpec
 from tests.update.inside import World
