@@ -140,8 +140,8 @@ def update(
     as_json: bool,
 ) -> int:
     """Update inputs, build every host, and commit the new flake.lock if they build."""
-    from lockbot import job
     from lockbot.app import Options, group_inputs
+    from lockbot.commands import update as job
     from lockbot.lock.request import Wish
     from lockbot.report import document, terminal
 
@@ -171,7 +171,7 @@ def update(
 @click.pass_obj
 def history(flags: Flags, limit: int, everywhere: bool, as_json: bool) -> None:
     """List past runs, newest first."""
-    from lockbot import past
+    from lockbot.commands import history as past
 
     with _app(flags) as app:
         place = None if everywhere else app.place()
@@ -191,7 +191,7 @@ def history(flags: Flags, limit: int, everywhere: bool, as_json: bool) -> None:
 @click.pass_obj
 def show(flags: Flags, run: str, host: str | None, raw: bool, as_json: bool) -> None:
     """Show one run: what changed, how each host fared, and why. RUN is an id, its beginning, or `latest`."""
-    from lockbot import past
+    from lockbot.commands import history as past
     from lockbot.report import document, terminal
 
     if raw and host is None:
@@ -211,7 +211,7 @@ def show(flags: Flags, run: str, host: str | None, raw: bool, as_json: bool) -> 
 @click.pass_obj
 def inputs(flags: Flags, outdated: bool, as_json: bool) -> None:
     """List the flake's inputs: revision, age, where each points, what follows what."""
-    from lockbot import listing
+    from lockbot.commands import listing
 
     with _app(flags) as app:
         rows = listing.inputs(app, ask=outdated)
@@ -226,7 +226,7 @@ def inputs(flags: Flags, outdated: bool, as_json: bool) -> None:
 @click.pass_obj
 def hosts(flags: Flags, as_json: bool) -> None:
     """List the hosts that the flake has, and what lockbot does with each."""
-    from lockbot import listing
+    from lockbot.commands import listing
 
     with _app(flags, timed=True) as app:
         rows = listing.hosts(app)
@@ -246,7 +246,7 @@ def status(flags: Flags, check: bool, as_json: bool) -> int:
     An alarm is raised for an input whose upstream was not reached for `[policy] stale_after`, or that was kept
     back for so long. Runs nothing and asks no upstream.
     """
-    from lockbot import status as standing
+    from lockbot.commands import status as standing
 
     with _app(flags) as app:
         found = standing.look(app)
@@ -273,7 +273,7 @@ def healthcheck(flags: Flags, max_age: str, failures: int) -> int:
     It is not when the last run was too long ago or hangs, when several in a row failed, went stale or were
     interrupted, or when `lockbot status` has an alarm. Dry runs don't count.
     """
-    from lockbot import health
+    from lockbot.commands import healthcheck as health
     from lockbot.config.types import duration
 
     try:
@@ -296,7 +296,7 @@ def healthcheck(flags: Flags, max_age: str, failures: int) -> int:
 @click.pass_obj
 def metrics(flags: Flags, textfile: Path | None) -> None:
     """Print metrics for Prometheus, in its text format: runs, inputs, alarms, disk. Needs no daemon."""
-    from lockbot import metrics as measured
+    from lockbot.commands import metrics as measured
 
     with _app(flags) as app:
         text = measured.render(app)
@@ -314,7 +314,7 @@ def metrics(flags: Flags, textfile: Path | None) -> None:
 @click.pass_obj
 def hold(flags: Flags, input: str, until: str | None, at: str | None, why: str) -> None:
     """Keep an input where it is, from the next run on; the others move. `lockbot release` ends it."""
-    from lockbot import orders
+    from lockbot.commands import hold as orders
 
     if until is not None and at is not None:
         raise click.UsageError("--until and --at exclude each other")
@@ -327,7 +327,7 @@ def hold(flags: Flags, input: str, until: str | None, at: str | None, why: str) 
 @click.pass_obj
 def release(flags: Flags, input: str) -> None:
     """End a hold of `lockbot hold`."""
-    from lockbot import orders
+    from lockbot.commands import hold as orders
 
     with _app(flags) as app:
         output.lines(orders.release(app, input))
@@ -343,7 +343,7 @@ def accept(flags: Flags, input: str, revision: str | None) -> None:
     That is its age, a rewritten history, where it comes from, or what would have to be compiled. The hosts must
     build with it all the same.
     """
-    from lockbot import orders
+    from lockbot.commands import hold as orders
 
     with _app(flags) as app:
         output.lines(orders.accept(app, input, revision))
@@ -383,7 +383,7 @@ def pause(flags: Flags, why: str) -> None:
 
     What runs goes on; `lockbot update` by hand works.
     """
-    from lockbot import orders
+    from lockbot.commands import hold as orders
 
     with _app(flags) as app:
         output.lines(orders.pause(app, why))
@@ -393,7 +393,7 @@ def pause(flags: Flags, why: str) -> None:
 @click.pass_obj
 def resume(flags: Flags) -> None:
     """End a pause. What was due meanwhile is made up for once."""
-    from lockbot import orders
+    from lockbot.commands import hold as orders
 
     with _app(flags) as app:
         output.lines(orders.resume(app))
@@ -407,7 +407,7 @@ def resume(flags: Flags) -> None:
 def logs(flags: Flags, run: str, follow: bool, as_json: bool) -> None:
     """Print what happened in a run, step by step. RUN is an id, its beginning, or `latest`."""
     from lockbot import logs as kept
-    from lockbot import past
+    from lockbot.commands import history as past
 
     with _app(flags) as app, past.opened(app, run) as (_, found):
         for one in past.records(found, app, follow=follow):
@@ -424,7 +424,7 @@ def logs(flags: Flags, run: str, follow: bool, as_json: bool) -> None:
 @click.pass_obj
 def check(flags: Flags, configuration_only: bool, as_json: bool) -> int:
     """Check the configuration and the surroundings: one line each, ok or what to do."""
-    from lockbot import checks
+    from lockbot.commands import check as checks
 
     if configuration_only:
         found = checks.configuration(flags.config, os.environ)
@@ -444,7 +444,7 @@ def check(flags: Flags, configuration_only: bool, as_json: bool) -> int:
 @click.pass_obj
 def init(flags: Flags, force: bool, to_stdout: bool) -> None:
     """Write an annotated lockbot.toml for the flake in the current directory."""
-    from lockbot import start
+    from lockbot.commands import init as start
 
     with _app(flags, ignore_file=True, timed=True) as app:
         text = start.configuration(app)
@@ -460,8 +460,8 @@ def init(flags: Flags, force: bool, to_stdout: bool) -> None:
 @click.pass_obj
 def demo(flags: Flags, directory: Path | None) -> int:
     """See lockbot at work on a sample flake that it makes: a good update, a bad one, and their history."""
-    from lockbot import demo as show
     from lockbot.app import cancelled_by_signals
+    from lockbot.commands import demo as show
 
     with cancelled_by_signals() as cancel:
         return show.run(directory, os.environ, cancel, output.lines, lambda: _progress(flags))

@@ -12,14 +12,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from lockbot import files, metrics, start
+from lockbot import files
 from lockbot.cli import cli
+from lockbot.commands import init, metrics
 from lockbot.daemon import memory
 from lockbot.errors import LockbotError, UsageError
 from tests import nixes
+from tests.commands.test_status import World, _in_utc, world  # noqa: F401 -- fixtures
 from tests.history.samples import NOON
 from tests.test_cli import lockbot, own_environment, plain_fleet, said
-from tests.test_status import World, _in_utc, world  # noqa: F401 -- fixtures
 
 SOMEBODY = 12345
 Intruder = Callable[[Path, Path], None]
@@ -153,7 +154,7 @@ def test_init_writes_into_no_fifo(tmp_path: Path) -> None:
     """Nor does it wait for a reader."""
     os.mkfifo(tmp_path / "lockbot.toml")
     with pytest.raises(UsageError, match="is no regular file: it is not overwritten"):
-        start.write("text", tmp_path / "lockbot.toml", force=True)
+        init.write("text", tmp_path / "lockbot.toml", force=True)
 
 
 # -- the state directory ---------------------------------------------------------------------------------------

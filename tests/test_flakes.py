@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from lockbot import health, metrics
 from lockbot.app import flake_key
+from lockbot.commands import healthcheck, metrics
 from lockbot.git import sync
 from lockbot.git.clone import open_clone
 from lockbot.git.source import RemoteSource
@@ -24,9 +24,9 @@ from lockbot.process import CancelToken
 from lockbot.state import digest
 from lockbot.update import verdict_cache
 from tests import nixes
-from tests.test_metrics import parsed, values
-from tests.test_status import ONE, TWO, World, lock, world  # noqa: F401 -- fixtures
-from tests.test_status import _in_utc as _in_utc  # its fixture's own
+from tests.commands.test_metrics import parsed, values
+from tests.commands.test_status import ONE, TWO, World, lock, world  # noqa: F401 -- fixtures
+from tests.commands.test_status import _in_utc as _in_utc  # its fixture's own
 
 RUN_OF_OLD = (
     "INSERT INTO runs (id, repository, started, outcome, branch, pushed, dry_run) VALUES (?, ?, ?, ?, ?, 0, 0)"
@@ -124,7 +124,7 @@ def test_each_tells_its_own(world: World) -> None:  # noqa: F811
         assert json.loads(each.run("show", "--json"))["run"] == f"run-{number}"
         assert len(json.loads(each.run("history", "--all", "--json"))["runs"]) == 3
         assert f"last: run-{number}" in told
-        assert health.look(each.app, health.Limits()).problems == ()
+        assert healthcheck.look(each.app, healthcheck.Limits()).problems == ()
 
 
 def test_metrics_of_several_in_one_scrape(world: World) -> None:  # noqa: F811
@@ -203,7 +203,7 @@ def test_the_first_command_after_an_upgrade_finds_what_there_was(upgraded: World
         case "show":
             assert "old-run" in upgraded.run("show", "--json")
         case _:
-            assert "published" in health.look(upgraded.app, health.Limits()).text
+            assert "published" in healthcheck.look(upgraded.app, healthcheck.Limits()).text
 
 
 def test_every_flake_takes_over_a_hold(upgraded: World) -> None:

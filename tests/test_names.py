@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from lockbot import listing, metrics, state, status
+from lockbot import state
 from lockbot.app import flake_key
+from lockbot.commands import listing, metrics, status
+from lockbot.commands.history import history
 from lockbot.git import cache
 from lockbot.git.publish import parking
 from lockbot.history import logs
@@ -30,7 +32,6 @@ from lockbot.model import (
     Outcome,
     Run,
 )
-from lockbot.past import history
 from lockbot.policy.rules import InputRules
 from lockbot.report import commit, terminal
 from lockbot.report.escape import name as named

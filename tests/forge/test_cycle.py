@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lockbot import orders
+from lockbot.commands import hold
 from lockbot.history.values import StateWord
 from lockbot.model import Outcome, Run
 from lockbot.process import CancelToken
@@ -123,7 +123,7 @@ def test_nothing_green_is_waited_for_and_can_be_accepted(make: Make) -> None:
     assert "; nor is the one before it green" in run.held[0].detail
     assert world.moved()["a"] == "1"
     assert world.state("a").state is StateWord.HELD
-    orders.accept(world.app(), "a", None)
+    hold.accept(world.app(), "a", None)
     assert world.update("a").outcome is Outcome.PUBLISHED
     assert world.moved()["a"] == "3"
 

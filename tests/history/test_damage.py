@@ -27,8 +27,8 @@ from lockbot.history.connection import Remedy, open_database
 from lockbot.history.store import History
 from lockbot.history.values import Acceptance, Observation, StateWord, UserHold
 from lockbot.model import Failure, FailureKind
+from tests.commands.test_status import ONE, World, _in_utc, world  # noqa: F401 -- fixtures
 from tests.history.samples import CULPRIT, clock, full_run, run
-from tests.test_status import ONE, World, _in_utc, world  # noqa: F401 -- fixtures
 
 COMMANDS = [
     ["status"],

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from lockbot.commands.status import unjudged_alarms
 from lockbot.history.store import History
 from lockbot.history.unjudged import NIGHTS
 from lockbot.history.values import Observation, StateWord
@@ -26,7 +27,6 @@ from lockbot.model import (
     Outcome,
     Run,
 )
-from lockbot.status import unjudged_alarms
 
 NOW = datetime(2026, 11, 22, 4, tzinfo=UTC)
 FLAKE = "/srv/nixos/.git?ref=main"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lockbot import job
+from lockbot.commands import update
 from lockbot.config import load
 from lockbot.nix import command
 from lockbot.nix.context import context
@@ -102,5 +102,5 @@ def test_lockbots_own_limits(
     one_nix: nixes.Nix, cancel: CancelToken, tmp_path: Path, variables: Mapping[str, str], same: bool
 ) -> None:
     nix = found(one_nix, cancel, tmp_path)
-    plain, limited = (job.context(load(None, {**one_nix.environment, **more}), nix) for more in ({}, variables))
+    plain, limited = (update.context(load(None, {**one_nix.environment, **more}), nix) for more in ({}, variables))
     assert (plain == limited) == same

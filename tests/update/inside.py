@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from lockbot import job
 from lockbot.app import App, Options
+from lockbot.commands import update as job
 from lockbot.config import load
 from lockbot.history.values import InputState
 from lockbot.lock.request import Wish

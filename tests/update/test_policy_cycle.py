@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lockbot import orders
+from lockbot.commands import hold
 from lockbot.history.values import StateWord, UserHold
 from lockbot.model import HostStatus, Outcome
 from lockbot.process import CancelToken
@@ -67,7 +67,7 @@ def test_a_force_pushed_input_is_held_until_it_is_accepted(
     (held,) = run.held
     assert (held.input, held.reason, held.revision) == ("a", "backwards", locked)
     assert world.state("a").state is StateWord.HELD
-    orders.accept(world.app(), "a", None)
+    hold.accept(world.app(), "a", None)
     assert world.update().outcome is Outcome.PUBLISHED
     assert world.fleet.locked("a", "main") == rewritten
     upstream.reset(first)
@@ -79,15 +79,15 @@ def test_what_the_user_holds_stays(one_nix: nixes.Nix, tmp_path: Path, cancel: C
     world = World(one_nix, tmp_path, cancel, [HostSpec("web", ["a"])], "ab")
     middle = world.upstreams["b"].head()
     world.upstreams["b"].commit("third")
-    orders.hold(world.app(), "a", "waiting for a release", None, None)
-    orders.hold(world.app(), "b", "the third is bad", None, middle)
+    hold.hold(world.app(), "a", "waiting for a release", None, None)
+    hold.hold(world.app(), "b", "the third is bad", None, middle)
     run = world.update()
     assert run.outcome is Outcome.PARTLY_PUBLISHED
     assert world.moved() == {"a": "1", "b": "2"}, "and one that is held at a revision goes there"
     assert {item.input: item.reason for item in run.held} == {"a": "held-by-user", "b": "held-by-user"}
     assert "waiting for a release" in world.state("a").detail
-    orders.release(world.app(), "a")
-    orders.release(world.app(), "b")
+    hold.release(world.app(), "a")
+    hold.release(world.app(), "b")
     assert world.update().outcome is Outcome.PUBLISHED
     assert world.moved() == {"a": "2", "b": "3"}
 
@@ -140,7 +140,7 @@ def _unlockable(world: World) -> None:
 
 
 def _held_by_the_user(world: World) -> None:
-    orders.hold(world.app(), "b", "not now", None, None)
+    hold.hold(world.app(), "b", "not now", None, None)
 
 
 def _expensive(_: World) -> None:
@@ -189,7 +189,7 @@ def test_what_flake_nix_asks_for_moves_though_its_group_waits(
     """No lock without it would fit flake.nix."""
     group = {"LOCKBOT_GROUP": '[{"name": "g", "inputs": ["a", "b", "c"], "strategy": "together"}]'}
     world = World(one_nix, tmp_path, cancel, [HostSpec("web", ["a", "b"])], "abc", group)
-    orders.hold(world.app(), "a", "not now", None, None)
+    hold.hold(world.app(), "a", "not now", None, None)
     moved_house = Upstream.create(tmp_path, "other")
     world.fleet.declare(inputs=[world.upstreams["a"], Input(moved_house, "b"), world.upstreams["c"]])
     before = {name: world.fleet.locked(name, "main") for name in "ac"}

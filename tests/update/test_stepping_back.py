@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lockbot import orders
+from lockbot.commands import hold
 from lockbot.history.values import StateWord
 from lockbot.model import Outcome, Run
 from lockbot.process import CancelToken
@@ -110,7 +110,7 @@ def test_a_tip_that_upstream_took_back_may_be_accepted(world: World) -> None:
     taken_back = upstream.commit("thrown away")
     settings = {"LOCKBOT_POLICY__REVISIONS": "tips"}
     world.update(settings=settings)
-    orders.accept(world.app(), "a", None)
+    hold.accept(world.app(), "a", None)
     upstream.break_build(hosts=["web"])
     world.update(settings=settings)
     assert world.fleet.locked("a", "main") == taken_back
@@ -276,7 +276,7 @@ def test_two_that_are_cheap_each_move_together(one_nix: nixes.Nix, tmp_path: Pat
 def test_what_would_be_compiled_can_be_accepted(unmoved: World) -> None:
     dear(unmoved.upstreams["a"])
     assert reasons(unmoved.update(settings=PATTERNS)) == {"a": "waiting-for-cache"}
-    orders.accept(unmoved.app(PATTERNS), "a", None)
+    hold.accept(unmoved.app(PATTERNS), "a", None)
     assert unmoved.update(settings=PATTERNS).outcome is Outcome.PUBLISHED
     assert unmoved.moved()["a"] == "2"
 
@@ -290,7 +290,7 @@ def test_an_input_held_at_an_older_revision_goes_there(world: World, news: str) 
     first = world.upstreams["a"].git("rev-list", "--max-parents=0", "main").strip()
     if news != "none":
         world.upstreams["b" if news == "of another" else "a"].commit("third")
-    orders.hold(world.app(), "a", "the second is slow", None, first)
+    hold.hold(world.app(), "a", "the second is slow", None, first)
     run = world.update()
     assert run.outcome is Outcome.PARTLY_PUBLISHED
     assert world.moved() == {"a": "1", "b": "3" if news == "of another" else "2"}
@@ -300,7 +300,7 @@ def test_an_input_held_at_an_older_revision_goes_there(world: World, news: str) 
     assert (world.state("a").state, world.state("a").locked) == (StateWord.HELD, first)
     assert world.update().outcome is Outcome.UNCHANGED
     assert world.moved()["a"] == "1"
-    orders.release(world.app(), "a")
+    hold.release(world.app(), "a")
     assert world.update().outcome is Outcome.PUBLISHED
     assert world.moved()["a"] == ("3" if news == "of its own" else "2")
 
@@ -312,7 +312,7 @@ def test_a_revision_that_is_held_at_is_judged_like_any_other(
     world = World(one_nix, tmp_path, cancel, hosts, "ab")
     first = world.fleet.locked("a", "main")
     assert world.update().outcome is Outcome.PUBLISHED
-    orders.hold(world.app(), "a", "a mistake", None, first)
+    hold.hold(world.app(), "a", "a mistake", None, first)
     run = world.update()
     assert run.outcome is Outcome.REJECTED
     assert world.moved() == {"a": "2", "b": "2"}
@@ -321,7 +321,7 @@ def test_a_revision_that_is_held_at_is_judged_like_any_other(
 
 def test_what_the_configuration_refuses_no_hold_permits(world: World) -> None:
     first = world.upstreams["a"].git("rev-list", "--max-parents=0", "main").strip()
-    orders.hold(world.app(), "a", "the second is slow", None, first)
+    hold.hold(world.app(), "a", "the second is slow", None, first)
     run = world.update(settings={"LOCKBOT_POLICY__BACKWARDS": "refuse"})
     assert run.outcome is Outcome.UNCHANGED
     assert world.moved()["a"] == "2"
@@ -329,7 +329,7 @@ def test_what_the_configuration_refuses_no_hold_permits(world: World) -> None:
 
 
 def test_an_input_that_is_where_it_is_held_is_no_news(world: World) -> None:
-    orders.hold(world.app(), "a", "good as it is", None, world.upstreams["a"].head())
-    orders.hold(world.app(), "b", "good as it is", None, None)
+    hold.hold(world.app(), "a", "good as it is", None, world.upstreams["a"].head())
+    hold.hold(world.app(), "b", "good as it is", None, None)
     run = world.update()
     assert (run.outcome, run.held) == (Outcome.UNCHANGED, ())

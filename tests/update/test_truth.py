@@ -6,9 +6,9 @@ import os
 import shutil
 from pathlib import Path
 
-from lockbot import job, orders
-from lockbot import status as standing
 from lockbot.app import Options
+from lockbot.commands import hold, update
+from lockbot.commands import status as standing
 from lockbot.history.values import StateWord
 from lockbot.lock.request import Wish
 from lockbot.model import Outcome
@@ -50,7 +50,7 @@ def test_a_revision_that_was_asked_for_is_no_tip(one_nix: nixes.Nix, tmp_path: P
     upstream = world.upstreams["a"]
     asked, tip = upstream.head(), upstream.commit("third")
     world.update(settings={"LOCKBOT_POLICY__MINIMUM_AGE": "1d"})
-    run = job.update(world.app(), Wish(None, {"a": f"{upstream.url}?rev={asked}"}), Options())
+    run = update.update(world.app(), Wish(None, {"a": f"{upstream.url}?rev={asked}"}), Options())
     assert run.outcome is Outcome.PUBLISHED
     assert world.moved() == {"a": "2"}
     found = row(world, "a")
@@ -92,7 +92,7 @@ def test_an_input_held_at_a_revision_goes_there_or_nowhere(
     world = World(one_nix, tmp_path, cancel, [HostSpec("web", ["a"])], "ab")
     bad = world.upstreams["a"].break_build(hosts=["web"])
     world.upstreams["a"].fix()
-    orders.hold(world.app(), "a", "only this one will do", None, bad)
+    hold.hold(world.app(), "a", "only this one will do", None, bad)
     world.update()
     assert world.moved() == {"a": "1", "b": "2"}
 
@@ -102,7 +102,7 @@ def test_what_is_held_is_said_to_be_where_it_is(one_nix: nixes.Nix, tmp_path: Pa
     upstreams = world.upstreams
     at = upstreams["a"].head()
     upstreams["a"].commit("third")
-    orders.hold(world.app(), "a", "the third is bad", None, at)
+    hold.hold(world.app(), "a", "the third is bad", None, at)
     run = world.update()
     assert world.moved() == {"a": "2", "b": "2"}
     assert [(held.input, held.revision) for held in run.held] == [("a", at)]

@@ -9,7 +9,8 @@ import re
 from datetime import UTC, datetime
 
 from lockbot.app import App
-from lockbot.committed import committed_lock, input_names, standing
+from lockbot.commands.committed import committed_lock, input_names, standing
+from lockbot.commands.status import answer, policy_key
 from lockbot.daemon import memory
 from lockbot.errors import SurroundingsError, UsageError
 from lockbot.history.damage import SENSIBLE
@@ -22,7 +23,6 @@ from lockbot.policy.rules import Answer, InputRules, near_name
 from lockbot.report import words
 from lockbot.report.escape import name as shown
 from lockbot.report.lines import Line, line
-from lockbot.status import answer, policy_key
 
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _PREFIX = re.compile(r"[0-9a-f]{4,64}")

@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from lockbot import health
 from lockbot.app import App
 from lockbot.cli import cli
+from lockbot.commands import healthcheck
 from lockbot.config import load
 from lockbot.daemon import memory
 from lockbot.history.values import Observation, StateWord
 from lockbot.model import Outcome, Run, silent
 from lockbot.process import CancelToken, process_start
-from tests.test_status import ONE, lock
+from tests.commands.test_status import ONE, lock
 from tests.upstream import run_git
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -65,8 +65,8 @@ class Watched:
         with app.history() as past:
             past.ledger(app.place().flake).record(observations)
 
-    def look(self, **limits: float) -> health.Health:
-        return health.look(self.app, replace(health.Limits(), **limits))  # type: ignore[arg-type]  # its fields
+    def look(self, **limits: float) -> healthcheck.Health:
+        return healthcheck.look(self.app, replace(healthcheck.Limits(), **limits))  # type: ignore[arg-type]  # its fields
 
     def problems(self, **limits: float) -> tuple[str, ...]:
         return self.look(**limits).problems
@@ -145,7 +145,7 @@ def test_runs_in_a_row_that_come_to_nothing(watched: Watched, outcome: Outcome) 
     watched.ran(outcome, error="no network:\nnot a bit of it")
     found = watched.look()
     assert len(found.problems) == 1
-    assert health.told(found)[0].text == (
+    assert healthcheck.told(found)[0].text == (
         f"lockbot: PROBLEM: the last 3 runs came to nothing, the newest {outcome}: no network: not a bit of it"
     )
     watched.ran(Outcome.REJECTED, ago=HOUR / 2)

@@ -6,9 +6,9 @@ import contextlib
 from pathlib import Path
 
 from lockbot.app import App
+from lockbot.commands.listing import hosts, inputs
 from lockbot.config.template import Found, annotated
 from lockbot.errors import LockbotError, UsageError
-from lockbot.listing import hosts, inputs
 
 
 def configuration(app: App) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from lockbot.demo import sample
+from lockbot.commands.demo import sample
 from lockbot.process import CancelToken
 from tests import nixes
 

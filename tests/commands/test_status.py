@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from lockbot import orders, status
 from lockbot.app import App
 from lockbot.cli import cli
+from lockbot.commands import hold as orders
+from lockbot.commands import status
 from lockbot.config import load
 from lockbot.errors import UsageError
 from lockbot.history.ledger import Ledger

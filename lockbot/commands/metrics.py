@@ -21,8 +21,8 @@ from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from lockbot import __version__, files, oserrors
-from lockbot import status as standing
 from lockbot.app import App
+from lockbot.commands import status as standing
 from lockbot.daemon import memory
 from lockbot.daemon.plan import scheduled
 from lockbot.errors import Cancelled, LockbotError, SurroundingsError, UsageError

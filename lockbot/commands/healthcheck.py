@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from lockbot import oserrors
-from lockbot import status as standing
 from lockbot.app import App
+from lockbot.commands import status as standing
 from lockbot.config import Settings
 from lockbot.daemon import memory
 from lockbot.daemon.plan import scheduled

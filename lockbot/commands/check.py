@@ -14,12 +14,12 @@ from pathlib import Path
 
 from lockbot import oserrors
 from lockbot.app import App, Place, find_config, usable_cores
+from lockbot.commands.update import evaluating
 from lockbot.config import load
 from lockbot.errors import Cancelled, LockbotError
 from lockbot.git.clone import Clone
 from lockbot.git.publish import behind
 from lockbot.git.sync import Base, sync
-from lockbot.job import evaluating
 from lockbot.nix.command import Nix
 from lockbot.nix.lockfile import LOCK_NAME, LockFile
 from lockbot.process import duration

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from lockbot.app import App, Place
+from lockbot.commands.update import context, selection
 from lockbot.errors import UsageError
 from lockbot.git.clone import Clone
 from lockbot.git.command import Git, user_environment
@@ -16,7 +17,6 @@ from lockbot.git.source import LocalSource, Source
 from lockbot.git.sync import Base, sync
 from lockbot.git.upstream import Tip, ask_tips
 from lockbot.git.worktree import Worktree, worktree
-from lockbot.job import context, selection
 from lockbot.judge.hosts import select
 from lockbot.model import Host, HostBuild, HostStatus, Locked
 from lockbot.nix import evaluate

@@ -12,15 +12,16 @@ import pytest
 from click.testing import CliRunner
 from prometheus_client.parser import text_string_to_metric_families
 
-from lockbot import __version__, metrics
+from lockbot import __version__
 from lockbot.cli import cli
+from lockbot.commands import metrics
 from lockbot.daemon import memory
 from lockbot.errors import SurroundingsError
 from lockbot.history.values import Observation, StateWord
 from lockbot.model import ChangeKind, Failure, FailureKind, Host, HostBuild, HostStatus, InputChange, Outcome
+from tests.commands.test_healthcheck import HOUR, Watched, watched  # noqa: F401 -- a fixture
+from tests.commands.test_status import LOCKED_AT, ONE, TWO, lock
 from tests.nixes import PROJECT
-from tests.test_health import HOUR, Watched, watched  # noqa: F401 -- a fixture
-from tests.test_status import LOCKED_AT, ONE, TWO, lock
 
 Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
 HOSTILE = 'x"} 1\nlockbot_alarms{repository="y\\'

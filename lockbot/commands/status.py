@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from lockbot.app import App
-from lockbot.committed import committed_lock, input_names, standing, uncommitted
+from lockbot.commands.committed import committed_lock, input_names, standing, uncommitted
 from lockbot.daemon import memory
 from lockbot.daemon.memory import Pause, Service
 from lockbot.history.ledger import Ledger

@@ -12,11 +12,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lockbot import job, past
 from lockbot.app import App, Options
+from lockbot.commands import history, update
+from lockbot.commands.demo import sample
+from lockbot.commands.demo.sample import Sample
 from lockbot.config import load
-from lockbot.demo import sample
-from lockbot.demo.sample import Sample
 from lockbot.errors import LockbotError
 from lockbot.lock.request import Wish
 from lockbot.model import Outcome, Progress, silent
@@ -123,7 +123,7 @@ class _Show:
         app = self._app(silent)
         place = app.place()
         with app.history(place) as store:
-            self.tell(past.history(store.runs(place.flake, limit=10), app.clock(), None))
+            self.tell(history.history(store.runs(place.flake, limit=10), app.clock(), None))
         self._look_around()
 
     def _look_around(self) -> None:
@@ -151,7 +151,7 @@ class _Show:
     def _update(self, wanted: Outcome) -> None:
         self._command("lockbot update")
         with self.watch() as progress:
-            done = job.update(self._app(progress), Wish(), Options())
+            done = update.update(self._app(progress), Wish(), Options())
         self.sample.cancel.check()
         self.tell([*terminal.summary(done), line()])
         if done.outcome is not wanted:
