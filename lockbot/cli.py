@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from lockbot import __version__, oserrors, output, surroundings
+from lockbot import __version__, oserrors, surroundings
 from lockbot.errors import LockbotError
 from lockbot.redact import redact
+from lockbot.report import output
 
 if TYPE_CHECKING:
     from lockbot.app import App
@@ -366,7 +367,7 @@ def daemon(flags: Flags, configs: tuple[Path, ...]) -> None:
     """
     from lockbot.app import find_config
     from lockbot.daemon.service import Daemon
-    from lockbot.logs import configure
+    from lockbot.report.events import configure
 
     paths = configs or tuple(path for path in [find_config(flags.config)] if path is not None)
     if not paths:
@@ -406,8 +407,8 @@ def resume(flags: Flags) -> None:
 @click.pass_obj
 def logs(flags: Flags, run: str, follow: bool, as_json: bool) -> None:
     """Print what happened in a run, step by step. RUN is an id, its beginning, or `latest`."""
-    from lockbot import logs as kept
     from lockbot.commands import history as past
+    from lockbot.report import events as kept
 
     with _app(flags) as app, past.opened(app, run) as (_, found):
         for one in past.records(found, app, follow=follow):
@@ -526,7 +527,7 @@ def _progress(flags: Flags) -> Iterator[Progress]:
 @contextlib.contextmanager
 def _errors_as_json() -> Iterator[Progress]:
     """Whoever reads JSON lines wants the error as one, too."""
-    from lockbot import logs
+    from lockbot.report import events as logs
 
     lines = logs.stderr()
     try:

@@ -344,14 +344,14 @@ def test_a_crash_tells_no_secret(tmp_path: Path) -> None:
 def test_the_daemons_log_tells_no_secret(terminal: bool) -> None:
     import io
 
-    from lockbot import logs
+    from lockbot.report import events
 
     class Stream(io.StringIO):
         def isatty(self) -> bool:
             return terminal
 
     stream = Stream()
-    log = logs.configure(stream, {})
+    log = events.configure(stream, {})
     url = f"git+https://joe:{CANARY}@forge.invalid/p"
     log.warning("said", text=url, listed=[url], deep={"a": (url,)})
     try:

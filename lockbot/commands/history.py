@@ -7,16 +7,16 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
 
-from lockbot import files, logs
+from lockbot import files
 from lockbot.app import App
 from lockbot.errors import LockbotError, UsageError
 from lockbot.history.store import History
 from lockbot.history.summaries import RunSummary
-from lockbot.logs import Record
 from lockbot.model import Run
 from lockbot.process import process_start
-from lockbot.report import words
+from lockbot.report import events, words
 from lockbot.report.document import Document
+from lockbot.report.events import Record
 from lockbot.report.lines import Line, line
 from lockbot.report.table import table
 
@@ -76,7 +76,7 @@ def log(past: History, run: Run, host: str) -> str:
 
 def records(run: Run, app: App, *, follow: bool) -> Iterator[Record]:
     """What happened in a run; with `follow` as it happens, to its end. Raises UsageError: nothing is kept."""
-    path = app.state().logs / run.id / logs.FILE
+    path = app.state().logs / run.id / events.FILE
     try:
         files.check_file(path)
         file = path.open(encoding="ascii", errors="replace")
@@ -91,11 +91,11 @@ def records(run: Run, app: App, *, follow: bool) -> Iterator[Record]:
                 partial += text
                 if not partial.endswith("\n"):
                     break  # it is being written
-                found, partial = logs.decode(partial), ""
+                found, partial = events.decode(partial), ""
                 if found is not None:
                     pid = found.get("pid", pid)
                     yield found
-                    follow = follow and found["event"] != logs.ENDED
+                    follow = follow and found["event"] != events.ENDED
             if not follow or not alive:  # it was dead before all of it was read
                 return
             app.cancel.sleep(_POLL)

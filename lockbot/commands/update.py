@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import replace
 
-from lockbot import logs, oserrors, state
+from lockbot import oserrors, state
 from lockbot.app import App, Options, Place, total_memory, usable_cores
 from lockbot.config import Person, Settings, Sign
 from lockbot.daemon.plan import next_run
@@ -22,6 +22,7 @@ from lockbot.nix import context as nix_context
 from lockbot.nix.command import Nix
 from lockbot.nix.flakeref import FlakeRef
 from lockbot.policy.upstream_checks import Ask, nobody
+from lockbot.report import events
 from lockbot.search.strategies import Strategy
 from lockbot.state import RunLock, check_disk, new_run_id
 from lockbot.update import verdict_cache
@@ -50,7 +51,7 @@ def update(app: App, wish: Wish, options: Options) -> Run:
         wait=options.wait,
         progress=app.progress,
     )
-    with lock, app.history(place) as history, logs.kept(app.progress, app.state().logs, run) as log:
+    with lock, app.history(place) as history, events.kept(app.progress, app.state().logs, run) as log:
         run = replace(run, notes=history.notes)
         if options.retry_failed:
             history.ledger(place.flake).forget_failures()

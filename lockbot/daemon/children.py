@@ -10,12 +10,13 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lockbot import logs, process, systemd
+from lockbot import process, systemd
 from lockbot.daemon.plan import Task
-from lockbot.logs import Record
 from lockbot.model import Outcome, Phase
 from lockbot.process import CancelToken, Deadline
 from lockbot.redact import redact
+from lockbot.report import events
+from lockbot.report.events import Record
 
 PATIENCE = 300.0
 """Seconds that a run gets beyond its own deadline, to end itself."""
@@ -39,7 +40,9 @@ class Child:
 
         def line(text: str) -> None:
             if text.strip():
-                on_record(logs.decode(text) or {"level": "warning", "event": "said", "text": redact(text)[:2000]})
+                on_record(
+                    events.decode(text) or {"level": "warning", "event": "said", "text": redact(text)[:2000]}
+                )
 
         try:
             done = process.run(
@@ -136,11 +139,11 @@ class Doing:
                 self.building[str(one.get("drv"))] = str(one.get("derivation"))
             case "built":
                 self.building.pop(str(one.get("drv")), None)
-            case logs.ENDED:
+            case events.ENDED:
                 with contextlib.suppress(ValueError):
                     self.ended = Outcome(str(one.get("outcome")))
                 self.error = str(one.get("error") or "")
-            case logs.FAILED:
+            case events.FAILED:
                 self.error = str(one.get("message", ""))
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lockbot.logs import Record
+from lockbot.report.events import Record
 
 
 @dataclass(frozen=True)

@@ -29,9 +29,9 @@ from lockbot.daemon.events import Due, Ended, Event, Reload, Said, Stop
 from lockbot.daemon.memory import Done
 from lockbot.daemon.plan import Task
 from lockbot.errors import LockbotError
-from lockbot.logs import Record
 from lockbot.model import Outcome
 from lockbot.process import process_start
+from lockbot.report.events import Record
 from lockbot.systemd import Notify
 
 if TYPE_CHECKING:

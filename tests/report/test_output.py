@@ -451,7 +451,7 @@ def test_documents_stay_documents(tmp_path: Path) -> None:
     program = """if True:
         import json, sys
         from lockbot import output
-        from lockbot.logs import JsonLines, configure
+        from lockbot.report.events import JsonLines, configure
         texts = json.loads(sys.argv[1])
         output.install()
         output.document({"all": [[text, "next"] for text in texts]})

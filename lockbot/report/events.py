@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, assert_never
 
-from lockbot import files, output
+from lockbot import files
 from lockbot.errors import LockbotError
 from lockbot.model import (
     DerivationStarted,
@@ -35,7 +35,7 @@ from lockbot.model import (
     Run,
 )
 from lockbot.redact import redact, redacted
-from lockbot.report import words
+from lockbot.report import output, words
 from lockbot.report.escape import block, plain
 
 if TYPE_CHECKING:
