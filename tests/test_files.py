@@ -18,9 +18,9 @@ from lockbot.commands import init, metrics
 from lockbot.daemon import memory
 from lockbot.errors import LockbotError, UsageError
 from tests import nixes
+from tests.cli.test_cli import lockbot, own_environment, plain_fleet, said
 from tests.commands.test_status import World, _in_utc, world  # noqa: F401 -- fixtures
 from tests.history.samples import NOON
-from tests.test_cli import lockbot, own_environment, plain_fleet, said
 
 SOMEBODY = 12345
 Intruder = Callable[[Path, Path], None]

@@ -19,9 +19,9 @@ from lockbot import oserrors
 from lockbot.config.template import toml
 from lockbot.errors import LockbotError
 from tests import nixes
+from tests.cli.test_cli import own_environment
 from tests.fleet import Fleet, HostSpec, Upstream
 from tests.sampling import some
-from tests.test_cli import own_environment
 
 COMMANDS: tuple[tuple[str, ...], ...] = (
     ("--help",),

@@ -20,10 +20,10 @@ import pytest
 
 from lockbot.cli import cli
 from tests import nixes
+from tests.cli.test_cli import own_environment
 from tests.fleet import Fleet, HostSpec, Upstream
 from tests.nixes import PROJECT
 from tests.sampling import some
-from tests.test_cli import own_environment
 
 OWN = {**os.environ, "PYTHONPATH": str(nixes.PROJECT)}
 LOCKBOT = (sys.executable, "-m", "lockbot")
@@ -345,7 +345,7 @@ def test_no_file_takes_the_place_of_a_closed_stream(updated: World) -> None:
 
 def printing(program: str, environment: Mapping[str, str] = {}, **more: Any) -> subprocess.CompletedProcess[bytes]:
     """A program that prints by lockbot's outlets."""
-    text = f"import os, sys, threading\nfrom lockbot import output\noutput.install()\n{program}"
+    text = f"import os, sys, threading\nfrom lockbot.report import output\noutput.install()\n{program}"
     return subprocess.run(
         [sys.executable, "-c", text], env={**OWN, **environment}, capture_output=True, check=False, **more
     )
@@ -368,8 +368,8 @@ def printing(program: str, environment: Mapping[str, str] = {}, **more: Any) -> 
         "output.text(TEXT)",
         "output.log(TEXT)",
         "import logging; logging.error(TEXT)",
-        "from lockbot import logs; logs.configure(sys.stderr, {}).error(TEXT, key=TEXT, more=[TEXT])",
-        "from lockbot import logs\nlog = logs.configure(sys.stderr, {})\n"
+        "from lockbot.report import events; events.configure(sys.stderr, {}).error(TEXT, key=TEXT, more=[TEXT])",
+        "from lockbot.report import events\nlog = events.configure(sys.stderr, {})\n"
         "try: open(TEXT)\nexcept OSError: log.exception(TEXT)",
     ],
 )
@@ -381,7 +381,7 @@ def test_no_way_of_printing_gets_past_the_outlets(program: str, terminal: bool) 
         said = (done.stdout + done.stderr).decode()
     else:
         master, slave = pty.openpty()
-        text = f"import os, sys, threading\nfrom lockbot import output\noutput.install()\n{program}"
+        text = f"import os, sys, threading\nfrom lockbot.report import output\noutput.install()\n{program}"
         subprocess.run(
             [sys.executable, "-c", text],
             stdin=subprocess.DEVNULL,
@@ -413,7 +413,8 @@ def test_a_stream_that_is_made_non_blocking_takes_everything_in_time() -> None:
         [
             sys.executable,
             "-c",
-            "from lockbot import output as o\no.install()\nfor n in range(40):\n o.text('x' * 99_999 + '\\n')",
+            "from lockbot.report.output import install, text\ninstall()\n"
+            "for n in range(40):\n text('x' * 99_999 + '\\n')",
         ],
         stdout=writer,
         env=OWN,
@@ -450,7 +451,7 @@ def test_documents_stay_documents(tmp_path: Path) -> None:
     texts = [one + end for one in _BREAKS_SYNTAX for end in ("", " ", "\\", '"')]
     program = """if True:
         import json, sys
-        from lockbot import output
+        from lockbot.report import output
         from lockbot.report.events import JsonLines, configure
         texts = json.loads(sys.argv[1])
         output.install()

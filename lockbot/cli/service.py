@@ -1,0 +1,112 @@
+"""Commands for the service, and for those who watch it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from lockbot import surroundings
+from lockbot.cli.context import Flags, opened_app
+from lockbot.report import output
+
+
+@click.command(short_help="Update by schedule, for months.")
+@click.option(
+    "--config",
+    "configs",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A configuration file, or a directory of *.toml; repeatable (default: as for every command).",
+)
+@click.pass_obj
+def daemon(flags: Flags, configs: tuple[Path, ...]) -> None:
+    """Update by the schedules of one or several configurations, each run a process of its own.
+
+    What was missed while the machine was off is made up for once. SIGHUP takes a changed configuration;
+    SIGTERM ends what runs, and the next start goes on.
+    """
+    from lockbot.app import find_config
+    from lockbot.daemon.service import Daemon
+    from lockbot.report.events import configure
+
+    paths = configs or tuple(path for path in [find_config(flags.config)] if path is not None)
+    if not paths:
+        raise click.UsageError("there is no configuration here: give one with --config")
+    log = configure(sys.stderr, os.environ, verbose=flags.verbose)
+    Daemon(paths, os.environ, log, verbose=flags.verbose).serve()
+
+
+@click.command(short_help="Let the daemon begin no run.")
+@click.option("--why", required=True, metavar="TEXT", help="What to show to whoever wonders later.")
+@click.pass_obj
+def pause(flags: Flags, why: str) -> None:
+    """Let the daemon begin no run, in any repository with this state directory, until `lockbot resume`.
+
+    What runs goes on; `lockbot update` by hand works.
+    """
+    from lockbot.commands import hold as orders
+
+    with opened_app(flags) as app:
+        output.lines(orders.pause(app, why))
+
+
+@click.command(short_help="Let the daemon begin runs again.")
+@click.pass_obj
+def resume(flags: Flags) -> None:
+    """End a pause. What was due meanwhile is made up for once."""
+    from lockbot.commands import hold as orders
+
+    with opened_app(flags) as app:
+        output.lines(orders.resume(app))
+
+
+@click.command(short_help="Tell a monitor whether all is well, in one line.")
+@click.option("--max-age", default="2d", show_default=True, metavar="TIME", help="How old the last run may be.")
+@click.option(
+    "--failures",
+    type=click.IntRange(1),
+    default=3,
+    show_default=True,
+    help="How many runs in a row that come to nothing are too many.",
+)
+@click.pass_obj
+def healthcheck(flags: Flags, max_age: str, failures: int) -> int:
+    """Tell a monitor whether all is well: one line, and exit code 0 if so, else 1.
+
+    It is not when the last run was too long ago or hangs, when several in a row failed, went stale or were
+    interrupted, or when `lockbot status` has an alarm. Dry runs don't count.
+    """
+    from lockbot.commands import healthcheck as health
+    from lockbot.config.types import duration
+
+    try:
+        limits = health.Limits(duration(max_age), failures)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--max-age") from None
+    with opened_app(flags) as app:
+        found = health.look(app, limits)
+    output.lines([health.told(found)])
+    return found.exit_code
+
+
+@click.command(short_help="Print metrics for Prometheus.")
+@click.option(
+    "--textfile",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="PATH",
+    help="Replace this file with them, whole, for node_exporter's textfile collector.",
+)
+@click.pass_obj
+def metrics(flags: Flags, textfile: Path | None) -> None:
+    """Print metrics for Prometheus, in its text format: runs, inputs, alarms, disk. Needs no daemon."""
+    from lockbot.commands import metrics as measured
+
+    with opened_app(flags) as app:
+        text = measured.render(app)
+    if textfile is not None:
+        measured.write(surroundings.absolute(textfile), text)
+    else:
+        output.machine(text.decode())
