@@ -25,7 +25,7 @@ from lockbot.config.template import EXAMPLE, Found, annotated, table, toml
 from lockbot.errors import UsageError
 from lockbot.forge.place import Account, Kind
 from lockbot.model import Gate
-from lockbot.policy.rules import Answer, InputRules, Revisions, RuleBook
+from lockbot.policy.rules import InputRules, PolicyAction, PolicyRules, Revisions
 
 ROOT = Path(__file__).parent.parent
 Write = Callable[[str], Path]
@@ -826,12 +826,12 @@ def test_an_inputs_table_stands_before_policy(write: Write) -> None:
     book = load(path, {}).rule_book()
     day = 86400
     assert book.default == InputRules(minimum_age=3 * day, never_compile=("linux-*",))
-    assert book.of("nixpkgs") == replace(book.default, minimum_age=0, backwards=Answer.REFUSE)
+    assert book.of("nixpkgs") == replace(book.default, minimum_age=0, backwards=PolicyAction.REFUSE)
     assert book.of("home-manager/nixpkgs") == replace(book.default, revisions=Revisions.COMMITS)
     assert book.of("home-manager") == book.default
-    assert load(None, {}).rule_book() == RuleBook()  # the plain values have the same defaults
+    assert load(None, {}).rule_book() == PolicyRules()  # the plain values have the same defaults
     changed = load(path, {"LOCKBOT_INPUT": '{"nixpkgs": {"minimum_age": "1d"}}'}).rule_book()
-    assert changed.of("nixpkgs") == replace(book.default, minimum_age=day, backwards=Answer.REFUSE)
+    assert changed.of("nixpkgs") == replace(book.default, minimum_age=day, backwards=PolicyAction.REFUSE)
 
 
 @pytest.mark.parametrize(

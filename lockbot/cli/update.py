@@ -54,7 +54,7 @@ def update(flags: Flags, as_json: bool, **asked: Unpack[Asked]) -> int:
     """Update inputs, build every host, and commit the new flake.lock if they build."""
     from lockbot.app import Options, group_inputs
     from lockbot.commands import update as job
-    from lockbot.lock.request import Wish
+    from lockbot.lock.request import UpdateRequest
     from lockbot.report import document, terminal
 
     with opened_app(flags, timed=True) as app:
@@ -67,7 +67,7 @@ def update(flags: Flags, as_json: bool, **asked: Unpack[Asked]) -> int:
             retry_failed=asked["retry_failed"],
             groups=asked["groups"],
         )
-        run = job.update(app, Wish(names or None, dict(asked["overrides"]), apart), options)
+        run = job.update(app, UpdateRequest(names or None, dict(asked["overrides"]), apart), options)
     if as_json:
         output.document(document.run_document(run))
     else:

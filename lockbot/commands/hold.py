@@ -18,8 +18,8 @@ from lockbot.history.ledger import Ledger
 from lockbot.history.values import Acceptance, InputState, UserHold
 from lockbot.model import Locked
 from lockbot.nix.lockfile import LOCK_NAME, LockFile
-from lockbot.policy.decide import Reason
-from lockbot.policy.rules import Answer, InputRules, near_name
+from lockbot.policy.decide import HoldReason
+from lockbot.policy.rules import InputRules, PolicyAction, near_name
 from lockbot.report import words
 from lockbot.report.escape import name as shown
 from lockbot.report.lines import Line, line
@@ -100,7 +100,7 @@ def _refuse_useless(
         raise UsageError(
             f"{shown(input)} is held by you: {held.why}", f"`lockbot release {shown(input)}` ends that"
         )
-    if state is not None and answer(state, rules) is Answer.REFUSE:
+    if state is not None and answer(state, rules) is PolicyAction.REFUSE:
         raise UsageError(
             f"{shown(input)} is refused, not held: {state.detail}",
             f"the configuration must allow it: {policy_key(state)} under [policy] or [input.NAME]",
@@ -118,7 +118,7 @@ def _refuse_useless(
     )
 
 
-_ACCEPTABLE = frozenset(Reason) - {Reason.USER}
+_ACCEPTABLE = frozenset(HoldReason) - {HoldReason.USER}
 
 
 def _existing(lock: LockFile, input: str) -> Locked:

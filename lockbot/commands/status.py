@@ -19,8 +19,8 @@ from lockbot.history.summaries import RunSummary
 from lockbot.history.unjudged import NIGHTS, Unjudged
 from lockbot.history.values import Acceptance, InputState, SeenTip, StateWord, UserHold
 from lockbot.model import BadRevision, Locked
-from lockbot.policy.decide import Reason
-from lockbot.policy.rules import Answer, InputRules
+from lockbot.policy.decide import HoldReason
+from lockbot.policy.rules import InputRules, PolicyAction
 from lockbot.report import words
 from lockbot.report.document import Document, culprit
 from lockbot.report.escape import name as shown
@@ -51,7 +51,7 @@ class Row:
     def reason(self) -> str:
         """A word for machines; empty: nothing is the matter."""
         if self.hold is not None:
-            return Reason.USER
+            return HoldReason.USER
         return self.state.reason if self.state is not None else ""
 
     @property
@@ -180,19 +180,19 @@ def _stuck(row: Row, state: InputState, now: datetime) -> str | None:
 
 
 _KEYS = {
-    Reason.BACKWARDS: "backwards",
-    Reason.ORIGIN: "origin",
-    Reason.NEW_INPUT: "new_input",
-    Reason.NEW_PATH: "new_path",
+    HoldReason.BACKWARDS: "backwards",
+    HoldReason.ORIGIN: "origin",
+    HoldReason.NEW_INPUT: "new_input",
+    HoldReason.NEW_PATH: "new_path",
 }
 
 
 def policy_key(state: InputState) -> str | None:
     """The key of the configuration that keeps an input back."""
-    return _KEYS.get(Reason(state.reason)) if state.reason in frozenset(Reason) else None
+    return _KEYS.get(HoldReason(state.reason)) if state.reason in frozenset(HoldReason) else None
 
 
-def answer(state: InputState, rules: InputRules) -> Answer | None:
+def answer(state: InputState, rules: InputRules) -> PolicyAction | None:
     """What the configuration says to that, as long as the input is kept back."""
     key = policy_key(state)
     return None if key is None or state.stuck_since is None else getattr(rules, key)
@@ -267,9 +267,9 @@ def _next_try(row: Row, now: datetime) -> str:
         return f"{row.hold.until:%Y-%m-%d %H:%M} UTC" if row.hold.until is not None else "when released"
     if row.accepted is None and state is not None and state.state is StateWord.HELD:
         match answer(state, row.rules):
-            case Answer.HOLD:
+            case PolicyAction.HOLD:
                 return "when accepted"
-            case Answer.REFUSE:
+            case PolicyAction.REFUSE:
                 return "when the configuration allows it"
     if state is not None and state.next_try is not None and state.next_try > now:
         return f"{state.next_try:%Y-%m-%d %H:%M} UTC"

@@ -13,9 +13,9 @@ from lockbot.errors import Cancelled, LockbotError, UsageError
 from lockbot.git.worktree import Identity, Signing, SigningFormat
 from lockbot.history.store import History
 from lockbot.judge import verdict
-from lockbot.judge.hosts import Selection
+from lockbot.judge.hosts import HostPatterns
 from lockbot.lock import propose
-from lockbot.lock.request import Wish
+from lockbot.lock.request import UpdateRequest
 from lockbot.model import Outcome, Run
 from lockbot.nix import build, evaluate
 from lockbot.nix import context as nix_context
@@ -26,13 +26,13 @@ from lockbot.report import events
 from lockbot.search.strategies import Strategy
 from lockbot.state import RunLock, check_disk, new_run_id
 from lockbot.update import verdict_cache
-from lockbot.update.context import Rules, Tools
-from lockbot.update.cycle import heal, run_cycle
+from lockbot.update.context import RunConfig, RunContext
+from lockbot.update.cycle import recover, run_cycle
 from lockbot.update.regenerate import Commands
 from lockbot.update.support import UNJUDGED
 
 
-def update(app: App, wish: Wish, options: Options) -> Run:
+def update(app: App, wish: UpdateRequest, options: Options) -> Run:
     """One cycle, recorded whatever becomes of it. Raises UsageError and BusyError."""
     place = app.place()
     run = Run(
@@ -60,13 +60,13 @@ def update(app: App, wish: Wish, options: Options) -> Run:
         return log.ended(_cycle(replace(app, progress=log), place, history, wish, options, run))
 
 
-def _cycle(app: App, place: Place, history: History, wish: Wish, options: Options, run: Run) -> Run:
+def _cycle(app: App, place: Place, history: History, wish: UpdateRequest, options: Options, run: Run) -> Run:
     try:
         for reference in wish.overrides.values():
             FlakeRef.parse(reference)  # what a lock holds is not the user's to word; this is
         with oserrors.explaining():
             tools = _tools(app, place, history)
-            heal(tools, place.source, place.identity, place.flake, keep_results=app.settings.state.keep_results)
+            recover(tools, place.source, place.identity, place.flake, keep_results=app.settings.state.keep_results)
             rules = _rules(app, place, options, tools.nix)
     except LockbotError as error:
         return _failed_to_start(app, history, run, error)
@@ -75,7 +75,7 @@ def _cycle(app: App, place: Place, history: History, wish: Wish, options: Option
     return run
 
 
-def _with_next_try(app: App, tools: Tools, run: Run) -> Run:
+def _with_next_try(app: App, tools: RunContext, run: Run) -> Run:
     """Say when what could not be judged is tried again, where a schedule tells."""
     open_ = any(item.reason == UNJUDGED for item in run.held)
     due = next_run(app.settings, app.clock()) if open_ or run.outcome in _TRIED_AGAIN else None
@@ -89,13 +89,13 @@ def _with_next_try(app: App, tools: Tools, run: Run) -> Run:
 _TRIED_AGAIN = frozenset({Outcome.UNJUDGED, Outcome.FAILED})
 
 
-def _tools(app: App, place: Place, history: History) -> Tools:
+def _tools(app: App, place: Place, history: History) -> RunContext:
     root = app.settings.state.directory
     nix = app.nix(place)
     store = nix.store_directory
     check_disk([root, *([store] if store.exists() else [])], app.settings.state.min_free)
     clone, checks = app.clone(place), _upstream_checks(app)
-    return Tools(nix, clone, history, place.directory, app.progress, app.clock, checks)
+    return RunContext(nix, clone, history, place.directory, app.progress, app.clock, checks)
 
 
 def _upstream_checks(app: App) -> Ask:
@@ -118,7 +118,7 @@ def _failed_to_start(app: App, history: History, run: Run, error: LockbotError) 
     return run
 
 
-def _tidy(app: App, tools: Tools, run: Run) -> None:
+def _tidy(app: App, tools: RunContext, run: Run) -> None:
     """What grows is pruned. The run is over and recorded: a problem here does not change what became of it."""
     keep_days = app.settings.state.keep_days
     with contextlib.suppress(OSError):
@@ -136,11 +136,11 @@ def _tidy(app: App, tools: Tools, run: Run) -> None:
 # -- settings as plain values -----------------------------------------------------------------------------------
 
 
-def _rules(app: App, place: Place, options: Options, nix: Nix) -> Rules:
+def _rules(app: App, place: Place, options: Options, nix: Nix) -> RunConfig:
     settings = app.settings
     author = _identity(settings.commit.author)
     after = settings.after_update
-    return Rules(
+    return RunConfig(
         source=place.source,
         flake_dir=app.flake_dir(place),
         selection=selection(settings),
@@ -168,7 +168,7 @@ def _rules(app: App, place: Place, options: Options, nix: Nix) -> Rules:
 
 
 def context(settings: Settings, nix: Nix) -> str:
-    """The word for what decides how hosts fare, beside the flake (`Rules.context`)."""
+    """The word for what decides how hosts fare, beside the flake (`RunConfig.context`)."""
     building, evaluation = _building(settings), settings.eval
     return nix_context.context(
         nix,
@@ -183,9 +183,9 @@ def context(settings: Settings, nix: Nix) -> str:
     )
 
 
-def selection(settings: Settings) -> Selection:
+def selection(settings: Settings) -> HostPatterns:
     hosts = settings.hosts
-    return Selection(hosts.include, hosts.exclude, hosts.evaluate_only, hosts.attributes, hosts.unbuildable)
+    return HostPatterns(hosts.include, hosts.exclude, hosts.evaluate_only, hosts.attributes, hosts.unbuildable)
 
 
 def evaluating(settings: Settings) -> evaluate.Limits:

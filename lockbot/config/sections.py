@@ -51,7 +51,7 @@ from lockbot.config.types import (
 )
 from lockbot.forge.place import Account, Kind
 from lockbot.model import Gate
-from lockbot.policy.rules import Answer, InputRules, Revisions
+from lockbot.policy.rules import InputRules, PolicyAction, Revisions
 
 Directory = Annotated[Path, Local()]
 Names = tuple[Text, ...]
@@ -259,21 +259,22 @@ class Policy(Section):
         absent="tips for channels of nixpkgs and for tarballs, else commits",
         example="tips",
     )
-    backwards: Answer = _key(
-        Answer.HOLD,
+    backwards: PolicyAction = _key(
+        PolicyAction.HOLD,
         "When the newest revision is older than the locked one, or no successor of it: `allow` it, `hold` the "
         "input until `lockbot accept INPUT`, or `refuse` it as long as this says so.",
     )
-    origin: Answer = _key(
-        Answer.HOLD,
+    origin: PolicyAction = _key(
+        PolicyAction.HOLD,
         "When an input, or one that it brings along, comes from elsewhere though flake.nix is as it was: `allow`, "
         "`hold` or `refuse`.",
     )
-    new_input: Answer = _key(
-        Answer.ALLOW, "When an input brings along another that it did not before: `allow`, `hold` or `refuse`."
+    new_input: PolicyAction = _key(
+        PolicyAction.ALLOW,
+        "When an input brings along another that it did not before: `allow`, `hold` or `refuse`.",
     )
-    new_path: Answer = _key(
-        Answer.REFUSE, "When that would be read from this machine's files: `allow`, `hold` or `refuse`."
+    new_path: PolicyAction = _key(
+        PolicyAction.REFUSE, "When that would be read from this machine's files: `allow`, `hold` or `refuse`."
     )
     max_builds: Count | None = _key(
         None,

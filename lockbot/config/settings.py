@@ -36,7 +36,7 @@ from lockbot.config.sections import (
 from lockbot.config.sources import EACH, Form, Kind, Layer, credentials, environment, file_layer, state_directory
 from lockbot.config.types import ForgeHost, Local, Person, Text, duration, duration_text, size, size_text
 from lockbot.errors import UsageError
-from lockbot.policy.rules import RuleBook
+from lockbot.policy.rules import PolicyRules
 
 _layers: ContextVar[tuple[Layer, ...]] = ContextVar("layers", default=())
 """What the next Settings() is made of, strongest first: pydantic-settings asks for it in a class method."""
@@ -63,10 +63,10 @@ class Settings(BaseSettings):
     daemon: DaemonLimits = DaemonLimits()
     group: tuple[Group, ...] = ()
 
-    def rule_book(self) -> RuleBook:
+    def rule_book(self) -> PolicyRules:
         """[policy] and [input.*], as plain values."""
         own = {name: table.over(self.policy) for name, table in self.input.items()}
-        return RuleBook(self.policy.rules(), own)
+        return PolicyRules(self.policy.rules(), own)
 
     @field_validator("group", mode="wrap")
     @classmethod

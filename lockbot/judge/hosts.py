@@ -11,7 +11,7 @@ from lockbot.model import Host, HostKind
 
 
 @dataclass(frozen=True)
-class Selection:
+class HostPatterns:
     """Shell-style patterns over a host's name, or its kind and name (`homeConfigurations.alice`)."""
 
     include: tuple[str, ...] = ("*",)
@@ -22,7 +22,7 @@ class Selection:
     unbuildable: tuple[str, ...] = ()
 
 
-def select(found: Sequence[Host], selection: Selection) -> tuple[Host, ...]:
+def select(found: Sequence[Host], selection: HostPatterns) -> tuple[Host, ...]:
     """The hosts to judge, in the flake's order, then the attributes. Raises UsageError when there is none."""
     chosen = [
         host for host in found if _matches(host, selection.include) and not _matches(host, selection.exclude)

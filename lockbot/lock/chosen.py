@@ -20,13 +20,11 @@ from lockbot.nix.lockfile import LOCK_NAME, LockFile
 from lockbot.nix.storepath import source_path
 from lockbot.oserrors import naming
 from lockbot.process import Deadline
-
-Picks = Mapping[str, str]
-"""Input → revision that it is moved to; what is missing stays as locked."""
+from lockbot.search.interface import Selection
 
 
-class Locks:
-    """Makes locks in a working tree of lockbot's own; the same picks are made once.
+class SelectedLocks:
+    """Makes locks in a working tree of lockbot's own; the same selection is made once.
 
     `tips` is where each input would go by itself; `base` the content of the lock that everything starts from.
     """
@@ -55,15 +53,15 @@ class Locks:
             (name, tip.revision): source_path(tip.nar_hash, store) for name, tip in tips.items() if tip.nar_hash
         }
 
-    def known(self, picks: Picks, lock: Lock) -> None:
+    def known(self, selection: Selection, lock: Lock) -> None:
         """A lock that exists already (the proposal itself) is not made again."""
-        self._made[frozenset(picks.items())] = lock
+        self._made[frozenset(selection.items())] = lock
 
-    def make(self, picks: Picks) -> Lock:
+    def make(self, selection: Selection) -> Lock:
         """Raises SurroundingsError when upstream can't be reached, LockbotError when one can't be locked."""
-        key = frozenset(picks.items())
+        key = frozenset(selection.items())
         if key not in self._made:
-            self._made[key] = self._lock(picks)
+            self._made[key] = self._lock(selection)
         return self._made[key]
 
     def reference(self, name: str, revision: str) -> str:
@@ -77,19 +75,19 @@ class Locks:
         """Where the store keeps an input's source at a revision that was locked: errors name it."""
         return self._sources.get((name, revision))
 
-    def _lock(self, picks: Picks) -> Lock:
+    def _lock(self, selection: Selection) -> Lock:
         path = self._flake / LOCK_NAME
         if self._base is None:
             path.unlink(missing_ok=True)
         else:
             with naming(path):
                 path.write_bytes(self._base)
-        if picks:
-            self._update(picks)
+        if selection:
+            self._update(selection)
         elif self._incomplete:
             self._complete()
         new = LockFile.read(path) if path.exists() else lockfile.EMPTY
-        for name, revision in picks.items():
+        for name, revision in selection.items():
             locked = new.locked(name)
             if locked is not None and locked.nar_hash:
                 self._sources[name, revision] = source_path(locked.nar_hash, str(self._nix.store_directory))
@@ -109,9 +107,9 @@ class Locks:
             words = failure.explain(finished.stderr)
             raise (SurroundingsError if surroundings else LockbotError)(f"cannot lock the flake: {words}")
 
-    def _update(self, picks: Picks) -> None:
-        overrides = {name: self.reference(name, revision) for name, revision in sorted(picks.items())}
-        what = ", ".join(f"{name} at {revision[:10]}" for name, revision in sorted(picks.items()))
+    def _update(self, selection: Selection) -> None:
+        overrides = {name: self.reference(name, revision) for name, revision in sorted(selection.items())}
+        what = ", ".join(f"{name} at {revision[:10]}" for name, revision in sorted(selection.items()))
         finished = relock.update(self._nix, self._flake, (), overrides, Deadline(self._timeout, "making a lock"))
         stale = failure.stale_fetch_lines(finished.stderr)
         if finished.code != 0 or stale:

@@ -6,12 +6,12 @@ made, nor hosts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from lockbot.model import Locked
-from lockbot.search.interface import Answer, BudgetSpent, Culprit, Picks
+from lockbot.search.interface import BudgetSpent, Culprit, Response, RevisionRange, Selection
 from lockbot.search.strategies import search
 
 TRIES = 24
@@ -44,44 +44,48 @@ class Unlockable:
 
 
 def newest_lockable(
-    input: str, tip: str, revisions: Sequence[str], attempt: Callable[[str], Lockable]
+    input: str, tip: str, candidates: RevisionRange, attempt: Callable[[str], Lockable]
 ) -> tuple[str | None, Culprit | None]:
     """The newest revision that can be locked below a tip that can't, and from which on none can be.
 
-    `revisions`: what lies between the locked one and the tip, oldest first, the tip the last; empty: not known.
+    `candidates`: what lies between the locked one and the tip.
     """
+    revisions = candidates.revisions
     if len(revisions) < 2:
-        return None, Culprit((), None, tip, 0) if revisions else None
-    found = search(_Trial(input, (*revisions[:-1], tip), attempt), {input: tip})
+        return None, Culprit((), None, tip, exact=candidates.complete) if revisions else None
+    upto_tip = replace(candidates, revisions=(*revisions[:-1], tip))
+    found = search(_LockOracle(input, upto_tip, attempt), {input: tip})
     culprits = [replace(culprit, hosts=()) for finding in found.findings for culprit in finding.culprits]
-    return found.picks.get(input), culprits[0] if culprits else None
+    return found.selection.get(input), culprits[0] if culprits else None
 
 
-class _Trial:
-    def __init__(self, input: str, revisions: Sequence[str], attempt: Callable[[str], Lockable]) -> None:
+class _LockOracle:
+    """Its one host is the lock."""
+
+    def __init__(self, input: str, candidates: RevisionRange, attempt: Callable[[str], Lockable]) -> None:
         self._input = input
-        self._revisions = revisions
+        self._candidates = candidates
         self._attempt = attempt
-        self._known = {revisions[-1]: Lockable.NO}
+        self._known = {candidates.revisions[-1]: Lockable.NO}
 
-    def probe(self, picks: Picks, hosts: frozenset[str] | None) -> Answer:
+    def probe(self, selection: Selection, hosts: frozenset[str] | None) -> Response:
         del hosts  # there is only the lock
-        revision = picks[self._input]
+        revision = selection[self._input]
         if revision not in self._known:
             if len(self._known) > TRIES:
                 raise BudgetSpent
             self._known[revision] = self._attempt(revision)
         match self._known[revision]:
             case Lockable.YES:
-                return Answer()
+                return Response()
             case Lockable.NO:
-                return Answer(red=_LOCK, at_evaluation=_LOCK)
+                return Response(red=_LOCK, at_evaluation=_LOCK)
             case Lockable.UNKNOWN:
-                return Answer(unknown=_LOCK)
+                return Response(unknown=_LOCK)
 
-    def evaluate(self, picks: Picks, hosts: frozenset[str]) -> Answer:
-        return self.probe(picks, hosts)
+    def evaluate(self, selection: Selection, hosts: frozenset[str]) -> Response:
+        return self.probe(selection, hosts)
 
-    def revisions(self, input: str) -> Sequence[str]:
+    def revisions(self, input: str) -> RevisionRange:
         del input  # there is only one
-        return self._revisions
+        return self._candidates

@@ -14,7 +14,7 @@ from lockbot.errors import DeadlineExceeded, LockbotError, SurroundingsError, Us
 from lockbot.lock import relock, unmovable
 from lockbot.lock.lockable import Lockable, Unlockable, newest_lockable
 from lockbot.lock.relock import Upstream
-from lockbot.lock.request import Wish, choose
+from lockbot.lock.request import UpdateRequest, choose
 from lockbot.lock.unmovable import CANNOT_LOCK, FETCH_FAILED, UNLOCKED, Problem
 from lockbot.model import FailureKind, Held, InputChange, Locked, Progress, Retrying
 from lockbot.nix import failure, lockfile
@@ -23,6 +23,7 @@ from lockbot.nix.flakeref import FlakeRef, FlakeRefError
 from lockbot.nix.lockfile import LOCK_NAME, LockFile, LockFileError
 from lockbot.oserrors import naming
 from lockbot.process import Deadline
+from lockbot.search.interface import RevisionRange
 
 __all__ = ["Limits", "Lock", "Older", "Proposal", "propose"]
 
@@ -48,12 +49,12 @@ class Lock:
     changes: tuple[InputChange, ...]
 
 
-Older = Callable[[str, Locked, Locked], Sequence[str]]
-"""Input, where it is locked, its tip → the revisions that lie between, oldest first, the tip the last."""
+Older = Callable[[str, Locked, str], RevisionRange]
+"""Input, where it is locked, its tip → what lies between."""
 
 
-def _none_known(_input: str, _locked: Locked, _tip: Locked) -> Sequence[str]:
-    return ()
+def _none_known(_input: str, _locked: Locked, _tip: str) -> RevisionRange:
+    return RevisionRange()
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class Proposal:
 
 
 def propose(
-    nix: Nix, flake: Path, wish: Wish, limits: Limits, progress: Progress, older: Older = _none_known
+    nix: Nix, flake: Path, wish: UpdateRequest, limits: Limits, progress: Progress, older: Older = _none_known
 ) -> Proposal:
     """Move inputs in the flake at this directory; flake.lock is left written with what could be moved.
 
@@ -110,7 +111,7 @@ class _Proposing:
     def path(self) -> Path:
         return self.flake / LOCK_NAME
 
-    def run(self, wish: Wish) -> Proposal:
+    def run(self, wish: UpdateRequest) -> Proposal:
         if not (self.flake / "flake.nix").is_file():
             raise UsageError(
                 "there is no flake.nix in the repository" + (f" at {self.flake.name}" if self.flake.name else ""),
@@ -293,7 +294,7 @@ class _Proposing:
             there = reached is not None and reached.revision == revision
             return Lockable.YES if there else Lockable.UNKNOWN
 
-        between = self.older(name, locked, tip.locked)
+        between = self.older(name, locked, tip.locked.revision)
         revision, culprit = newest_lockable(name, tip.locked.revision, between, attempt)
         if revision is not None:
             self._update([], {name: tip.reference.with_rev(revision).argument})

@@ -11,7 +11,7 @@ from lockbot.nix.lockfile import LockFile, spelled
 
 
 @dataclass(frozen=True)
-class Wish:
+class UpdateRequest:
     """What to move: the named inputs (None: all of them), and pins (input → flake reference)."""
 
     inputs: tuple[str, ...] | None = None
@@ -24,7 +24,7 @@ class Wish:
         return (*(self.inputs or ()), *self.overrides)
 
 
-def choose(wish: Wish, lock: LockFile) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def choose(wish: UpdateRequest, lock: LockFile) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Which inputs to move, and what to tell of those that can't be.
 
     Raises UsageError that lists every named input that can't be moved, each with its reason.

@@ -19,7 +19,7 @@ from lockbot.history.values import Acceptance, UserHold
 from lockbot.model import ChangeKind, InputChange, Locked
 from lockbot.nix.flakeref import FlakeRef, FlakeRefError
 from lockbot.policy.minimum_age import later
-from lockbot.policy.rules import Answer, InputRules
+from lockbot.policy.rules import InputRules, PolicyAction
 from lockbot.redact import without_secrets
 from lockbot.report import words
 
@@ -34,7 +34,7 @@ class Relation(StrEnum):
     UNKNOWN = "unknown"
 
 
-class Reason(StrEnum):
+class HoldReason(StrEnum):
     """Why an input is kept back, for machines: `model.Held.reason`."""
 
     USER = "held-by-user"
@@ -82,14 +82,14 @@ class Allow:
 class Hold:
     """`until`: when it may move by itself; None: when a person says so."""
 
-    reason: Reason
+    reason: HoldReason
     detail: str
     until: datetime | None = None
 
 
 @dataclass(frozen=True)
 class Refuse:
-    reason: Reason
+    reason: HoldReason
     detail: str
 
 
@@ -125,7 +125,7 @@ def decide(move: Move, facts: Facts, rules: InputRules) -> Decision:
     own hold, what waits for a person, what waits for time."""
     concerns = _concerns(move, facts, rules)
     for concern in concerns:
-        if concern.answer is Answer.REFUSE:
+        if concern.answer is PolicyAction.REFUSE:
             return Refuse(concern.reason, concern.detail)
     by_flake = forced(move.change)
     held = None if by_flake else _user_hold(move.change, facts)
@@ -133,10 +133,10 @@ def decide(move: Move, facts: Facts, rules: InputRules) -> Decision:
         return held
     if not is_wanted(move.change, facts):
         for concern in concerns:
-            if concern.answer is Answer.HOLD:
+            if concern.answer is PolicyAction.HOLD:
                 return Hold(concern.reason, f"{concern.detail}; `lockbot accept {move.change.input}` takes it")
         if facts.own and not by_flake:
-            return Hold(Reason.OWN, f"{move.change.input} is this repository itself, {_ONLY_OWN}")
+            return Hold(HoldReason.OWN, f"{move.change.input} is this repository itself, {_ONLY_OWN}")
         young = None if by_flake else _too_young(move.change, facts, rules)
         if young is not None:
             return young
@@ -159,8 +159,8 @@ _ONLY_OWN = "and all that is new there are lockbot's own updates: each would be 
 
 @dataclass(frozen=True)
 class _Concern:
-    answer: Answer
-    reason: Reason
+    answer: PolicyAction
+    reason: HoldReason
     detail: str
 
 
@@ -179,16 +179,16 @@ def _own_concerns(change: InputChange, facts: Facts, rules: InputRules) -> list[
         if without_secrets(_without(old.original)) == without_secrets(_without(new.original)):
             return []
         detail = f"{change.input} is {new.original} now, as flake.nix says; before: {old.original}"
-        return [_Concern(Answer.ALLOW, Reason.ORIGIN, detail)]
+        return [_Concern(PolicyAction.ALLOW, HoldReason.ORIGIN, detail)]
     moved_house = _moved_house(change.input, old, new, rules)
     if moved_house is not None:
         return [moved_house]
     backwards = _backwards(change.input, old, new, facts.relation)
     if backwards is not None:
-        return [_Concern(rules.backwards, Reason.BACKWARDS, backwards)]
+        return [_Concern(rules.backwards, HoldReason.BACKWARDS, backwards)]
     if facts.relation is Relation.FORWARD and _older(old, new):
         detail = f"{change.input}: the new commit is dated before the locked one, but descends from it"
-        return [_Concern(Answer.ALLOW, Reason.BACKWARDS, detail)]
+        return [_Concern(PolicyAction.ALLOW, HoldReason.BACKWARDS, detail)]
     return []
 
 
@@ -200,7 +200,7 @@ def _moved_house(input: str, old: Locked, new: Locked, rules: InputRules) -> _Co
         detail = f"{input} was fetched from {was}, and now comes from {now}"
     else:
         return None
-    return _Concern(rules.origin, Reason.ORIGIN, detail)
+    return _Concern(rules.origin, HoldReason.ORIGIN, detail)
 
 
 def _backwards(input: str, old: Locked, new: Locked, relation: Relation) -> str | None:
@@ -233,15 +233,15 @@ def _nested_concerns(change: InputChange, rules: InputRules) -> list[_Concern]:
     concerns: list[_Concern] = []
     if reads_this_machine(new) and (old is None or _origin(old) != _origin(new)):
         detail = f"{change.input} would be read from this machine: {new.original}"
-        concerns.append(_Concern(rules.new_path, Reason.NEW_PATH, detail))
+        concerns.append(_Concern(rules.new_path, HoldReason.NEW_PATH, detail))
     if old is None:
-        concerns.append(_Concern(rules.new_input, Reason.NEW_INPUT, f"{change.input} is new: {new.original}"))
+        concerns.append(_Concern(rules.new_input, HoldReason.NEW_INPUT, f"{change.input} is new: {new.original}"))
     elif (moved_house := _moved_house(change.input, old, new, rules)) is not None:
         concerns.append(moved_house)
     return [max(concerns, key=lambda concern: _STRICTNESS.index(concern.answer))] if concerns else []
 
 
-_STRICTNESS = (Answer.ALLOW, Answer.HOLD, Answer.REFUSE)
+_STRICTNESS = (PolicyAction.ALLOW, PolicyAction.HOLD, PolicyAction.REFUSE)
 
 
 _LOCAL = re.compile(r"path:(?:/|%2f)|(?:[a-z]+\+)?file:", re.IGNORECASE)
@@ -300,7 +300,7 @@ def _user_hold(change: InputChange, facts: Facts) -> Hold | None:
         return None
     where = f" at {words.short(hold.at)}" if hold.at is not None else ""
     until = f" until {hold.until:%Y-%m-%d %H:%M} UTC" if hold.until is not None else ""
-    return Hold(Reason.USER, f"held by you{where}{until}: {hold.why}", hold.until)
+    return Hold(HoldReason.USER, f"held by you{where}{until}: {hold.why}", hold.until)
 
 
 # -- age ------------------------------------------------------------------------------------------------------
@@ -316,7 +316,7 @@ def _too_young(change: InputChange, facts: Facts, rules: InputRules) -> Hold | N
 def waiting_for_age(first_at: datetime, minimum_age: float) -> Hold:
     """The hold of an input of which nothing is old enough yet."""
     detail = f"nothing newer has been out for {words.age(minimum_age)} yet: first at {first_at:%Y-%m-%d %H:%M} UTC"
-    return Hold(Reason.AGE, detail, first_at)
+    return Hold(HoldReason.AGE, detail, first_at)
 
 
 # -- cost -------------------------------------------------------------------------------------------------------
@@ -334,7 +334,7 @@ def cost(derivations: Sequence[str], rules: InputRules, now: datetime, *, since:
     end = later(since or now, rules.wait_for_cache)
     if end <= now:
         return Allow((f"{why}, and no cache had it within {words.age(rules.wait_for_cache)}: compiled here",))
-    return Hold(Reason.CACHE, f"{why}: waiting for a cache, at most until {end:%Y-%m-%d %H:%M} UTC", end)
+    return Hold(HoldReason.CACHE, f"{why}: waiting for a cache, at most until {end:%Y-%m-%d %H:%M} UTC", end)
 
 
 def _too_costly(names: Sequence[str], rules: InputRules) -> str | None:

@@ -14,16 +14,16 @@ from lockbot.errors import LockbotError
 from lockbot.history.ledger import Ledger
 from lockbot.model import ChangeKind, Held, InputChange, Locked
 from lockbot.policy import decide, minimum_age, upstream_checks
-from lockbot.policy.decide import Allow, Facts, Hold, Move, Reason, Refuse, Relation
-from lockbot.policy.rules import Answer, InputRules, RuleBook, revisions_of
-from lockbot.policy.upstream_log import Histories
+from lockbot.policy.decide import Allow, Facts, Hold, HoldReason, Move, Refuse, Relation
+from lockbot.policy.rules import InputRules, PolicyAction, PolicyRules, revisions_of
+from lockbot.policy.upstream_log import UpstreamLog
 from lockbot.report import words
 
 _AT_ONCE = 4
 
 
 @dataclass
-class Permits:
+class PolicyResult:
     """What may be tried: input → revision; and what may not, with the reason."""
 
     targets: dict[str, str] = field(default_factory=dict)
@@ -68,7 +68,7 @@ class Permits:
                 back = sorted(name for name in group & held.keys() if name not in self.targets)
                 for name in [name for name in self.targets if back and name in group and name not in free]:
                     detail = f"moves together with {words.listed(back)}, and that is kept back"
-                    self.hold(name, before.get(name), Hold(Reason.GROUP, detail, held[back[0]]))
+                    self.hold(name, before.get(name), Hold(HoldReason.GROUP, detail, held[back[0]]))
                     held[name] = None
                     waiting = True
 
@@ -77,14 +77,14 @@ def _never(_old: str, _new: str) -> bool:
     return False
 
 
-class Gatekeeper:
+class PolicyEngine:
     """Decides on the moves of one run."""
 
     def __init__(
         self,
-        rules: RuleBook,
+        rules: PolicyRules,
         ledger: Ledger,
-        histories: Histories,
+        histories: UpstreamLog,
         now: datetime,
         checks: upstream_checks.Ask = upstream_checks.nobody,
         is_own: Callable[[str, str], bool] = _never,
@@ -114,14 +114,14 @@ class Gatekeeper:
         tips: Mapping[str, Locked],
         pinned: frozenset[str],
         others: Mapping[str, tuple[Locked, Locked]] | None = None,
-    ) -> Permits:
+    ) -> PolicyResult:
         """`pinned` inputs go where the user said, whatever the policy. `others` (where each is, and its tip) are
         there already, or can't move by themselves: only where the user wants them to stay is asked.
 
         Raises LockbotError when flake.nix itself asks for something that is not allowed: without that there is
         no lock.
         """
-        permits = Permits({name: tip.revision for name, tip in tips.items()})
+        permits = PolicyResult({name: tip.revision for name, tip in tips.items()})
         moves = decide.moves(changes)
         relations = self._relations(moves, pinned)
         for move in moves:
@@ -135,7 +135,7 @@ class Gatekeeper:
                 self._decide(permits, Move(change), name, Relation.UNKNOWN)
         return permits
 
-    def recheck(self, changes: Sequence[InputChange], permits: Permits, names: frozenset[str]) -> None:
+    def recheck(self, changes: Sequence[InputChange], permits: PolicyResult, names: frozenset[str]) -> None:
         """Look again at inputs that go elsewhere than to their tip: what they bring along is known only now."""
         for move in decide.moves(changes):
             owner = _owner(move.change.input, permits.targets)
@@ -147,7 +147,7 @@ class Gatekeeper:
             else:
                 permits.hold(owner, move.change.old, decision)
 
-    def may_bring(self, permits: Permits, changes: Sequence[InputChange]) -> bool:
+    def may_bring(self, permits: PolicyResult, changes: Sequence[InputChange]) -> bool:
         """Whether inputs that are at a revision below what is permitted may bring along what they do there."""
         return all(
             isinstance(self._decide_again(move, owner), Allow)
@@ -194,14 +194,14 @@ class Gatekeeper:
         hold = self._holds.get(name)
         return hold is not None and hold.active(self._now) and hold.at == revision
 
-    def may_try(self, permits: Permits, name: str, revision: str) -> bool:
+    def may_try(self, permits: PolicyResult, name: str, revision: str) -> bool:
         """Whether the search may take an input to a revision below what is permitted."""
         new = permits.checked.get(name)
         if new is None or revision == permits.targets.get(name):
             return True
         return self._checks(new, revision).standing is upstream_checks.Standing.GREEN
 
-    def _decide(self, permits: Permits, move: Move, owner: str | None, relation: Relation) -> None:
+    def _decide(self, permits: PolicyResult, move: Move, owner: str | None, relation: Relation) -> None:
         name = owner or move.change.input
         rules = self._rules.of(name)
         new = move.change.new
@@ -225,9 +225,9 @@ class Gatekeeper:
                     f"flake.nix asks for what the policy does not allow: {decision.detail}",
                     "change flake.nix, or `[policy]` in the configuration",
                 )
-            case Hold(reason=Reason.AGE):
+            case Hold(reason=HoldReason.AGE):
                 self._older(permits, owner, move.change, rules, decision)
-            case Hold(reason=Reason.USER) if hold is not None and hold.at is not None:
+            case Hold(reason=HoldReason.USER) if hold is not None and hold.at is not None:
                 self._stay_at(permits, owner, move.change, hold.at, decision)
             case _:
                 permits.hold(owner, move.change.old, decision)
@@ -236,13 +236,15 @@ class Gatekeeper:
         old, new = change.old, change.new
         return bool(old and new and old.rev and new.rev and old.rev != new.rev and self._is_own(old.rev, new.rev))
 
-    def _stay_at(self, permits: Permits, name: str, change: InputChange, at: str, decision: Hold) -> None:
+    def _stay_at(self, permits: PolicyResult, name: str, change: InputChange, at: str, decision: Hold) -> None:
         """Held at a revision: that is where it goes, if it is not there."""
         permits.hold(name, change.old, decision)
         if change.old is not None and change.old.revision != at:
             permits.targets[name] = at
 
-    def _older(self, permits: Permits, name: str, change: InputChange, rules: InputRules, decision: Hold) -> None:
+    def _older(
+        self, permits: PolicyResult, name: str, change: InputChange, rules: InputRules, decision: Hold
+    ) -> None:
         """The newest revision that is old enough, where there is one; else it waits."""
         old, new = change.old, change.new
         permits.hold(name, old, decision)
@@ -263,7 +265,7 @@ class Gatekeeper:
             return [minimum_age.Sighted(revision, seen.get(revision)) for revision in newest_first]
         return list(minimum_age.sighted(newest_first, seen))
 
-    def _green(self, permits: Permits, name: str, change: InputChange, rules: InputRules) -> None:
+    def _green(self, permits: PolicyResult, name: str, change: InputChange, rules: InputRules) -> None:
         """Where upstream's own verdict is wished: the newest up to the target that passed upstream's checks."""
         old, new, target = change.old, change.new, permits.targets.get(name)
         if not rules.upstream_checks or decide.forced(change) or old is None or new is None or target is None:
@@ -308,7 +310,7 @@ class Gatekeeper:
     def _relation(self, change: InputChange, rules: InputRules) -> Relation:
         """How the new revision stands to the old one, where that matters."""
         old, new = change.old, change.new
-        if rules.backwards is Answer.ALLOW:
+        if rules.backwards is PolicyAction.ALLOW:
             return Relation.UNKNOWN
         if old is None or new is None or old.revision == new.revision:
             return Relation.SAME

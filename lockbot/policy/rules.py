@@ -15,7 +15,7 @@ from lockbot.model import Locked
 from lockbot.nix.flakeref import FlakeRef, FlakeRefError
 
 
-class Answer(StrEnum):
+class PolicyAction(StrEnum):
     """HOLD: it stays, until it is accepted. REFUSE: it stays, until the configuration says otherwise."""
 
     ALLOW = "allow"
@@ -37,10 +37,10 @@ class InputRules:
     minimum_age: float = 0.0
     revisions: Revisions | None = None
     """None: by what the input looks like (`revisions_of`)."""
-    backwards: Answer = Answer.HOLD
-    origin: Answer = Answer.HOLD
-    new_input: Answer = Answer.ALLOW
-    new_path: Answer = Answer.REFUSE
+    backwards: PolicyAction = PolicyAction.HOLD
+    origin: PolicyAction = PolicyAction.HOLD
+    new_input: PolicyAction = PolicyAction.ALLOW
+    new_path: PolicyAction = PolicyAction.REFUSE
     max_builds: int | None = None
     never_compile: tuple[str, ...] = ()
     wait_for_cache: float = 3 * 86400.0
@@ -55,7 +55,7 @@ class InputRules:
 
 
 @dataclass(frozen=True)
-class RuleBook:
+class PolicyRules:
     """The rules of every input: its own, or the default."""
 
     default: InputRules = InputRules()

@@ -16,7 +16,7 @@ from enum import StrEnum
 from itertools import islice
 
 from lockbot.model import InputChange, Locked
-from lockbot.policy.decide import Hold, Reason
+from lockbot.policy.decide import Hold, HoldReason
 from lockbot.policy.minimum_age import Sighted, newest_old_enough
 from lockbot.report import words
 
@@ -111,13 +111,13 @@ def _without_checks(ask: Ask, change: InputChange, seen: list[Sighted], now: dat
         loud = f"{change.input}: no check has reported on {words.short(ripe.revision)} within a day: taken without"
         return Choice(ripe.revision, loud=(loud,))
     detail = f"no check has reported on {words.short(seen[0].revision)} yet"
-    return Choice(None, Hold(Reason.CHECKS, detail, ripe.first_at))
+    return Choice(None, Hold(HoldReason.CHECKS, detail, ripe.first_at))
 
 
 def _unknown(revision: str, checks: Checks) -> Hold:
     again = f"; again from {checks.until:%Y-%m-%d %H:%M} UTC on" if checks.until is not None else ""
     detail = f"the checks of {words.short(revision)} can't be asked: {checks.detail}{again}"
-    return Hold(Reason.CHECKS_UNKNOWN, detail, checks.until)
+    return Hold(HoldReason.CHECKS_UNKNOWN, detail, checks.until)
 
 
 def _waiting(tip: tuple[Sighted, Checks], rest: str) -> Hold:
@@ -128,7 +128,7 @@ def _waiting(tip: tuple[Sighted, Checks], rest: str) -> Hold:
             detail = f"no check has reported on {words.short(one.revision)}"
         case _:
             detail = f"{checks.detail} on {words.short(one.revision)}{link}"
-    return Hold(Reason.CHECKS, detail + rest)
+    return Hold(HoldReason.CHECKS, detail + rest)
 
 
 def _nothing_green(older: int, *, more: bool) -> str:

@@ -7,7 +7,6 @@ missing history never stops an update. It must not know policies or the search.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,20 +19,12 @@ from lockbot.nix.flakeref import FlakeRef, FlakeRefError
 from lockbot.policy.minimum_age import tips_ahead
 from lockbot.policy.origin import origin_of
 from lockbot.policy.rules import Revisions
+from lockbot.search.interface import RevisionRange
 
 _Answer = TypeVar("_Answer")
 
 
-@dataclass(frozen=True)
-class Between:
-    """What an input could be moved to, oldest first, the target the last."""
-
-    revisions: tuple[str, ...]
-    every: bool
-    """Whether they are all that there are after the locked one: between two of them lies no other."""
-
-
-class Histories:
+class UpstreamLog:
     """`root` is where lockbot's copies of upstream histories lie."""
 
     def __init__(self, root: Path, clone: Clone, ledger: Ledger) -> None:
@@ -50,17 +41,17 @@ class Histories:
         answer = self._ask(new, lambda upstream: upstream.relation(before, after, since=since))
         return answer or Relation.UNKNOWN
 
-    def revisions(self, name: str, locked: Locked, target: str, kind: Revisions) -> Between:
+    def revisions(self, name: str, locked: Locked, target: str, kind: Revisions) -> RevisionRange:
         """What lies between the locked revision and the target, as far as that can be had."""
         if kind is Revisions.TIPS:
-            return Between((*self._tips(name, locked, target), target), every=False)
+            return RevisionRange((*self._tips(name, locked, target), target), complete=False)
         before = locked.rev
         if before is None:
-            return Between((target,), every=False)
+            return RevisionRange((target,), complete=False)
         since = locked.last_modified
         found = self._ask(locked, lambda upstream: upstream.revisions(before, target, since=since))
         commits = tuple(commit.rev for commit in found.commits) if found is not None else ()
-        return Between(commits or (target,), every=bool(commits))
+        return RevisionRange(commits or (target,), complete=bool(commits))
 
     def describe(self, locked: Locked, revision: str) -> Description | None:
         """What an upstream commit says of itself."""

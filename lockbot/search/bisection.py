@@ -17,7 +17,17 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
-from lockbot.search.interface import Culprit, Level, Looking, Memory, Passed, Point, State
+from lockbot.search.cache import ResponseCache
+from lockbot.search.interface import (
+    Culprit,
+    FrozenSelection,
+    Level,
+    Looking,
+    Passed,
+    RevisionRange,
+    State,
+    thawed,
+)
 
 LOCKED = -1
 ALLOWANCE = 3
@@ -30,34 +40,41 @@ _STEPS_ASIDE = (1 / 2, 1 / 4, 3 / 4, 1 / 8, 7 / 8, 3 / 8, 5 / 8)
 """Where to go on beside what can't be judged: far off, for such revisions come in runs."""
 
 
-class Ladder:
-    """One input's revisions above `accepted` (which leaves it locked). `landed` is good as a whole at any time."""
+class Bisection:
+    """Of one input's revisions above `accepted` (which leaves it locked). `last_good` is good as a whole at any
+    time: the number of a revision."""
 
     def __init__(
-        self, memory: Memory, accepted: Point, input: str, revisions: Sequence[str], hosts: Sequence[str]
+        self,
+        responses: ResponseCache,
+        accepted: FrozenSelection,
+        input: str,
+        candidates: RevisionRange,
+        hosts: Sequence[str],
     ) -> None:
-        """`hosts` were broken by the tip, the last of `revisions`; the first, on top of `accepted`."""
-        self.memory = memory
+        """`hosts` were broken by the tip, the last of `candidates`; the first, on top of `accepted`."""
+        self.responses = responses
         self.accepted = accepted
         self.input = input
-        self.revisions = revisions
-        self.landed = LOCKED
+        self.revisions = candidates.revisions
+        self.last_good = LOCKED
         self.hosts = list(hosts)
-        self._tip = len(revisions) - 1
+        self._complete = candidates.complete
+        self._tip = len(self.revisions) - 1
         self._questions = 0
         self._asked = {LOCKED, self._tip}
-        self._levels = {host: memory.level(host, self.point(self._tip)) for host in hosts}
+        self._levels = {host: responses.level(host, self.selection(self._tip)) for host in hosts}
 
-    def point(self, index: int) -> Point:
+    def selection(self, index: int) -> FrozenSelection:
         """What is judged with the input at that revision."""
         return self.accepted if index == LOCKED else self.accepted | {(self.input, self.revisions[index])}
 
-    def climb(self) -> None:
-        """Land on the newest good revision below the tip, as if everything broke once."""
-        self._land(self.hosts[0], LOCKED, self._tip)
+    def find_newest_good(self) -> None:
+        """Take the newest good revision below the tip, as if everything broke once."""
+        self._take_newest_good(self.hosts[0], LOCKED, self._tip)
 
-    def look(self, looks: int) -> None:
-        """Ask about revisions newer than what was landed, in case the breakage was mended for a while.
+    def look_above(self, looks: int) -> None:
+        """Ask about revisions newer than the one taken, in case the breakage was mended for a while.
 
         At most `looks`, and no more than leave the whole within log2(K) + 3 questions.
         """
@@ -70,13 +87,13 @@ class Ladder:
             low, high = gap
             middle = (low + high) // 2
             if self._ask(host, middle) is State.GOOD:
-                self._land(host, middle, high)
+                self._take_newest_good(host, middle, high)
 
     def culprits(self) -> tuple[Culprit, ...]:
         """Between which revisions each host broke, as far as it was asked."""
         found: dict[tuple[int, int], list[str]] = {}
         for host in self.hosts:
-            bad = [index for index in self._known(host, State.BAD) if index > self.landed]
+            bad = [index for index in self._known(host, State.BAD) if index > self.last_good]
             if bad:
                 low = max(index for index in self._known(host, State.GOOD) if index < min(bad))
                 found.setdefault((low, min(bad)), []).append(host)
@@ -85,53 +102,53 @@ class Ladder:
                 tuple(sorted(hosts)),
                 None if low == LOCKED else self.revisions[low],
                 self.revisions[high],
-                high - low - 1,
+                exact=self._complete and high - low == 1,
             )
             for (low, high), hosts in sorted(found.items(), reverse=True)
         )
 
-    def narrow(self) -> None:
+    def find_first_bad(self) -> None:
         """Find the first bad revision of each host: most often it is the one that broke another."""
         seen: dict[int, None] = {}
         for host in self.hosts:
             self._ask(host, self._tip)
             for index in seen:
-                if self.landed < index < self._tip and self._ask(host, index) is State.BAD:
+                if self.last_good < index < self._tip and self._ask(host, index) is State.BAD:
                     self._ask(host, index - 1)
-            bad = [index for index in self._known(host, State.BAD) if index > self.landed]
+            bad = [index for index in self._known(host, State.BAD) if index > self.last_good]
             if bad:
                 low = max(index for index in self._known(host, State.GOOD) if index < min(bad))
-                seen[self._edge(host, low, min(bad))[1]] = None
+                seen[self._bisect(host, low, min(bad))[1]] = None
 
     # -- moving --------------------------------------------------------------------------------------------
 
-    def _land(self, host: str, floor: int, roof: int) -> None:
+    def _take_newest_good(self, host: str, floor: int, roof: int) -> None:
         """Judge whole the newest good one between; where another host breaks, go on below with that one."""
-        while roof > self.landed:
-            index, _ = self._edge(host, min(floor, roof - 1), roof)
-            if index <= self.landed:
+        while roof > self.last_good:
+            index, _ = self._bisect(host, min(floor, roof - 1), roof)
+            if index <= self.last_good:
                 return
             broken = self._broken(index)
             if broken is None:
-                self.landed = index
-                self.memory.watch(Passed(dict(sorted(self.point(index)))))
+                self.last_good = index
+                self.responses.watch(Passed(thawed(self.selection(index))))
                 return
-            host, roof, floor = broken, index, self.landed
+            host, roof, floor = broken, index, self.last_good
 
     def _broken(self, index: int) -> str | None:
         """A host that is not good at this revision: those known to break first, then the whole fleet."""
         self._asked.add(index)
         self._questions += 1
-        point = self.point(index)
-        states = self.memory.ask(point, self.hosts, Level.BUILD)
-        broken = [host for host in self.hosts if states[host] is not State.GOOD] or self.memory.whole(point)
+        selection = self.selection(index)
+        states = self.responses.ask(selection, self.hosts, Level.BUILD)
+        broken = [host for host in self.hosts if states[host] is not State.GOOD] or self.responses.whole(selection)
         for host in broken:
             if host not in self.hosts:
                 self.hosts.append(host)
-            self._levels[host] = self.memory.level(host, point)
+            self._levels[host] = self.responses.level(host, selection)
         return broken[0] if broken else None
 
-    def _edge(self, host: str, low: int, high: int) -> tuple[int, int]:
+    def _bisect(self, host: str, low: int, high: int) -> tuple[int, int]:
         """Narrow `low` (good) and `high` (not good) until nothing between can be judged."""
         top, asked = high, 0
         about = math.ceil(math.log2(max(2, high - low))) + 1
@@ -144,7 +161,7 @@ class Ladder:
             if index is None:
                 return low, high
             asked += 1
-            self.memory.watch(Looking(host, (self.input,), asked, max(about, asked), revisions=True))
+            self.responses.watch(Looking(host, (self.input,), asked, max(about, asked), revisions=True))
             match self._ask(host, index):
                 case State.GOOD:
                     low = index
@@ -156,17 +173,19 @@ class Ladder:
     def _ask(self, host: str, index: int) -> State:
         self._questions += index not in self._asked
         self._asked.add(index)
-        return self.memory.ask(self.point(index), [host], self._levels[host])[host]
+        return self.responses.ask(self.selection(index), [host], self._levels[host])[host]
 
     def _known(self, host: str, state: State) -> list[int]:
         level = self._levels[host]
         return [
-            index for index in sorted(self._asked) if self.memory.state(host, self.point(index), level) is state
+            index
+            for index in sorted(self._asked)
+            if self.responses.state(host, self.selection(index), level) is state
         ]
 
     def _widest_gap(self, host: str) -> tuple[int, int] | None:
-        """The two neighbouring bad revisions above the landed one with the most unasked ones between."""
-        bad = [index for index in self._known(host, State.BAD) if index > self.landed]
+        """The two neighbouring bad revisions above the last good one with the most unasked ones between."""
+        bad = [index for index in self._known(host, State.BAD) if index > self.last_good]
         gaps = [(high - low, low, high) for low, high in pairwise(bad) if high - low > 1]
         if not gaps:
             return None

@@ -1,21 +1,39 @@
-"""What a search asks and what it answers: the words between the search and the cycle that runs it.
+"""What a search asks and what comes of it: the interface between the search and whoever runs it.
 
-Only values, and the memory of what was asked. It knows nothing of Nix, git or how a question is decided.
+Only values, and the one Protocol that is to be implemented: `Oracle`. Nothing here knows of Nix, git or how a
+question is decided.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-Picks = Mapping[str, str]
+Selection = Mapping[str, str]
 """Input → revision it is moved to. An input that is missing stays as it is locked."""
+
+FrozenSelection = frozenset[tuple[str, str]]
+"""A selection as a set, to be compared and remembered."""
+
+
+def thawed(selection: FrozenSelection) -> Selection:
+    """The same as a mapping, by the inputs' names."""
+    return dict(sorted(selection))
 
 
 @dataclass(frozen=True)
-class Answer:
+class RevisionRange:
+    """What an input could be moved to, oldest first, the target the last; empty where that is not known."""
+
+    revisions: tuple[str, ...] = ()
+    complete: bool = True
+    """Whether they are all that there are after the locked one: between two of them lies no other."""
+
+
+@dataclass(frozen=True)
+class Response:
     """What is known of the hosts that were asked about; those not named here are good."""
 
     red: frozenset[str] = frozenset()
@@ -23,36 +41,37 @@ class Answer:
     unknown: frozenset[str] = frozenset()
     """Hosts that could not be judged: neither good nor bad."""
     at_evaluation: frozenset[str] = frozenset()
-    """Those of `red` that already fail to evaluate: `Trial.evaluate` would find them red, too."""
+    """Those of `red` that already fail to evaluate: `Oracle.evaluate` would find them red, too."""
     suspects: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Host → inputs that its error names, most likely first. Where to look first, never a verdict."""
 
 
 class BudgetSpent(Exception):
-    """Raised by a trial instead of answering: the best so far is the result."""
+    """Raised by an oracle instead of answering: the best so far is the result."""
 
 
-class Trial(Protocol):
-    """Decides questions. Asking again costs nothing, host by host: a fleet whose every host was asked is free.
+class Oracle(Protocol):
+    """A test oracle: tells which hosts are good with a selection. Asking again costs nothing, host by host: a
+    fleet whose every host was asked is free.
 
     Base is `{}`: there every host counts as good, for a host that was broken before is nobody's fault.
     """
 
-    def probe(self, picks: Picks, hosts: frozenset[str] | None) -> Answer:
+    def probe(self, selection: Selection, hosts: frozenset[str] | None) -> Response:
         """Evaluate and build these hosts; None: the whole fleet. Raises BudgetSpent."""
         ...
 
-    def evaluate(self, picks: Picks, hosts: frozenset[str]) -> Answer:
+    def evaluate(self, selection: Selection, hosts: frozenset[str]) -> Response:
         """Evaluate only, so `red` is what fails there. One that can't do less may probe. Raises BudgetSpent."""
         ...
 
-    def revisions(self, input: str) -> Sequence[str]:
-        """What an input can be moved to, oldest first, its tip last; empty where that is not known."""
+    def revisions(self, input: str) -> RevisionRange:
+        """What an input can be moved to, up to its tip."""
         ...
 
 
-class Reason(StrEnum):
-    """Why a unit is not at its tip."""
+class FindingReason(StrEnum):
+    """Why an update group is not at its tip."""
 
     BREAKS = "breaks"
     BREAKS_TOGETHER = "breaks together with"
@@ -65,8 +84,8 @@ class Reason(StrEnum):
 
     @property
     def blames(self) -> bool:
-        """Whether the unit, alone or with others, is what breaks hosts."""
-        return self in (Reason.BREAKS, Reason.BREAKS_TOGETHER, Reason.NEEDS)
+        """Whether the group, alone or with others, is what breaks hosts."""
+        return self in (FindingReason.BREAKS, FindingReason.BREAKS_TOGETHER, FindingReason.NEEDS)
 
 
 @dataclass(frozen=True)
@@ -77,20 +96,16 @@ class Culprit:
     last_good: str | None
     """None: the locked revision."""
     first_bad: str
-    between: int
-    """How many revisions lie between the two, unjudged; 0: `first_bad` is the culprit."""
-
-    @property
-    def exact(self) -> bool:
-        return self.between == 0
+    exact: bool
+    """Whether `first_bad` is the culprit for sure: no other revision lies between the two."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A unit that is not at its tip, and why."""
+    """An update group that is not at its tip, and why."""
 
     inputs: tuple[str, ...]
-    reason: Reason
+    reason: FindingReason
     hosts: tuple[str, ...] = ()
     """What broke, or could not be judged."""
     partners: tuple[str, ...] = ()
@@ -104,13 +119,13 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """The best that passed as a whole, and what is not in it."""
 
-    picks: Picks
+    selection: Selection
     """Judged with `hosts=None` and good everywhere; empty: nothing can be taken."""
-    steps: tuple[Picks, ...]
-    """What to publish in turn, each judged whole and containing the one before; the last is `picks`."""
+    steps: tuple[Selection, ...]
+    """What to publish in turn, each judged whole and containing the one before; the last is `selection`."""
     findings: tuple[Finding, ...]
     complete: bool
     """False: the budget ended it, and more might be found."""
@@ -120,14 +135,14 @@ class Found:
 class Judging:
     """The whole fleet is about to be judged with these."""
 
-    picks: Picks
+    selection: Selection
 
 
 @dataclass(frozen=True)
 class Passed:
     """The whole fleet is good with these, and they are the best so far: could be published as they are."""
 
-    picks: Picks
+    selection: Selection
 
 
 @dataclass(frozen=True)
@@ -142,15 +157,17 @@ class Looking:
     revisions: bool = False
 
 
-Step = Judging | Passed | Looking
-Watch = Callable[[Step], None]
+SearchEvent = Judging | Passed | Looking
+Watch = Callable[[SearchEvent], None]
 
 
-def unwatched(step: Step) -> None:
+def unwatched(event: SearchEvent) -> None:
     """The watch of nobody."""
 
 
 class State(StrEnum):
+    """What is known of one host at one selection."""
+
     GOOD = "good"
     BAD = "bad"
     UNKNOWN = "unknown"
@@ -161,82 +178,3 @@ class Level(StrEnum):
 
     EVALUATION = "evaluation"
     BUILD = "build"
-
-
-Point = frozenset[tuple[str, str]]
-"""Picks as a set, to be compared and remembered."""
-
-
-class Memory:
-    """Asks the trial, and keeps every answer by host, level and point."""
-
-    def __init__(self, trial: Trial, watch: Watch) -> None:
-        self.trial = trial
-        self.watch = watch
-        self._states: dict[tuple[str, Level], dict[Point, State]] = {}
-        self._wholes: dict[Point, Answer] = {}
-        self._suspects: dict[tuple[str, Point], tuple[str, ...]] = {}
-
-    def state(self, host: str, point: Point, level: Level) -> State | None:
-        """What is known without asking."""
-        if not point:
-            return State.GOOD
-        known = self._states.get((host, level), {}).get(point)
-        if known is None and point in self._wholes:
-            return State.GOOD  # whatever was not good is in _states
-        return known
-
-    def ask(self, point: Point, hosts: Iterable[str], level: Level) -> dict[str, State]:
-        hosts = tuple(hosts)
-        missing = frozenset(host for host in hosts if self.state(host, point, level) is None)
-        if missing:
-            picks = dict(sorted(point))
-            question = self.trial.probe if level is Level.BUILD else self.trial.evaluate
-            self._record(point, missing, level, question(picks, missing))
-        known = {host: self.state(host, point, level) for host in hosts}
-        return {host: state for host, state in known.items() if state is not None}
-
-    def whole(self, point: Point) -> tuple[str, ...]:
-        """Judge the whole fleet; the hosts that are not good, those that fail to evaluate first."""
-        if not point:
-            return ()
-        if point not in self._wholes:
-            picks = dict(sorted(point))
-            self.watch(Judging(picks))
-            answer = self.trial.probe(picks, None)
-            self._record(point, answer.red | answer.unknown, Level.BUILD, answer)
-            self._wholes[point] = answer
-        answer = self._wholes[point]
-        red = sorted(answer.red, key=lambda host: (host not in answer.at_evaluation, host))
-        return (*red, *sorted(answer.unknown - answer.red))
-
-    def level(self, host: str, point: Point) -> Level:
-        """The cheapest level at which this host is known not to be good."""
-        at_evaluation = self.state(host, point, Level.EVALUATION)
-        return Level.BUILD if at_evaluation in (State.GOOD, None) else Level.EVALUATION
-
-    def known(self, host: str, level: Level, state: State) -> Iterator[Point]:
-        yield from (point for point, is_ in self._states.get((host, level), {}).items() if is_ is state)
-        if state is State.GOOD:
-            yield from (point for point in self._wholes if self.state(host, point, level) is State.GOOD)
-
-    def suspects(self, host: str, point: Point) -> tuple[str, ...]:
-        return self._suspects.get((host, point), ())
-
-    def _record(self, point: Point, hosts: frozenset[str], level: Level, answer: Answer) -> None:
-        for host in hosts:
-            if named := answer.suspects.get(host):
-                self._suspects[host, point] = tuple(named)
-            if host in answer.red:
-                state, evaluated = State.BAD, State.BAD if host in answer.at_evaluation else State.GOOD
-            elif host in answer.unknown:
-                state = evaluated = State.UNKNOWN
-            else:
-                state = evaluated = State.GOOD
-            if level is Level.BUILD:
-                self._states.setdefault((host, Level.BUILD), {})[point] = state
-                self._states.setdefault((host, Level.EVALUATION), {})[point] = evaluated
-            else:
-                self._states.setdefault((host, Level.EVALUATION), {})[point] = state
-                if state is State.BAD:  # what can't be evaluated can't be built
-                    self._states.setdefault((host, Level.BUILD), {})[point] = state

@@ -1,36 +1,38 @@
 """Which inputs can move, and how far, when not all of them can: the search, by strategy.
 
-Asks a `Trial`; knows nothing of Nix, git, or how a question is decided. `subset` finds the largest set of units at
-their tips, `newest` moves each of the others as far as it goes; here they are put together, and told.
+Asks an `Oracle`; knows nothing of Nix, git, or how a question is decided. `subset` finds the largest set of groups
+at their tips, `bisection` moves each of the others as far as it goes; here they are put together, and told.
 
-What holds whatever the trial answers, and wherever the budget ends: every picks that is returned or watched as
-`Passed` was judged whole and good; later ones contain no unit or revision that was not. A host that could not be
-judged is neither blamed on anyone nor published.
+What holds whatever the oracle answers, and wherever the budget ends: every selection that is returned or watched
+as `Passed` was judged whole and good; later ones contain no group or revision that was not. A host that could not
+be judged is neither blamed on anyone nor published.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from lockbot.search.bisection import LOCKED, Ladder
-from lockbot.search.conflicts import Clause, Unit, in_order, point_of
+from lockbot.search.bisection import LOCKED, Bisection
+from lockbot.search.cache import ResponseCache
+from lockbot.search.conflicts import Conflict, UpdateGroup, in_order, selection_of
 from lockbot.search.interface import (
     BudgetSpent,
     Culprit,
     Finding,
-    Found,
+    FindingReason,
+    FrozenSelection,
     Level,
-    Memory,
+    Oracle,
     Passed,
-    Picks,
-    Point,
-    Reason,
+    RevisionRange,
+    SearchResult,
+    Selection,
     State,
-    Trial,
     Watch,
+    thawed,
     unwatched,
 )
 from lockbot.search.subset import Subset
@@ -43,29 +45,29 @@ class Strategy(StrEnum):
     TOGETHER = "together"
     """All or nothing."""
     EACH = "each"
-    """As `best`, but in steps of one unit, each judged whole."""
+    """As `best`, but in steps of one group, each judged whole."""
     BEST = "best"
 
 
 def search(
-    trial: Trial,
-    tips: Picks,
+    oracle: Oracle,
+    tips: Selection,
     *,
     groups: Sequence[frozenset[str]] = (),
     strategy: Strategy = Strategy.BEST,
     looks: int = LOOKS,
     watch: Watch = unwatched,
-) -> Found:
+) -> SearchResult:
     """The best that passes of `tips` (every input that may move, and to what; the order says whom to prefer).
 
     Inputs of one group move together or not at all. `watch` hears of every whole verdict that could be published;
     `looks` is what may be spent, per input, on revisions newer than the first good one.
     """
-    found = _Search(Memory(trial, watch), units_of(tips, groups), looks)
+    found = _Search(ResponseCache(oracle, watch), groups_of(tips, groups), looks)
     return found.together() if strategy is Strategy.TOGETHER else found.best(each=strategy is Strategy.EACH)
 
 
-def units_of(tips: Picks, groups: Sequence[frozenset[str]]) -> tuple[Unit, ...]:
+def groups_of(tips: Selection, groups: Sequence[frozenset[str]]) -> tuple[UpdateGroup, ...]:
     """What moves together, in the order of the tips. Groups that share an input are one."""
     merged: list[frozenset[str]] = []
     for group in (*groups, *(frozenset({name}) for name in tips)):
@@ -76,213 +78,216 @@ def units_of(tips: Picks, groups: Sequence[frozenset[str]]) -> tuple[Unit, ...]:
     place = {name: number for number, name in enumerate(tips)}
     ordered = sorted((group for group in merged if group), key=lambda group: min(place[name] for name in group))
     return tuple(
-        Unit(number, frozenset((name, tips[name]) for name in group)) for number, group in enumerate(ordered)
+        UpdateGroup(number, frozenset((name, tips[name]) for name in group))
+        for number, group in enumerate(ordered)
     )
 
 
 @dataclass
 class _Search:
-    memory: Memory
-    units: Sequence[Unit]
+    responses: ResponseCache
+    groups: Sequence[UpdateGroup]
     looks: int
-    accepted: Point = frozenset()
+    accepted: FrozenSelection = frozenset()
     """The best so far: judged whole, and good."""
     subset: Subset = field(init=False)
-    ladders: dict[Unit, Ladder] = field(default_factory=dict)
-    hosts: dict[Unit, list[str]] = field(default_factory=dict)
-    """What is not good with a unit at its tip on top of what is accepted."""
-    sought: set[Unit] = field(default_factory=set)
+    bisections: dict[UpdateGroup, Bisection] = field(default_factory=dict)
+    hosts: dict[UpdateGroup, list[str]] = field(default_factory=dict)
+    """What is not good with a group at its tip on top of what is accepted."""
+    sought: set[UpdateGroup] = field(default_factory=set)
     """Those of which it is known how far they can move, as far as that is ever looked for."""
 
     def __post_init__(self) -> None:
-        self.subset = Subset(self.memory, self.units)
+        self.subset = Subset(self.responses, self.groups)
 
-    def together(self) -> Found:
-        everything = point_of(frozenset(self.units))
+    def together(self) -> SearchResult:
+        everything = selection_of(frozenset(self.groups))
         broken: tuple[str, ...] = ()
-        reason = Reason.BUDGET
+        reason = FindingReason.BUDGET
         with contextlib.suppress(BudgetSpent):
-            broken = self.memory.whole(everything)
-            reason = Reason.STRATEGY
+            broken = self.responses.whole(everything)
+            reason = FindingReason.STRATEGY
             if not broken:
                 self._accept(everything)
-        findings = [Finding(unit.inputs, reason, broken) for unit in self.units if not unit.moves <= self.accepted]
-        steps = (_picks(self.accepted),) if self.accepted else ()
-        complete = reason is not Reason.BUDGET
+        findings = [
+            Finding(group.inputs, reason, broken) for group in self.groups if not group.moves <= self.accepted
+        ]
+        steps = (thawed(self.accepted),) if self.accepted else ()
+        complete = reason is not FindingReason.BUDGET
         findings = [replace(finding, ended=not complete) for finding in findings]
-        return Found(_picks(self.accepted), steps, tuple(findings), complete)
+        return SearchResult(thawed(self.accepted), steps, tuple(findings), complete)
 
-    def best(self, *, each: bool) -> Found:
-        steps: list[Point] = []
+    def best(self, *, each: bool) -> SearchResult:
+        steps: list[FrozenSelection] = []
         complete = False
         try:
             self.subset.run()
-            self.accepted = point_of(self.subset.best)
+            self.accepted = selection_of(self.subset.best)
             self._move_others()
-            self._narrow()
+            self._find_first_bad()
             if each:
                 for step in self._steps():
                     steps.append(step)  # one by one: those before the budget's end stand
             complete = True
         except BudgetSpent:
-            self.accepted = self.accepted or point_of(self.subset.best)
+            self.accepted = self.accepted or selection_of(self.subset.best)
         if self.accepted not in steps:
             steps.append(self.accepted)
-        return Found(
-            _picks(self.accepted),
-            tuple(_picks(step) for step in steps if step),
-            tuple(self._finding(unit) for unit in in_order(self._behind())),
+        return SearchResult(
+            thawed(self.accepted),
+            tuple(thawed(step) for step in steps if step),
+            tuple(self._finding(group) for group in in_order(self._behind())),
             complete,
         )
 
-    def _accept(self, point: Point) -> None:
-        self.accepted = point
-        self.memory.watch(Passed(_picks(point)))
+    def _accept(self, selection: FrozenSelection) -> None:
+        self.accepted = selection
+        self.responses.watch(Passed(thawed(selection)))
 
-    def _behind(self) -> list[Unit]:
-        return [unit for unit in self.units if not unit.moves <= self.accepted]
+    def _behind(self) -> list[UpdateGroup]:
+        return [group for group in self.groups if not group.moves <= self.accepted]
 
     # -- moving what is not at its tip as far as it goes ---------------------------------------------------
 
     def _move_others(self) -> None:
-        for unit in self._behind():
-            if not self._take(unit):
-                self._climb(unit)
-        for unit in self._behind():  # what another's move made possible
-            self._take(unit)
+        for group in self._behind():
+            if not self._try_tip(group):
+                self._bisect_revisions(group)
+        for group in self._behind():  # what another's move made possible
+            self._try_tip(group)
 
-    def _take(self, unit: Unit) -> bool:
+    def _try_tip(self, group: UpdateGroup) -> bool:
         """Does it pass at its tip on top of what is accepted? Notes the hosts that it breaks."""
-        point = self._without(unit) | unit.moves
-        blamed = [host for host in self.subset.doubtful if unit in self.subset.blamed(host)]
+        selection = self._without(group) | group.moves
+        blamed = [host for host in self.subset.doubtful if group in self.subset.blamed(host)]
         suspicious = dict.fromkeys(
-            (*self.hosts.get(unit, ()), *(clause.host for clause in self._against(unit)), *blamed)
+            (*self.hosts.get(group, ()), *(conflict.host for conflict in self._conflicts_with(group)), *blamed)
         )
-        first = next((host for host in suspicious if self._refuses(host, point)), None)
+        first = next((host for host in suspicious if self._refuses(host, selection)), None)
         if first is None:
-            broken = list(self._refusing(point, self.subset.doubtful) or self.memory.whole(point))
+            broken = list(self._refusing(selection, self.subset.doubtful) or self.responses.whole(selection))
             if not broken:
-                self._accept(point)
+                self._accept(selection)
                 return True
         else:
             broken = [first, *blamed]
-        if unit not in self.hosts:
+        if group not in self.hosts:
             unexplained = [host for host in self.subset.doubtful if not self.subset.blamed(host)]
-            broken += self._refusing(point, unexplained)
+            broken += self._refusing(selection, unexplained)
         self.subset.doubtful.update(dict.fromkeys(broken))
-        self.hosts[unit] = list(dict.fromkeys((*broken, *self.hosts.get(unit, ()))))
+        self.hosts[group] = list(dict.fromkeys((*broken, *self.hosts.get(group, ()))))
         return False
 
-    def _refuses(self, host: str, point: Point) -> bool:
-        return bool(self._refusing(point, [host]))
+    def _refuses(self, host: str, selection: FrozenSelection) -> bool:
+        return bool(self._refusing(selection, [host]))
 
-    def _refusing(self, point: Point, hosts: Iterable[str]) -> tuple[str, ...]:
-        states = self.memory.ask(point, hosts, Level.BUILD)
+    def _refusing(self, selection: FrozenSelection, hosts: Iterable[str]) -> tuple[str, ...]:
+        states = self.responses.ask(selection, hosts, Level.BUILD)
         return tuple(host for host, state in states.items() if state is not State.GOOD)
 
-    def _climb(self, unit: Unit) -> None:
-        name = unit.inputs[0]
-        revisions = self.memory.trial.revisions(name) if len(unit.inputs) == 1 else ()
-        if not revisions:
-            self.sought.add(unit)
+    def _bisect_revisions(self, group: UpdateGroup) -> None:
+        name = group.inputs[0]
+        known = self.responses.oracle.revisions(name) if len(group.inputs) == 1 else RevisionRange()
+        if not known.revisions:
+            self.sought.add(group)
             return
-        revisions = (*revisions[:-1], dict(unit.moves)[name])
-        ladder = Ladder(self.memory, self._without(unit), name, revisions, self.hosts[unit])
-        self.ladders[unit] = ladder
+        candidates = replace(known, revisions=(*known.revisions[:-1], dict(group.moves)[name]))
+        bisection = Bisection(self.responses, self._without(group), name, candidates, self.hosts[group])
+        self.bisections[group] = bisection
         try:
-            ladder.climb()
-            self.sought.add(unit)
-            ladder.look(self.looks)
+            bisection.find_newest_good()
+            self.sought.add(group)
+            bisection.look_above(self.looks)
         finally:
-            if ladder.landed != LOCKED:
-                self.accepted = ladder.point(ladder.landed)
+            if bisection.last_good != LOCKED:
+                self.accepted = bisection.selection(bisection.last_good)
 
-    def _without(self, unit: Unit) -> Point:
-        return frozenset((name, revision) for name, revision in self.accepted if name not in unit.inputs)
+    def _without(self, group: UpdateGroup) -> FrozenSelection:
+        return frozenset((name, revision) for name, revision in self.accepted if name not in group.inputs)
 
-    def _narrow(self) -> None:
-        for unit in self._behind():
-            self._look_beneath(unit)
-            if unit in self.ladders:
-                self.ladders[unit].narrow()
+    def _find_first_bad(self) -> None:
+        for group in self._behind():
+            self._find_own_fault(group)
+            if group in self.bisections:
+                self.bisections[group].find_first_bad()
 
-    def _look_beneath(self, unit: Unit) -> None:
+    def _find_own_fault(self, group: UpdateGroup) -> None:
         """A host that fails to evaluate with two together may, by the fault of one alone, not build either."""
-        for clause in self._against(unit)[:1]:
-            if clause.level is Level.EVALUATION and len(clause.moved) > 1 and not clause.unmoved:
-                alone = Clause(frozenset({unit}), clause.host, Level.BUILD)
-                if self.memory.ask(unit.moves, [clause.host], Level.BUILD)[clause.host] is State.BAD:
-                    self.subset.clauses.append(alone)
+        for conflict in self._conflicts_with(group)[:1]:
+            if conflict.level is Level.EVALUATION and len(conflict.moved) > 1 and not conflict.unmoved:
+                alone = Conflict(frozenset({group}), conflict.host, Level.BUILD)
+                if self.responses.ask(group.moves, [conflict.host], Level.BUILD)[conflict.host] is State.BAD:
+                    self.subset.conflicts.append(alone)
 
     # -- telling -------------------------------------------------------------------------------------------
 
-    def _steps(self) -> Iterator[Point]:
-        """The accepted, unit by unit; what is red in between goes in one step with the next."""
-        step: Point = frozenset()
-        for unit in self.units:
-            moved = frozenset(move for move in self.accepted if move[0] in unit.inputs)
+    def _steps(self) -> Iterator[FrozenSelection]:
+        """The accepted, group by group; what is red in between goes in one step with the next."""
+        step: FrozenSelection = frozenset()
+        for group in self.groups:
+            moved = frozenset(move for move in self.accepted if move[0] in group.inputs)
             step |= moved
-            if moved and not self.memory.whole(step):
+            if moved and not self.responses.whole(step):
                 yield step
 
-    def _finding(self, unit: Unit) -> Finding:
-        clauses = self._against(unit)
+    def _finding(self, group: UpdateGroup) -> Finding:
+        conflicts = self._conflicts_with(group)
         return Finding(
-            unit.inputs,
-            self._reason(unit, clauses),
-            tuple(sorted(set(self._broken_by(unit, clauses)))),
-            _names(other for clause in clauses[:1] for other in (clause.moved | clause.unmoved) - {unit}),
-            dict(self.accepted).get(unit.inputs[0]),
-            self._culprits(unit),
-            ended=unit not in self.sought,
+            group.inputs,
+            self._reason(group, conflicts),
+            tuple(sorted(set(self._broken_by(group, conflicts)))),
+            _names(other for conflict in conflicts[:1] for other in (conflict.moved | conflict.unmoved) - {group}),
+            dict(self.accepted).get(group.inputs[0]),
+            self._culprits(group),
+            ended=group not in self.sought,
         )
 
-    def _culprits(self, unit: Unit) -> tuple[Culprit, ...]:
-        ladder = self.ladders.get(unit)
-        return ladder.culprits() if ladder is not None else ()
+    def _culprits(self, group: UpdateGroup) -> tuple[Culprit, ...]:
+        bisection = self.bisections.get(group)
+        return bisection.culprits() if bisection is not None else ()
 
-    def _broken_by(self, unit: Unit, clauses: Sequence[Clause]) -> list[str]:
-        """The hosts that a unit breaks, as far as that was seen, without those that it only broke beside another
+    def _broken_by(self, group: UpdateGroup, conflicts: Sequence[Conflict]) -> list[str]:
+        """The hosts that a group breaks, as far as that was seen, without those that it only broke beside another
         that was not taken; where none was, those that could not be judged with it."""
-        ladder = self.ladders.get(unit)
-        if ladder is None:
-            hosts, tip = self.hosts.get(unit), self._without(unit) | unit.moves
+        bisection = self.bisections.get(group)
+        if bisection is None:
+            hosts, tip = self.hosts.get(group), self._without(group) | group.moves
         else:
-            hosts, tip = ladder.hosts, ladder.accepted | unit.moves
-        hosts = hosts or [clause.host for clause in clauses]
-        states = {host: self.memory.state(host, tip, Level.BUILD) for host in hosts}
-        states |= {host: State.BAD for culprit in self._culprits(unit) for host in culprit.hosts}
+            hosts, tip = bisection.hosts, bisection.accepted | group.moves
+        hosts = hosts or [conflict.host for conflict in conflicts]
+        states = {host: self.responses.state(host, tip, Level.BUILD) for host in hosts}
+        states |= {host: State.BAD for culprit in self._culprits(group) for host in culprit.hosts}
         bad = [host for host in hosts if states[host] is State.BAD]
         return bad or [host for host in hosts if states[host] is not State.GOOD] or list(hosts)
 
-    def _against(self, unit: Unit) -> list[Clause]:
-        """What forbids a unit on top of the accepted ones; where its blame is its own, that first."""
-        taken = frozenset(other for other in self.units if other.moves <= self.accepted) | {unit}
-        against = [clause for clause in self.subset.clauses if unit in clause.moved and clause.forbids(taken)]
-        return sorted(against, key=lambda clause: (not clause.judged, len(clause.moved) + len(clause.unmoved)))
+    def _conflicts_with(self, group: UpdateGroup) -> list[Conflict]:
+        """What forbids a group on top of the accepted ones; where its blame is its own, that first."""
+        taken = frozenset(other for other in self.groups if other.moves <= self.accepted) | {group}
+        against = [
+            conflict for conflict in self.subset.conflicts if group in conflict.moved and conflict.forbids(taken)
+        ]
+        return sorted(
+            against, key=lambda conflict: (not conflict.judged, len(conflict.moved) + len(conflict.unmoved))
+        )
 
-    def _reason(self, unit: Unit, clauses: Sequence[Clause]) -> Reason:
-        if not clauses:
-            return self._reason_by_hosts(unit)
-        clause = clauses[0]
-        if not clause.judged:  # at its tip; one of its other revisions may have been
-            return Reason.BREAKS if self._culprits(unit) else Reason.UNJUDGED
-        if clause.unmoved:
-            return Reason.NEEDS
-        return Reason.BREAKS_TOGETHER if len(clause.moved) > 1 else Reason.BREAKS
+    def _reason(self, group: UpdateGroup, conflicts: Sequence[Conflict]) -> FindingReason:
+        if not conflicts:
+            return self._reason_by_hosts(group)
+        conflict = conflicts[0]
+        if not conflict.judged:  # at its tip; one of its other revisions may have been
+            return FindingReason.BREAKS if self._culprits(group) else FindingReason.UNJUDGED
+        if conflict.unmoved:
+            return FindingReason.NEEDS
+        return FindingReason.BREAKS_TOGETHER if len(conflict.moved) > 1 else FindingReason.BREAKS
 
-    def _reason_by_hosts(self, unit: Unit) -> Reason:
-        """No clause: it was only tried on top of what is accepted."""
-        if unit not in self.hosts:
-            return Reason.BUDGET
-        point = self._without(unit) | unit.moves
-        states = [self.memory.state(host, point, Level.BUILD) for host in self.hosts[unit]]
-        return Reason.BREAKS if State.BAD in states or self._culprits(unit) else Reason.UNJUDGED
-
-
-def _names(units: Iterable[Unit]) -> tuple[str, ...]:
-    return tuple(name for unit in in_order(set(units)) for name in unit.inputs)
+    def _reason_by_hosts(self, group: UpdateGroup) -> FindingReason:
+        """No conflict: it was only tried on top of what is accepted."""
+        if group not in self.hosts:
+            return FindingReason.BUDGET
+        selection = self._without(group) | group.moves
+        states = [self.responses.state(host, selection, Level.BUILD) for host in self.hosts[group]]
+        return FindingReason.BREAKS if State.BAD in states or self._culprits(group) else FindingReason.UNJUDGED
 
 
-def _picks(point: Point) -> Mapping[str, str]:
-    return dict(sorted(point))
+def _names(groups: Iterable[UpdateGroup]) -> tuple[str, ...]:
+    return tuple(name for group in in_order(set(groups)) for name in group.inputs)

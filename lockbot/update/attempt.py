@@ -17,36 +17,36 @@ from lockbot.history.values import Observation
 from lockbot.judge import gate as gates
 from lockbot.judge.verdict import Judged
 from lockbot.lock import propose
-from lockbot.lock.chosen import Locks
+from lockbot.lock.chosen import SelectedLocks
 from lockbot.lock.propose import Lock, Proposal
-from lockbot.lock.request import Wish
+from lockbot.lock.request import UpdateRequest
 from lockbot.lock.unmovable import FETCH_FAILED
 from lockbot.model import Answer, FailureKind, Gate, Held, HostBuild, HostStatus, Locked, Looking, Phase
 from lockbot.nix import lockfile
 from lockbot.nix.lockfile import LOCK_NAME, LockFile
 from lockbot.policy import decide
-from lockbot.policy.engine import Gatekeeper, Permits
+from lockbot.policy.engine import PolicyEngine, PolicyResult
 from lockbot.policy.rules import revisions_of
-from lockbot.policy.upstream_log import Histories
+from lockbot.policy.upstream_log import UpstreamLog
 from lockbot.process import Deadline
 from lockbot.report import words
 from lockbot.search import interface
-from lockbot.search.interface import Found, Picks, Step
+from lockbot.search.interface import RevisionRange, SearchEvent, SearchResult, Selection
 from lockbot.search.strategies import Strategy
 from lockbot.state import UPSTREAMS
 from lockbot.update import explanation, support, verdict_cache
-from lockbot.update.candidates import Trial
-from lockbot.update.context import Rules, Tools
-from lockbot.update.costs import Costs
-from lockbot.update.explanation import Told
-from lockbot.update.input_status import Sights, standing
-from lockbot.update.oracle import Budget, Probes
+from lockbot.update.candidates import CandidateBuilder
+from lockbot.update.context import RunConfig, RunContext
+from lockbot.update.costs import CompileCosts
+from lockbot.update.explanation import Explanation
+from lockbot.update.input_status import InputStatuses, standing
+from lockbot.update.oracle import Budget, CandidateOracle
 from lockbot.update.record import Record
-from lockbot.update.verdict_cache import Answers
+from lockbot.update.verdict_cache import VerdictCache
 
 
 @dataclass(frozen=True)
-class Then:
+class SeriesCommit:
     """One more commit: inputs → references to pin them to, and of these inputs what kept them from their tips."""
 
     pins: Mapping[str, str]
@@ -54,13 +54,13 @@ class Then:
 
 
 @dataclass(frozen=True)
-class Attempted:
+class AttemptResult:
     """What came of it. `judged` None: there is nothing to judge. `good`: it may be published."""
 
     held: tuple[Held, ...] = ()
     judged: Judged | None = None
     good: bool = False
-    then: tuple[Then, ...] = ()
+    then: tuple[SeriesCommit, ...] = ()
     """What is to be published after it, each on top of the one before."""
     observations: tuple[Observation, ...] = ()
     """How inputs stand, should this be published; `locked` is where they would be."""
@@ -86,9 +86,9 @@ class Attempted:
 class Attempt:
     def __init__(
         self,
-        tools: Tools,
-        rules: Rules,
-        wish: Wish,
+        tools: RunContext,
+        rules: RunConfig,
+        wish: UpdateRequest,
         record: Record,
         base: Base,
         tree: Worktree,
@@ -102,23 +102,21 @@ class Attempt:
         self._rules = rules
         self._wish = wish
         self._record = record
-        self._trial = Trial(tools, rules, record, base, tree, flake_dir)
-        self._every: set[str] = set()
-        """The inputs of which every commit between the locked one and the target is known."""
+        self._builder = CandidateBuilder(tools, rules, record, base, tree, flake_dir)
         self._ledger = tools.history.ledger(record.run.flake)
-        self._histories = Histories(tools.directory / UPSTREAMS, tools.clone, self._ledger)
+        self._histories = UpstreamLog(tools.directory / UPSTREAMS, tools.clone, self._ledger)
 
-    def run(self) -> Attempted:
-        path = self._trial.flake / LOCK_NAME
+    def run(self) -> AttemptResult:
+        path = self._builder.flake / LOCK_NAME
         with self._record.phase(Phase.PROPOSE):
             before = path.read_bytes() if path.is_file() else None
             proposal = propose.propose(
                 self._tools.nix,
-                self._trial.flake,
+                self._builder.flake,
                 self._wish,
                 self._rules.fetching,
                 self._tools.progress,
-                self._older,
+                self._between,
             )
             old = LockFile.parse(before.decode(errors="replace")) if before is not None else lockfile.EMPTY
             proposed = path.read_bytes() if proposal.changes else b""  # before others are made in its place
@@ -126,46 +124,40 @@ class Attempt:
             tips = dict(proposal.asked) | {one.input: one.tip for one in proposal.unlockable} | dict(proposal.tips)
             incomplete = any(decide.forced(change) for change in proposal.changes)
             timeout = self._rules.fetching.timeout
-            locks = Locks(self._tools.nix, self._trial.flake, before, tips, timeout, incomplete=incomplete)
+            locks = SelectedLocks(
+                self._tools.nix, self._builder.flake, before, tips, timeout, incomplete=incomplete
+            )
             free, check = self._wish.overrides.keys(), self._tools.nix.cancel.check
-            costs = Costs(self._trial, locks, self._keeper, proposal.locked_before, free, check)
+            costs = CompileCosts(self._builder, locks, self._keeper, proposal.locked_before, free, check)
             costs.hold_back(permits)
             lock = self._lock(proposal, proposed, permits, locks)
             kept = (*self._told_before, *proposal.held, *self._unlockable(proposal), *permits.held)
             held = standing(kept, permits.targets, proposal.before)
             self._record.note(*proposal.notes, *permits.loud)
             self._record.set(changes=lock.changes if lock else (), held=held)
-        seen = Sights(proposal, permits, held, frozenset(self._wish.overrides))
+        seen = InputStatuses(proposal, permits, held, frozenset(self._wish.overrides))
         if lock is None:
             unseen = seen.observations({}, ())
-            return Attempted(held, observations=unseen, before=proposal.before, paths=proposal.paths)
+            return AttemptResult(held, observations=unseen, before=proposal.before, paths=proposal.paths)
         with self._record.phase(Phase.JUDGE):
             attempted = self._judge(permits, locks, costs, lock, old, held, seen)
             return replace(attempted, before=proposal.before, paths=proposal.paths)
 
     # -- proposing ----------------------------------------------------------------------------------------
 
-    def _older(self, name: str, locked: Locked, tip: Locked) -> Sequence[str]:
-        return self._between(name, locked, tip.revision)
-
-    def _between(self, name: str, locked: Locked, target: str) -> Sequence[str]:
+    def _between(self, name: str, locked: Locked, target: str) -> RevisionRange:
         kind = revisions_of(locked, self._rules.book.of(name))
-        between = self._histories.revisions(name, locked, target, kind)
-        if between.every:
-            self._every.add(name)
-        return between.revisions
+        return self._histories.revisions(name, locked, target, kind)
 
     def _unlockable(self, proposal: Proposal) -> list[Held]:
         return [
-            explanation.tell_unlockable(
-                one, proposal.locked_before[one.input], self._histories, exact=one.input in self._every
-            )
+            explanation.explain_unlockable(one, proposal.locked_before[one.input], self._histories)
             for one in proposal.unlockable
             if not self._keeper.is_held(one.input)
         ]
 
-    def _permit(self, proposal: Proposal) -> Permits:
-        keeper = Gatekeeper(
+    def _permit(self, proposal: Proposal) -> PolicyResult:
+        keeper = PolicyEngine(
             self._rules.book,
             self._ledger,
             self._histories,
@@ -184,7 +176,9 @@ class Attempt:
         pinned = frozenset(self._wish.overrides)
         return keeper.permit(proposal.changes, proposal.tips, pinned, still | proposal.stuck)
 
-    def _lock(self, proposal: Proposal, proposed: bytes, permits: Permits, locks: Locks) -> Lock | None:
+    def _lock(
+        self, proposal: Proposal, proposed: bytes, permits: PolicyResult, locks: SelectedLocks
+    ) -> Lock | None:
         """The lock with everything that may move; None when nothing may, or nothing is new."""
         self._without_the_rest_of_a_group(proposal, permits)
         if not proposal.changes and not permits.targets:
@@ -204,14 +198,14 @@ class Attempt:
             lock = locks.make(permits.targets)
         return lock if lock.changes else None
 
-    def _without_the_rest_of_a_group(self, proposal: Proposal, permits: Permits) -> None:
+    def _without_the_rest_of_a_group(self, proposal: Proposal, permits: PolicyResult) -> None:
         kept = {item.input for item in proposal.held} | proposal.stuck.keys()
         asked_for = {change.input for change in proposal.changes if decide.forced(change)}
         free = asked_for | self._wish.overrides.keys()
         permits.hold_groups(self._rules.groups, kept, free, proposal.locked_before)
 
     def _without_the_unfetchable(
-        self, names: Iterable[str], proposal: Proposal, permits: Permits, locks: Locks
+        self, names: Iterable[str], proposal: Proposal, permits: PolicyResult, locks: SelectedLocks
     ) -> None:
         """Hold inputs whose older revision can't be had: they don't stop the others."""
         for name in sorted(names):
@@ -227,27 +221,27 @@ class Attempt:
 
     def _judge(
         self,
-        permits: Permits,
-        locks: Locks,
-        costs: Costs,
+        permits: PolicyResult,
+        locks: SelectedLocks,
+        costs: CompileCosts,
         lock: Lock,
         old: LockFile,
         held: tuple[Held, ...],
-        seen: Sights,
-    ) -> Attempted:
+        seen: InputStatuses,
+    ) -> AttemptResult:
         if not permits.targets:  # only what flake.nix itself asks for: take it or leave it
-            judged = self._trial.judge(lock, held)
-            return Attempted(held, judged, self._is_good(judged), observations=seen.observations({}, ()))
-        probes = Probes(
-            self._trial,
+            judged = self._builder.judge(lock, held)
+            return AttemptResult(held, judged, self._is_good(judged), observations=seen.observations({}, ()))
+        oracle = CandidateOracle(
+            self._builder,
             locks,
             held=held,
             gate=self._rules.gate,
             budget=Budget(self._rules.probes, Deadline(self._rules.search_time, "the search")),
             cancel=self._tools.nix.cancel,
-            answers=Answers(
+            answers=VerdictCache(
                 verdict_cache.file(self._tools.directory, self._record.run.flake),
-                self._trial.context,
+                self._builder.context,
                 self._tools.clock(),
                 self._rules.remember_failures,
             ),
@@ -256,55 +250,54 @@ class Attempt:
             may_bring=lambda changes: self._keeper.may_bring(permits, changes),
             may_build=costs.may_build,
         )
-        probes.probe(permits.targets, None)
-        if self._rules.gate is Gate.ALL_GREEN and self._is_red_anyway(probes, permits) and not probes.trouble:
-            return Attempted(held, probes.last_whole, observations=seen.observations({}, ()))
+        oracle.probe(permits.targets, None)
+        if self._rules.gate is Gate.ALL_GREEN and self._is_red_anyway(oracle, permits) and not oracle.trouble:
+            return AttemptResult(held, oracle.last_whole, observations=seen.observations({}, ()))
         found, unheard = support.best_supported(
-            probes,
+            oracle,
             permits.targets,
             groups=self._rules.groups,
             strategy=self._rules.strategy,
             gate=self._rules.gate,
             watch=self._watch,
         )
-        if probes.trouble is not None:
-            self._record.note(f"the search ended early: {probes.trouble}")
-            if not found.picks:
-                raise SurroundingsError(probes.trouble, "nothing was changed; the next run tries again")
+        if oracle.trouble is not None:
+            self._record.note(f"the search ended early: {oracle.trouble}")
+            if not found.selection:
+                raise SurroundingsError(oracle.trouble, "nothing was changed; the next run tries again")
         told = [
-            explanation.tell(
+            explanation.explain(
                 finding,
                 old,
                 permits.targets,
                 self._histories,
-                every=self._every,
-                why_open=probes.why_open,
+                why_open=oracle.why_open,
                 too_costly=costs.refusal,
             )
             for finding in found.findings
         ]
-        self._record.note(*costs.tell(found, permits))
-        told += [Told(one.held(seen.proposal.before)) for one in unheard]
-        return self._conclude(found, probes, locks, lock, held, told, seen)
+        self._record.note(*costs.explain(found, permits))
+        told += [Explanation(one.held(seen.proposal.before)) for one in unheard]
+        return self._conclude(found, oracle, locks, lock, held, told, seen)
 
     def _conclude(
         self,
-        found: Found,
-        probes: Probes,
-        locks: Locks,
+        found: SearchResult,
+        oracle: CandidateOracle,
+        locks: SelectedLocks,
         lock: Lock,
         held: tuple[Held, ...],
-        told: Sequence[Told],
-        seen: Sights,
-    ) -> Attempted:
+        told: Sequence[Explanation],
+        seen: InputStatuses,
+    ) -> AttemptResult:
         kept = (*held, *(item for one in told for item in one.held))
-        held = standing(kept, found.picks, seen.proposal.before)
+        held = standing(kept, found.selection, seen.proposal.before)
         self._record.set(held=held)
-        observations = seen.observations(found.picks, told)
-        if not found.picks:
+        observations = seen.observations(found.selection, told)
+        if not found.selection:
             if asked_for := self._what_flake_nix_asks_for(locks, held):
-                return Attempted(held, asked_for, True, observations=observations)
-            judged = probes.last_whole
+                return AttemptResult(held, asked_for, True, observations=observations)
+            judged = oracle.last_whole
             if judged is None:  # nothing of it could be tried
                 self._record.set(changes=())
             else:
@@ -313,24 +306,26 @@ class Attempt:
                     candidate=judged.verdict.candidate.commit,
                     hosts=judged.verdict.builds,
                 )
-            return Attempted(held, judged, False, observations=seen.observations({}, told))
-        steps: tuple[Picks, ...] = (found.picks,)
+            return AttemptResult(held, judged, False, observations=seen.observations({}, told))
+        steps: tuple[Selection, ...] = (found.selection,)
         if self._rules.strategy is Strategy.EACH:  # what only passes together with more goes with that
-            steps = (*(step for step in found.steps[:-1] if self._is_taken(probes.whole(step))), found.picks)
-        later = found.picks.keys() - steps[0].keys()
+            steps = (*(step for step in found.steps[:-1] if self._is_taken(oracle.whole(step))), found.selection)
+        later = found.selection.keys() - steps[0].keys()
         chosen = locks.make(steps[0])
         self._record.set(changes=chosen.changes)
-        judged = probes.whole(steps[0])
+        judged = oracle.whole(steps[0])
         if judged is None or told or not judged.truthful:
             # What is published says what was held back and why: known only now.
             known = judged.verdict.builds if judged is not None else ()
-            judged = self._trial.judge(chosen, [item for item in held if item.input not in later], expected=known)
+            judged = self._builder.judge(
+                chosen, [item for item in held if item.input not in later], expected=known
+            )
         self._record.set(candidate=judged.verdict.candidate.commit, hosts=judged.verdict.builds)
         self._tools.clone.keep(self._record.run.id, judged.verdict.candidate.commit)
         then = tuple(_then(before, after, locks, held) for before, after in pairwise(steps))
-        return Attempted(held, judged, self._is_good(judged), then, observations)
+        return AttemptResult(held, judged, self._is_good(judged), then, observations)
 
-    def _what_flake_nix_asks_for(self, locks: Locks, held: Sequence[Held]) -> Judged | None:
+    def _what_flake_nix_asks_for(self, locks: SelectedLocks, held: Sequence[Held]) -> Judged | None:
         """Where nothing may move: a lock with only what was lacking in it, if hosts are good with that. Without it
         nothing can be found out about them in the next run, either."""
         try:
@@ -338,7 +333,7 @@ class Attempt:
         except LockbotError:  # with what may move, it can be had
             self._tools.nix.cancel.check()
             return None
-        judged = self._trial.judge(completed, held) if completed.changes else None
+        judged = self._builder.judge(completed, held) if completed.changes else None
         if judged is None or not self._is_good(judged):
             return None
         commit = judged.verdict.candidate.commit
@@ -346,12 +341,12 @@ class Attempt:
         self._tools.clone.keep(self._record.run.id, commit)
         return judged
 
-    def _is_red_anyway(self, probes: Probes, permits: Permits) -> bool:
+    def _is_red_anyway(self, oracle: CandidateOracle, permits: PolicyResult) -> bool:
         """Whether a host that was broken before blocks the update: no input is at fault, and no search helps."""
-        judged = probes.whole(permits.targets)
+        judged = oracle.whole(permits.targets)
         builds = judged.verdict.builds if judged is not None else ()
         broken = {build.host.name for build in builds if build.status is HostStatus.BROKEN_BEFORE}
-        return not broken <= support.repairable(probes, permits.targets, self._rules.groups, self._rules.strategy)
+        return not broken <= support.repairable(oracle, permits.targets, self._rules.groups, self._rules.strategy)
 
     def _is_taken(self, judged: Judged | None) -> bool:
         return judged is not None and self._is_good(judged)
@@ -359,14 +354,14 @@ class Attempt:
     def _is_good(self, judged: Judged) -> bool:
         return gates.publishable(judged.verdict.builds, self._rules.gate)
 
-    def _revisions(self, name: str, permits: Permits, old: LockFile) -> Sequence[str]:
+    def _revisions(self, name: str, permits: PolicyResult, old: LockFile) -> RevisionRange:
         locked = old.locked(name)
         target = permits.targets[name]
         if locked is None or name in self._wish.overrides or self._keeper.holds_at(name, target):
-            return (target,)  # there or nowhere
+            return RevisionRange((target,), complete=False)  # there or nowhere
         return self._between(name, locked, target)
 
-    def _watch(self, step: Step) -> None:
+    def _watch(self, step: SearchEvent) -> None:
         if isinstance(step, interface.Looking):
             what = "which revision" if step.revisions else "what"
             self._tools.progress(Looking(f"{what} breaks {step.host}", step.inputs, step.probe, step.about))
@@ -393,8 +388,10 @@ def _why_unjudged(build: HostBuild) -> tuple[str, str]:
 _INCOMPLETE_LOCK = "flake.lock lacks what flake.nix asks for: `nix flake lock`, and a commit of that, settles it"
 
 
-def _then(before: Mapping[str, str], after: Mapping[str, str], locks: Locks, held: Sequence[Held]) -> Then:
+def _then(
+    before: Mapping[str, str], after: Mapping[str, str], locks: SelectedLocks, held: Sequence[Held]
+) -> SeriesCommit:
     """What a step adds to the one before, as pins."""
     moved = {name: revision for name, revision in after.items() if before.get(name) != revision}
     pins = {name: locks.reference(name, revision) for name, revision in moved.items()}
-    return Then(pins, tuple(item for item in held if item.input in moved))
+    return SeriesCommit(pins, tuple(item for item in held if item.input in moved))

@@ -41,7 +41,7 @@ from lockbot.process import Deadline
 from lockbot.report import words
 from lockbot.report.commit import commit_message
 from lockbot.update import regenerate
-from lockbot.update.context import Rules, Tools
+from lockbot.update.context import RunConfig, RunContext
 from lockbot.update.record import Record
 
 REWRITES = 4
@@ -51,11 +51,11 @@ _LASTING = frozenset({FailureKind.BUILD, FailureKind.HASH_MISMATCH})
 """Failures that are the derivation's own: the same derivation fails so again."""
 
 
-class Trial:
+class CandidateBuilder:
     """Judges locks on top of one base, in one worktree of it."""
 
     def __init__(
-        self, tools: Tools, rules: Rules, record: Record, base: Base, tree: Worktree, flake_dir: str
+        self, tools: RunContext, rules: RunConfig, record: Record, base: Base, tree: Worktree, flake_dir: str
     ) -> None:
         self._tools = tools
         self._rules = rules

@@ -12,23 +12,23 @@ from lockbot.git.source import Source
 from lockbot.git.worktree import Identity, Signing
 from lockbot.history.store import History
 from lockbot.judge import verdict
-from lockbot.judge.hosts import Selection
+from lockbot.judge.hosts import HostPatterns
 from lockbot.lock import propose
 from lockbot.model import Gate, Progress
 from lockbot.nix.command import Nix
-from lockbot.policy.rules import RuleBook
+from lockbot.policy.rules import PolicyRules
 from lockbot.policy.upstream_checks import Ask, nobody
 from lockbot.search.strategies import Strategy
 from lockbot.update.regenerate import Commands
 
 
 @dataclass(frozen=True)
-class Rules:
+class RunConfig:
     """What the configuration says about a cycle."""
 
     source: Source
     flake_dir: str
-    selection: Selection
+    selection: HostPatterns
     gate: Gate
     fetching: propose.Limits
     judging: verdict.Limits
@@ -39,7 +39,7 @@ class Rules:
     publish_tries: int
     keep_results: int
     log_limit: int
-    book: RuleBook = field(default_factory=RuleBook)
+    book: PolicyRules = field(default_factory=PolicyRules)
     strategy: Strategy = Strategy.BEST
     groups: tuple[frozenset[str], ...] = ()
     """Inputs that move together or not at all."""
@@ -56,7 +56,7 @@ class Rules:
 
 
 @dataclass(frozen=True)
-class Tools:
+class RunContext:
     """What a cycle works with. `directory` is the repository's own place in the state directory."""
 
     nix: Nix

@@ -20,16 +20,16 @@ from lockbot.git.sync import Base, sync
 from lockbot.git.worktree import worktree
 from lockbot.judge import gc_roots
 from lockbot.judge.verdict import Judged
-from lockbot.lock.request import Wish
+from lockbot.lock.request import UpdateRequest
 from lockbot.lock.unmovable import CANNOT_LOCK
 from lockbot.model import HostBuild, HostStatus, Outcome, Phase, Run
 from lockbot.state import ROOTS
-from lockbot.update.attempt import Attempt, Attempted, Then
-from lockbot.update.context import Rules, Tools
+from lockbot.update.attempt import Attempt, AttemptResult, SeriesCommit
+from lockbot.update.context import RunConfig, RunContext
 from lockbot.update.record import Record, words
 
 
-def run_cycle(tools: Tools, rules: Rules, wish: Wish, run: Run) -> Run:
+def run_cycle(tools: RunContext, rules: RunConfig, wish: UpdateRequest, run: Run) -> Run:
     """Run one cycle to its end and return its record. The caller holds the repository's lock.
 
     Failures of lockbot and its surroundings end in the record (`failed`, `interrupted`); UsageError and
@@ -38,7 +38,7 @@ def run_cycle(tools: Tools, rules: Rules, wish: Wish, run: Run) -> Run:
     return _Cycle(tools, rules, wish, run).go()
 
 
-def heal(tools: Tools, source: Source, repository: str, flake: str, *, keep_results: int) -> None:
+def recover(tools: RunContext, source: Source, repository: str, flake: str, *, keep_results: int) -> None:
     """Close the records of runs that were killed: what they had published stands, the rest never happened.
 
     So it is done for the repository's other flakes, too, unless what one was about to publish is not to be seen:
@@ -73,7 +73,7 @@ def heal(tools: Tools, source: Source, repository: str, flake: str, *, keep_resu
         tools.clone.forget(name)
 
 
-def _root(tools: Tools, run: Run, builds: Iterable[HostBuild], newest: int) -> str | None:
+def _root(tools: RunContext, run: Run, builds: Iterable[HostBuild], newest: int) -> str | None:
     """Keep an accepted commit's results from collection. What is published stays so: trouble is a sentence."""
     outputs = [build.out for build in builds if build.out and build.status in _HAVE_OUTPUTS]
     try:
@@ -88,14 +88,14 @@ _HAVE_OUTPUTS = frozenset({HostStatus.BUILT, HostStatus.UNCHANGED})
 
 
 class _Cycle:
-    def __init__(self, tools: Tools, rules: Rules, wish: Wish, run: Run) -> None:
+    def __init__(self, tools: RunContext, rules: RunConfig, wish: UpdateRequest, run: Run) -> None:
         self.tools = tools
         self.rules = rules
         self.wish = wish
         self.record = Record(tools, run)
-        self.step: Then | None = None
+        self.step: SeriesCommit | None = None
         """What is published on top of this run's first commit, where each input gets one of its own."""
-        self.then: list[Then] = []
+        self.then: list[SeriesCommit] = []
         self.unfinished: str | None = None
         """What an earlier run left undone in the user's repository, and this one could not do either."""
 
@@ -127,7 +127,7 @@ class _Cycle:
         while self.then and self.record.run.commit is not None:
             first = self.record.run
             self.step, *self.then = self.then
-            self.wish = Wish(None, self.step.pins)
+            self.wish = UpdateRequest(None, self.step.pins)
             try:
                 self._tries()
             finally:
@@ -178,7 +178,7 @@ class _Cycle:
     def _flake_dir(self, base: Base) -> str:
         return self.rules.flake_dir or base.subdirectory
 
-    def _decide(self, base: Base, attempted: Attempted) -> bool:
+    def _decide(self, base: Base, attempted: AttemptResult) -> bool:
         judged = attempted.judged
         if judged is None or not attempted.good:
             self._observe(attempted, moved=False)
@@ -194,7 +194,7 @@ class _Cycle:
         with self.record.phase(Phase.PUBLISH):
             return self._publish(base, attempted, judged, outcome)
 
-    def _end_unpublished(self, attempted: Attempted) -> None:
+    def _end_unpublished(self, attempted: AttemptResult) -> None:
         if attempted.judged is None and self.unfinished is not None:
             self.record.end(Outcome.FAILED, error=self.unfinished, hint="lockbot tries again with its next run")
         elif attempted.judged is None:
@@ -210,7 +210,7 @@ class _Cycle:
         else:
             self.record.end(Outcome.REJECTED)
 
-    def _observe(self, attempted: Attempted, *, moved: bool) -> None:
+    def _observe(self, attempted: AttemptResult, *, moved: bool) -> None:
         """Into the ledger: how inputs stand now. A lost line there costs an alarm's precision, not the update."""
         if self.step is not None:
             return  # the first commit's attempt saw it all; this one has only seen what it was told to pin
@@ -222,7 +222,7 @@ class _Cycle:
             ledger.record(seen)
             ledger.forget_inputs(attempted.paths)
 
-    def _publish(self, base: Base, attempted: Attempted, judged: Judged, outcome: Outcome) -> bool:
+    def _publish(self, base: Base, attempted: AttemptResult, judged: Judged, outcome: Outcome) -> bool:
         commit = judged.verdict.candidate.commit
         tools = self.tools
         with self.record.publishing(commit):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -10,64 +10,58 @@ from lockbot.lock.lockable import Unlockable
 from lockbot.model import BadRevision, Held, Locked
 from lockbot.nix.lockfile import LockFile
 from lockbot.policy.decide import Hold
-from lockbot.policy.upstream_log import Histories, commit_link
+from lockbot.policy.upstream_log import UpstreamLog, commit_link
 from lockbot.report import words
-from lockbot.search.interface import Culprit, Finding, Reason
+from lockbot.search.interface import Culprit, Finding, FindingReason
 
 
 @dataclass(frozen=True)
-class Told:
+class Explanation:
     """The inputs of one finding as they are held, and the first bad revision of each, as far as it is known."""
 
     held: tuple[Held, ...]
     bad: Mapping[str, BadRevision] = field(default_factory=dict)
 
 
-def tell(
+def explain(
     finding: Finding,
     old: LockFile,
     targets: Mapping[str, str],
-    histories: Histories,
+    histories: UpstreamLog,
     *,
-    every: Collection[str],
     why_open: Callable[[str], str] = lambda _: "",
     too_costly: Callable[[str, str], Hold | None] = lambda _name, _revision: None,
-) -> Told:
+) -> Explanation:
     """Put a finding into words; the culprit's subject, author and date are asked of its own history.
 
-    `every`: inputs of which every commit could be tried. Of others, no commit is the culprit for sure. `why_open`
-    tells why a host could not be judged; `too_costly`, why an input's revision was not even built.
+    `why_open` tells why a host could not be judged; `too_costly`, why an input's revision was not even built.
     """
     bad: dict[str, BadRevision] = {}
     held: list[Held] = []
     for name in finding.inputs:
         locked = old.locked(name)
         culprits = finding.culprits[::-1] if locked is not None and len(finding.inputs) == 1 else ()
-        seen = [
-            _bad_revision(culprit, locked, histories, exact=culprit.exact and name in every)
-            for culprit in culprits
-            if locked is not None
-        ]
+        seen = [_bad_revision(culprit, locked, histories) for culprit in culprits if locked is not None]
         if seen:
             bad[name] = seen[0]
         at = finding.revision or (locked.revision if locked is not None else None)
-        costly = too_costly(name, targets[name]) if finding.reason is Reason.UNJUDGED else None
+        costly = too_costly(name, targets[name]) if finding.reason is FindingReason.UNJUDGED else None
         detail = costly.detail if costly else _detail(finding, name, targets[name], seen, why_open)
         reason = costly.reason if costly else finding.reason.value.replace(" ", "-")
         held.append(Held(name, reason, detail, at or None, bad.get(name) if finding.reason.blames else None))
-    return Told(tuple(held), bad)
+    return Explanation(tuple(held), bad)
 
 
-def tell_unlockable(one: Unlockable, locked: Locked, histories: Histories, *, exact: bool) -> Held:
+def explain_unlockable(one: Unlockable, locked: Locked, histories: UpstreamLog) -> Held:
     """Put into words that an input's tip can't be locked, and what can be. Where it goes is not known yet."""
-    bad = _bad_revision(one.culprit, locked, histories, exact=exact and one.culprit.exact) if one.culprit else None
+    bad = _bad_revision(one.culprit, locked, histories) if one.culprit else None
     why = " ".join([f"{words.short(one.tip.revision)} can't be locked ({one.why})", *_since(bad)])
     newest = f"{words.short(one.revision)} is the newest that can be" if one.revision else "nothing newer can be"
     return Held(one.input, one.reason, f"{why}: {newest}", locked.revision or None, bad)
 
 
-def _bad_revision(culprit: Culprit, locked: Locked, histories: Histories, *, exact: bool) -> BadRevision:
-    said = histories.describe(locked, culprit.first_bad) if exact else None
+def _bad_revision(culprit: Culprit, locked: Locked, histories: UpstreamLog) -> BadRevision:
+    said = histories.describe(locked, culprit.first_bad) if culprit.exact else None
     return BadRevision(
         revision=culprit.first_bad,
         subject=said.subject if said is not None else "",
@@ -76,7 +70,7 @@ def _bad_revision(culprit: Culprit, locked: Locked, histories: Histories, *, exa
         link=commit_link(locked, culprit.first_bad),
         hosts=culprit.hosts,
         after=culprit.last_good or locked.revision or None,
-        exact=exact,
+        exact=culprit.exact,
     )
 
 
@@ -87,11 +81,11 @@ def _detail(
 
     `seen`: the revisions that broke hosts, the oldest first.
     """
-    if finding.reason is Reason.BREAKS and len(seen) > 1:  # each host since another
+    if finding.reason is FindingReason.BREAKS and len(seen) > 1:  # each host since another
         why = "breaks " + " and ".join(" ".join([words.listed(bad.hosts), *_since(bad)]) for bad in seen)
     else:
         why = " ".join([_why(finding, input, why_open), *_since(seen[0] if seen else None)])
-    more = f"; {_ENDED}" if finding.ended and finding.reason is not Reason.BUDGET else ""
+    more = f"; {_ENDED}" if finding.ended and finding.reason is not FindingReason.BUDGET else ""
     return f"{why}: {_where(finding.revision, target)}{more}"
 
 
@@ -119,19 +113,19 @@ def _why(finding: Finding, input: str, why_open: Callable[[str], str]) -> str:
     hosts = words.listed(finding.hosts)
     partners = words.listed(finding.partners)
     match finding.reason:
-        case Reason.BREAKS if len(finding.inputs) > 1:
+        case FindingReason.BREAKS if len(finding.inputs) > 1:
             others = words.listed(tuple(name for name in finding.inputs if name != input))
             return f"breaks {hosts}, moving together with {others}"
-        case Reason.BREAKS:
+        case FindingReason.BREAKS:
             return f"breaks {hosts}"
-        case Reason.BREAKS_TOGETHER:
+        case FindingReason.BREAKS_TOGETHER:
             return f"breaks {hosts} together with {partners}"
-        case Reason.NEEDS:
+        case FindingReason.NEEDS:
             return f"breaks {hosts} without {partners}"
-        case Reason.UNJUDGED:
+        case FindingReason.UNJUDGED:
             why = "; ".join(sorted({said for host in finding.hosts if (said := why_open(host))}))
             return f"{hosts} could not be judged with it" + (f" ({why})" if why else "")
-        case Reason.BUDGET:
+        case FindingReason.BUDGET:
             return "the search ended before it was known, and goes on in the next run"
-        case Reason.STRATEGY:
+        case FindingReason.STRATEGY:
             return f"something that moves together with it breaks {hosts}"

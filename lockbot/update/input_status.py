@@ -12,35 +12,38 @@ from lockbot.history.values import Observation, StateWord
 from lockbot.lock.propose import Proposal
 from lockbot.lock.unmovable import FETCH_FAILED
 from lockbot.model import BadRevision, Held
-from lockbot.policy.decide import Reason
-from lockbot.policy.engine import Permits
-from lockbot.update.explanation import Told
+from lockbot.policy.decide import HoldReason
+from lockbot.policy.engine import PolicyResult
+from lockbot.update.explanation import Explanation
 
 
-def standing(held: Sequence[Held], picks: Mapping[str, str], before: Mapping[str, str | None]) -> tuple[Held, ...]:
-    """Inputs that are kept back, each with the revision at which it is once `picks` were published: one that may
-    not go to its tip may have gone elsewhere."""
+def standing(
+    held: Sequence[Held], selection: Mapping[str, str], before: Mapping[str, str | None]
+) -> tuple[Held, ...]:
+    """Inputs that are kept back, each with the revision at which it is once `selection` were published: one that
+    may not go to its tip may have gone elsewhere."""
     return tuple(
-        replace(item, revision=picks.get(item.input) or before.get(item.input) or item.revision) for item in held
+        replace(item, revision=selection.get(item.input) or before.get(item.input) or item.revision)
+        for item in held
     )
 
 
 @dataclass(frozen=True)
-class Sights:
+class InputStatuses:
     """What this attempt saw of each input, to be remembered."""
 
     proposal: Proposal
-    permits: Permits
+    permits: PolicyResult
     held: tuple[Held, ...]
     pinned: frozenset[str] = frozenset()
     """Inputs that went where the user said: their upstream was not asked where its branch is."""
 
-    def observations(self, picks: Mapping[str, str], told: Sequence[Told]) -> tuple[Observation, ...]:
-        """How inputs stand when `picks` were published."""
+    def observations(self, selection: Mapping[str, str], told: Sequence[Explanation]) -> tuple[Observation, ...]:
+        """How inputs stand when `selection` were published."""
         kept = {item.input: item for item in self.held}
         bad = {item.input: (item, one.bad.get(item.input)) for one in told for item in one.held}
-        names = dict.fromkeys([*self.proposal.asked, *kept, *picks, *bad])
-        return tuple(self._observation(name, picks.get(name), kept.get(name), bad.get(name)) for name in names)
+        names = dict.fromkeys([*self.proposal.asked, *kept, *selection, *bad])
+        return tuple(self._observation(name, selection.get(name), kept.get(name), bad.get(name)) for name in names)
 
     def _observation(
         self,
@@ -77,9 +80,9 @@ class Sights:
 
 def _state(held: Held) -> StateWord:
     match held.reason:
-        case Reason.AGE:
+        case HoldReason.AGE:
             return StateWord.WAITING_FOR_AGE
-        case Reason.CACHE:
+        case HoldReason.CACHE:
             return StateWord.WAITING_FOR_CACHE
         case _:
             return StateWord.UNREACHABLE if held.reason == FETCH_FAILED else StateWord.HELD

@@ -13,15 +13,14 @@ from typing import TypeVar
 from lockbot.errors import LockbotError, SurroundingsError
 from lockbot.judge import gate as gates
 from lockbot.judge.verdict import EVALUATED, Judged, MayBuild, TooCostly
-from lockbot.lock.chosen import Locks
+from lockbot.lock.chosen import SelectedLocks
 from lockbot.lock.propose import Lock
-from lockbot.model import Answer as HostAnswer
-from lockbot.model import Gate, Held, Host, HostBuild, HostStatus, InputChange
+from lockbot.model import Answer, Gate, Held, Host, HostBuild, HostStatus, InputChange
 from lockbot.process import CancelToken, Deadline
 from lockbot.report import words
-from lockbot.search.interface import Answer, BudgetSpent, Picks
-from lockbot.update.candidates import Trial
-from lockbot.update.verdict_cache import Answers
+from lockbot.search.interface import BudgetSpent, Response, RevisionRange, Selection
+from lockbot.update.candidates import CandidateBuilder
+from lockbot.update.verdict_cache import VerdictCache
 
 _Result = TypeVar("_Result")
 
@@ -30,29 +29,29 @@ _Result = TypeVar("_Result")
 class Budget:
     """How many candidates a run may judge, and for how long it may look, once everything was judged together."""
 
-    probes: int
+    oracle: int
     deadline: Deadline
 
 
-class Probes:
+class CandidateOracle:
     """Answers for one base. The whole fleet's verdicts are kept: the best of them is published."""
 
     def __init__(
         self,
-        trial: Trial,
-        locks: Locks,
+        builder: CandidateBuilder,
+        locks: SelectedLocks,
         *,
         held: Sequence[Held],
         gate: Gate,
         budget: Budget,
         cancel: CancelToken,
-        answers: Answers,
-        revisions: Callable[[str], Sequence[str]],
+        answers: VerdictCache,
+        revisions: Callable[[str], RevisionRange],
         may_try: Callable[[str, str], bool],
         may_bring: Callable[[Sequence[InputChange]], bool],
-        may_build: Callable[[Picks], MayBuild | None],
+        may_build: Callable[[Selection], MayBuild | None],
     ) -> None:
-        self._trial = trial
+        self._builder = builder
         self._locks = locks
         self._held = tuple(held)
         self._gate = gate
@@ -76,80 +75,82 @@ class Probes:
         self.trouble: str | None = None
         """Why the search had to end early, where that was the surroundings' doing."""
 
-    def probe(self, picks: Picks, hosts: frozenset[str] | None) -> Answer:
+    def probe(self, selection: Selection, hosts: frozenset[str] | None) -> Response:
         if hosts is not None:
-            return self._ask(picks, self._named(hosts))
-        if not self._allowed(picks):
-            return Answer(unknown=frozenset(host.name for host in self._trial.hosts))
-        known = self.whole(picks)
+            return self._ask(selection, self._named(hosts))
+        if not self._allowed(selection):
+            return Response(unknown=frozenset(host.name for host in self._builder.hosts))
+        known = self.whole(selection)
         if known is not None:
-            return self._answer(picks, known.verdict.builds)
-        lock = self._guarded(lambda: self._lock(picks))
-        earlier = self._answers.find(lock.content, self._trial.hosts) if lock and self._trial.hosts else None
+            return self._answer(selection, known.verdict.builds)
+        lock = self._guarded(lambda: self._lock(selection))
+        earlier = self._answers.find(lock.content, self._builder.hosts) if lock and self._builder.hosts else None
         if earlier is not None and earlier.red and self._begun and self._worked_before(earlier.red):
             return earlier
-        judged = self._judged(picks, None, lock)
+        judged = self._judged(selection, None, lock)
         if not self._begun:
             self._budget.deadline.restart()  # what every run must judge is no part of the search
             self._begun = True
         if lock is None or judged is None:
-            return Answer(unknown=frozenset(host.name for host in self._trial.hosts))
-        self._wholes[frozenset(picks.items())] = judged
-        answer = self._learn(lock, picks, judged)
+            return Response(unknown=frozenset(host.name for host in self._builder.hosts))
+        self._wholes[frozenset(selection.items())] = judged
+        answer = self._learn(lock, selection, judged)
         # Where to look first is taken from the first time: the questions are the same then, and known.
         return replace(answer, suspects={**answer.suspects, **(earlier.suspects if earlier else {})})
 
-    def evaluate(self, picks: Picks, hosts: frozenset[str]) -> Answer:
-        return self._ask(picks, [replace(host, evaluate_only=True) for host in self._named(hosts)])
+    def evaluate(self, selection: Selection, hosts: frozenset[str]) -> Response:
+        return self._ask(selection, [replace(host, evaluate_only=True) for host in self._named(hosts)])
 
-    def revisions(self, input: str) -> Sequence[str]:
+    def revisions(self, input: str) -> RevisionRange:
         return self._revisions(input)
 
-    def whole(self, picks: Picks) -> Judged | None:
+    def whole(self, selection: Selection) -> Judged | None:
         """The whole fleet's verdict at these picks, if it was asked for."""
-        return self._wholes.get(frozenset(picks.items()))
+        return self._wholes.get(frozenset(selection.items()))
 
     @property
     def last_whole(self) -> Judged | None:
         """The first whole verdict: of everything together."""
         return next(iter(self._wholes.values()), None)
 
-    def looked_at(self, picks: Picks, hosts: Sequence[str], *, evaluate_only: bool) -> dict[str, HostBuild]:
+    def looked_at(
+        self, selection: Selection, hosts: Sequence[str], *, evaluate_only: bool
+    ) -> dict[str, HostBuild]:
         """These hosts with these picks, as they really are now; those missing where no such lock can be had.
 
         What is only evaluated is not counted: it costs little, and decides what may be published.
         """
         wanted = [replace(host, evaluate_only=evaluate_only or host.evaluate_only) for host in self._named(hosts)]
-        point = frozenset(picks.items())
-        missing = [host for host in wanted if (point, host) not in self._seen]
-        if missing and picks and self._allowed(picks):
+        key = frozenset(selection.items())
+        missing = [host for host in wanted if (key, host) not in self._seen]
+        if missing and selection and self._allowed(selection):
             if not evaluate_only:
                 self._spend()
-            lock = self._guarded(lambda: self._lock(picks))
-            judged = self._built(picks, missing, lock) if lock is not None else None
-            self._see(picks, judged.verdict.builds if judged is not None else ())
-        return {host.name: self._seen[point, host] for host in wanted if (point, host) in self._seen}
+            lock = self._guarded(lambda: self._lock(selection))
+            judged = self._built(selection, missing, lock) if lock is not None else None
+            self._see(selection, judged.verdict.builds if judged is not None else ())
+        return {host.name: self._seen[key, host] for host in wanted if (key, host) in self._seen}
 
     def derivation_at_base(self, host: str) -> str | None:
-        return self._trial.derivation_at_base(host)
+        return self._builder.derivation_at_base(host)
 
-    def by_commit(self, picks: Picks, host: str) -> frozenset[str] | None:
+    def by_commit(self, selection: Selection, host: str) -> frozenset[str] | None:
         """The names of the derivations that a host needs and that differ at another commit with the very same
         inputs: there flake.lock has an empty line more, so that the flake's own source is another, too. None: that
         can't be told."""
-        key = frozenset(picks.items()), host
+        key = frozenset(selection.items()), host
         if key not in self._by_commit:
-            self._by_commit[key] = self._compared(picks, host)
+            self._by_commit[key] = self._compared(selection, host)
         return self._by_commit[key]
 
-    def _compared(self, picks: Picks, host: str) -> frozenset[str] | None:
-        known = self.looked_at(picks, [host], evaluate_only=False).get(host)
-        lock = self._guarded(lambda: self._lock(picks))
+    def _compared(self, selection: Selection, host: str) -> frozenset[str] | None:
+        known = self.looked_at(selection, [host], evaluate_only=False).get(host)
+        lock = self._guarded(lambda: self._lock(selection))
         if lock is None or known is None or known.drv is None:
             return None
         same = replace(lock, content=lock.content + b"\n")
         asked = [replace(one, evaluate_only=True) for one in self._named([host])]
-        judged = self._guarded(lambda: self._trial.judge_some(same, asked))
+        judged = self._guarded(lambda: self._builder.judge_some(same, asked))
         drv = judged.verdict.builds[0].drv if judged is not None else None
         if drv is None:
             return None
@@ -157,72 +158,74 @@ class Probes:
 
     def differing(self, one: str, other: str) -> frozenset[str] | None:
         """The names of the derivations that only one of two derivations needs; None: the store can't tell."""
-        return self._guarded(lambda: self._trial.differing(one, other))
+        return self._guarded(lambda: self._builder.differing(one, other))
 
-    def suspects(self, build: HostBuild, picks: Picks) -> tuple[str, ...]:
+    def suspects(self, build: HostBuild, selection: Selection) -> tuple[str, ...]:
         """The inputs that a failure names, most likely first."""
-        return _suspects(build, picks, self._locks)
+        return _suspects(build, selection, self._locks)
 
     def why_open(self, host: str) -> str:
         """Why a host could not be judged, for people; empty where it could."""
         return self._open.get(host, "")
 
-    def _see(self, picks: Picks, builds: Sequence[HostBuild]) -> None:
+    def _see(self, selection: Selection, builds: Sequence[HostBuild]) -> None:
         for build in builds:
-            self._seen[frozenset(picks.items()), build.host] = build
+            self._seen[frozenset(selection.items()), build.host] = build
 
     def _worked_before(self, hosts: Iterable[str]) -> bool:
         """Whether these hosts were found good at the base in this very run: else nobody may be blamed yet."""
-        return all(self._trial.worked_before(host) for host in hosts)
+        return all(self._builder.worked_before(host) for host in hosts)
 
-    def _allowed(self, picks: Picks) -> bool:
+    def _allowed(self, selection: Selection) -> bool:
         """A revision that policy would not let through is stepped over, as one that can't be judged."""
-        return all(self._may_try(name, revision) for name, revision in picks.items())
+        return all(self._may_try(name, revision) for name, revision in selection.items())
 
-    def _ask(self, picks: Picks, hosts: Sequence[Host]) -> Answer:
-        if not self._allowed(picks):
-            return Answer(unknown=frozenset(host.name for host in hosts))
-        lock = self._guarded(lambda: self._lock(picks))
+    def _ask(self, selection: Selection, hosts: Sequence[Host]) -> Response:
+        if not self._allowed(selection):
+            return Response(unknown=frozenset(host.name for host in hosts))
+        lock = self._guarded(lambda: self._lock(selection))
         earlier = self._answers.find(lock.content, hosts) if lock is not None else None
         if earlier is not None and self._worked_before(earlier.red):
             return earlier
-        judged = self._judged(picks, hosts, lock)
+        judged = self._judged(selection, hosts, lock)
         if lock is None or judged is None:
-            return Answer(unknown=frozenset(host.name for host in hosts))
-        return self._learn(lock, picks, judged)
+            return Response(unknown=frozenset(host.name for host in hosts))
+        return self._learn(lock, selection, judged)
 
-    def _judged(self, picks: Picks, hosts: Sequence[Host] | None, lock: Lock | None) -> Judged | None:
+    def _judged(self, selection: Selection, hosts: Sequence[Host] | None, lock: Lock | None) -> Judged | None:
         """What costs: only this is counted."""
         self._spend()
-        return self._built(picks, hosts, lock) if lock is not None else None
+        return self._built(selection, hosts, lock) if lock is not None else None
 
-    def _built(self, picks: Picks, hosts: Sequence[Host] | None, lock: Lock) -> Judged | None:
+    def _built(self, selection: Selection, hosts: Sequence[Host] | None, lock: Lock) -> Judged | None:
         """These hosts (None: the whole fleet) with these picks. None: they can't be judged; or policy does not let
         so much be compiled for them, which is stepped over, too, before any of it is built."""
-        may_build = self._may_build(picks)
+        may_build = self._may_build(selection)
         try:
             if hosts is None:
-                return self._guarded(lambda: self._trial.judge(lock, self._held, final=False, may_build=may_build))
-            return self._guarded(lambda: self._trial.judge_some(lock, hosts, may_build=may_build))
+                return self._guarded(
+                    lambda: self._builder.judge(lock, self._held, final=False, may_build=may_build)
+                )
+            return self._guarded(lambda: self._builder.judge_some(lock, hosts, may_build=may_build))
         except TooCostly as error:
-            names = self._trial.hosts if hosts is None else hosts
+            names = self._builder.hosts if hosts is None else hosts
             self._open |= dict.fromkeys((host.name for host in names), error.message)
             return None
 
-    def _learn(self, lock: Lock, picks: Picks, judged: Judged) -> Answer:
+    def _learn(self, lock: Lock, selection: Selection, judged: Judged) -> Response:
         builds = judged.verdict.builds
-        self._see(picks, builds)
-        answer = self._answer(picks, builds)
+        self._see(selection, builds)
+        answer = self._answer(selection, builds)
         # What says nothing depends on the base, which may be another in the next run; unless it is good itself.
         telling = (gates.Vote.FOR, gates.Vote.BLAMES)
         certain = [build.host for build in builds if _is_good(build) or gates.of(build, self._gate) in telling]
         self._answers.learn(lock.content, certain, answer)
         return answer
 
-    def _lock(self, picks: Picks) -> Lock:
+    def _lock(self, selection: Selection) -> Lock:
         """Raises LockbotError where an input brings along what the policy does not let through: known only from
         the lock, and so stepped over, too."""
-        lock = self._locks.make(picks)
+        lock = self._locks.make(selection)
         if not self._may_bring(lock.changes):
             raise LockbotError("what an input brings along at this revision is not allowed")
         return lock
@@ -230,7 +233,7 @@ class Probes:
     def _spend(self) -> None:
         """The first question is what every run asks: it is never too much."""
         self._cancel.check()
-        if self.asked and (self.asked >= self._budget.probes or self._budget.deadline.left <= 0):
+        if self.asked and (self.asked >= self._budget.oracle or self._budget.deadline.left <= 0):
             raise BudgetSpent
         self.asked += 1
 
@@ -254,10 +257,10 @@ class Probes:
             return None
 
     def _named(self, hosts: Iterable[str]) -> list[Host]:
-        known = {host.name: host for host in self._trial.hosts}
+        known = {host.name: host for host in self._builder.hosts}
         return [known[name] for name in sorted(hosts)]
 
-    def _answer(self, picks: Picks, builds: Sequence[HostBuild]) -> Answer:
+    def _answer(self, selection: Selection, builds: Sequence[HostBuild]) -> Response:
         votes = {build.host.name: gates.of(build, self._gate) for build in builds}
         red = {
             build.host.name: build
@@ -266,41 +269,41 @@ class Probes:
         }
         unknown = {name for name, vote in votes.items() if vote is gates.Vote.BLOCKS} - red.keys()
         self._open |= {build.host.name: _why_open(build) for build in builds if build.host.name in unknown}
-        return Answer(
+        return Response(
             red=frozenset(red),
             unknown=frozenset(unknown),
             at_evaluation=frozenset(name for name, build in red.items() if build.drv is None),
-            suspects={name: _suspects(build, picks, self._locks) for name, build in red.items()},
+            suspects={name: _suspects(build, selection, self._locks) for name, build in red.items()},
         )
 
     def _wastes_a_repair(self, build: HostBuild) -> bool:
         if build.host.name not in self.repairable or build.status is HostStatus.UNCHANGED:
             return False
-        return build.here is not None and build.here.answer is HostAnswer.BAD
+        return build.here is not None and build.here.answer is Answer.BAD
 
 
 def _is_good(build: HostBuild) -> bool:
-    return build.here is not None and build.here.answer is HostAnswer.GOOD and build.here.evidence != EVALUATED
+    return build.here is not None and build.here.answer is Answer.GOOD and build.here.evidence != EVALUATED
 
 
 def _why_open(build: HostBuild) -> str:
     """`timed out`; `build failed, and without the update it could not be judged either (timeout)`."""
     kind = words.failure(build.failure.kind) if build.failure is not None else "nothing is known"
-    if build.failure is not None and build.here is not None and build.here.answer is HostAnswer.UNJUDGED:
+    if build.failure is not None and build.here is not None and build.here.answer is Answer.UNJUDGED:
         return f"{kind}: {build.failure.message[:300]}"
-    if build.here is not None and build.here.answer is HostAnswer.BAD and build.base is not None:
+    if build.here is not None and build.here.answer is Answer.BAD and build.base is not None:
         return f"{kind}, and without the update it could not be judged either ({build.base.evidence})"
     return kind
 
 
-def _suspects(build: HostBuild, picks: Picks, locks: Locks) -> tuple[str, ...]:
+def _suspects(build: HostBuild, selection: Selection, locks: SelectedLocks) -> tuple[str, ...]:
     """The inputs that an error names: by the store path of their source, by revision, or by name."""
     if build.failure is None:
         return ()
     text = "\n".join([build.failure.message, build.failure.culprit or "", build.failure.log])
     found: Mapping[str, int] = {
         name: text.find(sign)
-        for name, revision in picks.items()
+        for name, revision in selection.items()
         for sign in (locks.source(name, revision), revision, f"/{name}/", f"{name}-", name)
         if sign and sign in text
     }

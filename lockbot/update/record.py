@@ -11,13 +11,13 @@ from typing import Any
 from lockbot.errors import CommandError, LockbotError
 from lockbot.judge.verdict import Baseline
 from lockbot.model import FailureKind, HostBuild, HostStatus, Note, Outcome, Phase, PhaseStarted, Run
-from lockbot.update.context import Tools
+from lockbot.update.context import RunContext
 
 
 class Record:
     """One run, as it becomes. `run` is its present state."""
 
-    def __init__(self, tools: Tools, run: Run) -> None:
+    def __init__(self, tools: RunContext, run: Run) -> None:
         self._tools = tools
         self.run = run
         self._publishing = False
@@ -92,7 +92,8 @@ class Record:
         self._tools.history.save(self.run)
 
     def remember(self, context: str, commit: str, baseline: Baseline) -> None:
-        """Keep what hosts were found to be at a commit, for later runs in the same context (`Rules.context`)."""
+        """Keep what hosts were found to be at a commit, for later runs in the same context
+        (`RunConfig.context`)."""
         self._tools.history.remember(self.run.flake, context, commit, list(map(_lasting, baseline.values())))
 
     def keep_log(self, host: str, text: str, limit: int) -> None:

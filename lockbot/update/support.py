@@ -18,9 +18,9 @@ from lockbot.judge.gate import Vote
 from lockbot.judge.verdict import Baseline, Judged
 from lockbot.model import Answer, Failure, Gate, Held, HostBuild, HostStatus
 from lockbot.report import words
-from lockbot.search.conflicts import Unit
-from lockbot.search.interface import BudgetSpent, Found, Picks, Trial, Watch, unwatched
-from lockbot.search.strategies import Strategy, search, units_of
+from lockbot.search.conflicts import UpdateGroup
+from lockbot.search.interface import BudgetSpent, Oracle, SearchResult, Selection, Watch, unwatched
+from lockbot.search.strategies import Strategy, groups_of, search
 
 UNJUDGED, ONLY_BROKEN = unjudged.HELD, "only-broken-hosts"
 """Why an input is held for which nothing speaks, as words for machines."""
@@ -31,7 +31,7 @@ AT_A_TIME = 4
 """How many hosts are evaluated together while one is looked for that an input changes."""
 
 
-class Looks(Trial, Protocol):
+class HostOracle(Oracle, Protocol):
     """A search's trial that also tells what it has seen of hosts, answers and all."""
 
     repairable: frozenset[str]
@@ -42,18 +42,20 @@ class Looks(Trial, Protocol):
         """Why the search had to end early, where that was the surroundings' doing."""
         ...
 
-    def whole(self, picks: Picks) -> Judged | None:
+    def whole(self, selection: Selection) -> Judged | None:
         """The whole fleet's verdict at these picks, if it was asked for."""
         ...
 
-    def looked_at(self, picks: Picks, hosts: Sequence[str], *, evaluate_only: bool) -> Mapping[str, HostBuild]:
+    def looked_at(
+        self, selection: Selection, hosts: Sequence[str], *, evaluate_only: bool
+    ) -> Mapping[str, HostBuild]:
         """These hosts with these picks; those missing that nobody can look at there. May raise BudgetSpent where
         it is more than an evaluation."""
         ...
 
     def derivation_at_base(self, host: str) -> str | None: ...
 
-    def by_commit(self, picks: Picks, host: str) -> frozenset[str] | None:
+    def by_commit(self, selection: Selection, host: str) -> frozenset[str] | None:
         """The names of the derivations that a host needs and that differ at another commit with the very same
         inputs; None: nobody can tell."""
         ...
@@ -62,56 +64,60 @@ class Looks(Trial, Protocol):
         """The names of the derivations that only one of two derivations needs; None: nobody can tell."""
         ...
 
-    def suspects(self, build: HostBuild, picks: Picks) -> Sequence[str]:
+    def suspects(self, build: HostBuild, selection: Selection) -> Sequence[str]:
         """The inputs that a failure names, most likely first."""
         ...
 
 
 def best_supported(
-    looks: Looks,
-    targets: Picks,
+    oracle: HostOracle,
+    targets: Selection,
     *,
     groups: Sequence[frozenset[str]] = (),
     strategy: Strategy = Strategy.BEST,
     gate: Gate = Gate.NO_REGRESSION,
     watch: Watch = unwatched,
-) -> tuple[Found, tuple[Silent, ...]]:
+) -> tuple[SearchResult, tuple[Unsupported, ...]]:
     """The best of `targets` that passes and that hosts speak for; and the units for which none does.
 
     The whole fleet was asked about all of `targets` before.
     """
     targets = dict(targets)
-    looks.repairable = repairable(looks, targets, groups, strategy)
-    quiet: list[Silent] = []
+    oracle.repairable = repairable(oracle, targets, groups, strategy)
+    undecided: list[Unsupported] = []
     while targets:
-        found = search(looks, targets, groups=groups, strategy=strategy, watch=watch)
-        if looks.trouble is None and (wasted := _still_broken(looks, found.picks)):
-            looks.repairable -= wasted  # the repair can't be taken: then nothing is to be spoilt
+        found = search(oracle, targets, groups=groups, strategy=strategy, watch=watch)
+        if oracle.trouble is None and (wasted := _still_broken(oracle, found.selection)):
+            oracle.repairable -= wasted  # the repair can't be taken: then nothing is to be spoilt
             continue
         try:
-            silent = _silent(looks, found.picks, _units(found.picks, groups, strategy), gate)
+            unsupported = _unsupported(
+                oracle, found.selection, _update_groups(found.selection, groups, strategy), gate
+            )
         except BudgetSpent:  # the surroundings' doing: what nothing is known to speak for is not taken
-            return replace(found, picks={}, steps=(), complete=False), tuple(quiet)
-        if not silent:
-            return found, tuple(quiet)
-        quiet += silent
-        if looks.trouble is not None:
-            return replace(found, picks={}, steps=(), complete=False), tuple(quiet)
-        for name in (name for one in silent for name in one.unit.inputs):
+            return replace(found, selection={}, steps=(), complete=False), tuple(undecided)
+        if not unsupported:
+            return found, tuple(undecided)
+        undecided += unsupported
+        if oracle.trouble is not None:
+            return replace(found, selection={}, steps=(), complete=False), tuple(undecided)
+        for name in (name for one in unsupported for name in one.group.inputs):
             del targets[name]
-    return Found({}, (), (), complete=True), tuple(quiet)
+    return SearchResult({}, (), (), complete=True), tuple(undecided)
 
 
-def _units(picks: Picks, groups: Sequence[frozenset[str]], strategy: Strategy) -> tuple[Unit, ...]:
+def _update_groups(
+    selection: Selection, groups: Sequence[frozenset[str]], strategy: Strategy
+) -> tuple[UpdateGroup, ...]:
     """What moves together: as in the groups, or all of it."""
-    return units_of(picks, (frozenset(picks),) if strategy is Strategy.TOGETHER else groups)
+    return groups_of(selection, (frozenset(selection),) if strategy is Strategy.TOGETHER else groups)
 
 
 @dataclass(frozen=True)
-class Silent:
+class Unsupported:
     """A unit for which nothing speaks, and the hosts that it reaches."""
 
-    unit: Unit
+    group: UpdateGroup
     hosts: tuple[HostBuild, ...]
 
     def held(self, before: dict[str, str | None]) -> tuple[Held, ...]:
@@ -124,52 +130,62 @@ class Silent:
         else:
             why = f"{names} is broken with it and without, and no other host uses it: nothing speaks for it"
         reason = UNJUDGED if open_ else ONLY_BROKEN
-        return tuple(Held(name, reason, why, before.get(name)) for name in self.unit.inputs)
+        return tuple(Held(name, reason, why, before.get(name)) for name in self.group.inputs)
 
 
 def _said(failure: Failure) -> str:
     return f"{words.failure(failure.kind)}: {failure.message[:300]}"
 
 
-def _silent(looks: Looks, picks: Picks, units: Sequence[Unit], gate: Gate) -> tuple[Silent, ...]:
-    """The units of `picks`, which were judged whole, that change no host that is good with them, but others.
+def _unsupported(
+    oracle: HostOracle, selection: Selection, update_groups: Sequence[UpdateGroup], gate: Gate
+) -> tuple[Unsupported, ...]:
+    """The units of `selection`, which were judged whole, that change no host that is good with them, but others.
 
     Costs nothing where every host that changed is good: then one speaks for whatever changes any.
     """
-    judged = looks.whole(picks)
+    judged = oracle.whole(selection)
     builds = judged.verdict.builds if judged is not None else ()
     by_vote = {vote: [build for build in builds if gates.of(build, gate) is vote] for vote in Vote}
-    quiet = [build for build in by_vote[Vote.NOTHING] if build.status is not HostStatus.UNCHANGED]
-    if not quiet:
+    undecided = [build for build in by_vote[Vote.NOTHING] if build.status is not HostStatus.UNCHANGED]
+    if not undecided:
         return ()
-    found = [_reached(looks, picks, unit, by_vote[Vote.FOR], quiet) for unit in units]
-    return tuple(Silent(unit, reached) for unit, reached in zip(units, found, strict=True) if reached)
+    found = [_reached(oracle, selection, group, by_vote[Vote.FOR], undecided) for group in update_groups]
+    return tuple(
+        Unsupported(group, reached) for group, reached in zip(update_groups, found, strict=True) if reached
+    )
 
 
 def _reached(
-    looks: Looks, picks: Picks, unit: Unit, good: Sequence[HostBuild], quiet: Sequence[HostBuild]
+    oracle: HostOracle,
+    selection: Selection,
+    group: UpdateGroup,
+    good: Sequence[HostBuild],
+    undecided: Sequence[HostBuild],
 ) -> tuple[HostBuild, ...]:
     """The quiet hosts that a unit changes, unless it changes a good one, too."""
-    less = {name: revision for name, revision in picks.items() if name not in unit.inputs}
-    if _any_moves(looks, picks, less, good[:1]):  # most inputs reach most hosts
+    less = {name: revision for name, revision in selection.items() if name not in group.inputs}
+    if _any_moves(oracle, selection, less, good[:1]):  # most inputs reach most hosts
         return ()
     reached = tuple(
-        build for build in quiet if build.drv is None or _moves(looks, picks, less, [build], unknown=True)
+        build for build in undecided if build.drv is None or _moves(oracle, selection, less, [build], unknown=True)
     )
-    if not reached or _any_moves(looks, picks, less, good[1:]):
+    if not reached or _any_moves(oracle, selection, less, good[1:]):
         return ()
     return reached
 
 
-def _any_moves(looks: Looks, picks: Picks, less: Picks, builds: Sequence[HostBuild]) -> bool:
+def _any_moves(oracle: HostOracle, selection: Selection, less: Selection, builds: Sequence[HostBuild]) -> bool:
     slices = (builds[start : start + AT_A_TIME] for start in range(0, len(builds), AT_A_TIME))
-    return any(_moves(looks, picks, less, some, unknown=False) for some in slices)
+    return any(_moves(oracle, selection, less, some, unknown=False) for some in slices)
 
 
-def _moves(looks: Looks, picks: Picks, less: Picks, builds: Sequence[HostBuild], *, unknown: bool) -> bool:
+def _moves(
+    oracle: HostOracle, selection: Selection, less: Selection, builds: Sequence[HostBuild], *, unknown: bool
+) -> bool:
     """Whether one of these hosts is another derivation without the unit; `unknown`: what is said where nobody can
     tell."""
-    seen = looks.looked_at(less, [build.host.name for build in builds], evaluate_only=True) if less else {}
+    seen = oracle.looked_at(less, [build.host.name for build in builds], evaluate_only=True) if less else {}
     for build in builds:
         name = build.host.name
         if less and (name not in seen or seen[name].here is None):
@@ -178,46 +194,50 @@ def _moves(looks: Looks, picks: Picks, less: Picks, builds: Sequence[HostBuild],
             here = seen[name].here
             moves = unknown or (here is not None and here.answer is Answer.BAD)
         else:
-            other = seen[name].drv if less else looks.derivation_at_base(name)
-            moves = _differ(looks, picks, build, other, unknown=unknown)
+            other = seen[name].drv if less else oracle.derivation_at_base(name)
+            moves = _differ(oracle, selection, build, other, unknown=unknown)
         if moves:
             return True
     return False
 
 
-def _differ(looks: Looks, picks: Picks, build: HostBuild, less: str | None, *, unknown: bool) -> bool:
+def _differ(
+    oracle: HostOracle, selection: Selection, build: HostBuild, less: str | None, *, unknown: bool
+) -> bool:
     """Whether it is another derivation by more than the commit that it is evaluated at: many hosts embed
     `self.rev` or files of the flake's own, and are another at every commit."""
     if less is None or build.drv is None or less == build.drv:
         return less != build.drv
-    by_commit = looks.by_commit(picks, build.host.name)
+    by_commit = oracle.by_commit(selection, build.host.name)
     if by_commit is not None and not by_commit:
         return True
-    differing = looks.differing(less, build.drv)
+    differing = oracle.differing(less, build.drv)
     return unknown if by_commit is None or differing is None else not differing <= by_commit
 
 
-def repairable(looks: Looks, picks: Picks, groups: Sequence[frozenset[str]], strategy: Strategy) -> frozenset[str]:
+def repairable(
+    oracle: HostOracle, selection: Selection, groups: Sequence[frozenset[str]], strategy: Strategy
+) -> frozenset[str]:
     """The hosts that are broken before and after, and would be good without one of the units, or with one alone.
 
     A host whose failure is the very same derivation's as before is not looked at: nothing repairs that.
     """
-    units = _units(picks, groups, strategy)
-    judged = looks.whole(picks)
+    update_groups = _update_groups(selection, groups, strategy)
+    judged = oracle.whole(selection)
     found: set[str] = set()
-    if judged is None or len(units) < 2:
+    if judged is None or len(update_groups) < 2:
         return frozenset()
     asked = 0
     try:
         for build in judged.verdict.builds:
             if build.status is not HostStatus.BROKEN_BEFORE or _same_failure(build, judged.base):
                 continue
-            for some in _ways_to_repair(looks, picks, units, build):
+            for some in _ways_to_repair(oracle, selection, update_groups, build):
                 if asked == REPAIR_LOOKS:
                     return frozenset(found)
                 asked += 1
                 name = build.host.name
-                seen = looks.looked_at(some, [name], evaluate_only=False).get(name)
+                seen = oracle.looked_at(some, [name], evaluate_only=False).get(name)
                 if seen is not None and seen.here is not None and seen.here.answer is Answer.GOOD:
                     found.add(name)
                     break
@@ -226,19 +246,21 @@ def repairable(looks: Looks, picks: Picks, groups: Sequence[frozenset[str]], str
     return frozenset(found)
 
 
-def _ways_to_repair(looks: Looks, picks: Picks, units: Sequence[Unit], build: HostBuild) -> Iterator[Picks]:
+def _ways_to_repair(
+    oracle: HostOracle, selection: Selection, update_groups: Sequence[UpdateGroup], build: HostBuild
+) -> Iterator[Selection]:
     """All but one of the units, those that the failure names first; then each alone. Those that leave the host as
     it is, with all of them or with none, are left out."""
-    suspects = looks.suspects(build, picks)
-    for unit in sorted(units, key=lambda unit: not any(name in suspects for name in unit.inputs)):
-        less = {name: revision for name, revision in picks.items() if name not in unit.inputs}
-        if build.drv is None or _moves(looks, picks, less, [build], unknown=True):
+    suspects = oracle.suspects(build, selection)
+    for group in sorted(update_groups, key=lambda group: not any(name in suspects for name in group.inputs)):
+        less = {name: revision for name, revision in selection.items() if name not in group.inputs}
+        if build.drv is None or _moves(oracle, selection, less, [build], unknown=True):
             yield less
-    if len(units) > 2:
-        at_base = looks.derivation_at_base(build.host.name)
-        for unit in units:
-            alone = dict(unit.moves)
-            seen = looks.looked_at(alone, [build.host.name], evaluate_only=True).get(build.host.name)
+    if len(update_groups) > 2:
+        at_base = oracle.derivation_at_base(build.host.name)
+        for group in update_groups:
+            alone = dict(group.moves)
+            seen = oracle.looked_at(alone, [build.host.name], evaluate_only=True).get(build.host.name)
             if seen is not None and seen.drv is not None and seen.drv != at_base:
                 yield alone
 
@@ -249,14 +271,14 @@ def _same_failure(build: HostBuild, base: Baseline) -> bool:
     return len(culprits) == 2 and culprits[0] is not None and culprits[0] == culprits[1]
 
 
-def _still_broken(looks: Looks, picks: Picks) -> frozenset[str]:
+def _still_broken(oracle: HostOracle, selection: Selection) -> frozenset[str]:
     """The repairable hosts that are not good with these picks: the repair could not be taken."""
-    judged = looks.whole(picks) if picks else None
+    judged = oracle.whole(selection) if selection else None
     if judged is None:
-        return looks.repairable
+        return oracle.repairable
     good = {
         build.host.name
         for build in judged.verdict.builds
         if build.here is not None and build.here.answer is Answer.GOOD
     }
-    return looks.repairable - good
+    return oracle.repairable - good

@@ -17,7 +17,7 @@ from typing import Any
 
 from lockbot import files
 from lockbot.model import Host
-from lockbot.search.interface import Answer
+from lockbot.search.interface import Response
 from lockbot.state import digest
 
 KEPT = 3000
@@ -38,7 +38,7 @@ def file(directory: Path, flake: str) -> Path:
     return directory / f"answers-{digest(flake)}.json"
 
 
-class Answers:
+class VerdictCache:
     """`max_age`: seconds for which a verdict holds. A file that can't be read or written costs only time."""
 
     def __init__(self, path: Path, context: str, now: datetime, max_age: float) -> None:
@@ -49,7 +49,7 @@ class Answers:
             key: verdict for key, verdict in _read(path).items() if 0 <= self._now - verdict.when < max_age
         }
 
-    def find(self, lock: bytes, hosts: Sequence[Host]) -> Answer | None:
+    def find(self, lock: bytes, hosts: Sequence[Host]) -> Response | None:
         """How these hosts fare; None where that is not known of each."""
         found = {host.name: self._verdicts.get(self._key(lock, host)) for host in hosts}
         red: dict[str, _Verdict] = {}
@@ -58,13 +58,13 @@ class Answers:
                 return None
             if verdict.red:
                 red[name] = verdict
-        return Answer(
+        return Response(
             red=frozenset(red),
             at_evaluation=frozenset(name for name, verdict in red.items() if verdict.at_evaluation),
             suspects={name: verdict.suspects for name, verdict in red.items()},
         )
 
-    def learn(self, lock: bytes, hosts: Iterable[Host], answer: Answer) -> None:
+    def learn(self, lock: bytes, hosts: Iterable[Host], answer: Response) -> None:
         """Keep how these hosts fared, as far as that is certain."""
         for host in hosts:
             if host.name in answer.unknown:

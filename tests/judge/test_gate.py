@@ -26,7 +26,7 @@ from lockbot.model import (
     Verdict,
 )
 from lockbot.search import interface
-from lockbot.search.interface import Picks, Reason
+from lockbot.search.interface import FindingReason, RevisionRange, Selection
 from lockbot.update.support import best_supported
 
 GOOD, BAD, UNJUDGED = Answer.GOOD, Answer.BAD, Answer.UNJUDGED
@@ -167,7 +167,7 @@ def _subsets(names: Sequence[str]) -> Iterator[tuple[str, ...]]:
 
 
 @dataclass
-class Looks:
+class HostOracle:
     """What a search asks, answered from a Fleet."""
 
     fleet: Fleet
@@ -177,8 +177,8 @@ class Looks:
     trouble: str | None = None
     wholes: dict[frozenset[str], Judged] = field(default_factory=dict)
 
-    def probe(self, picks: Picks, hosts: frozenset[str] | None) -> interface.Answer:
-        moved = frozenset(picks)
+    def probe(self, selection: Selection, hosts: frozenset[str] | None) -> interface.Response:
+        moved = frozenset(selection)
         builds = [self.fleet.build(host, moved) for host in sorted(hosts or self.fleet.uses)]
         if hosts is None:
             base: Baseline = {(host,): self.fleet.build(host, frozenset()) for host in self.fleet.uses}
@@ -190,53 +190,53 @@ class Looks:
             if build.host.name in self.repairable and build.status is HostStatus.BROKEN_BEFORE
         }
         red = frozenset({name for name, said in votes.items() if said is BLAMES} | spoilt)
-        return interface.Answer(red, frozenset(name for name, said in votes.items() if said is BLOCKS) - red)
+        return interface.Response(red, frozenset(name for name, said in votes.items() if said is BLOCKS) - red)
 
-    def evaluate(self, picks: Picks, hosts: frozenset[str]) -> interface.Answer:
-        return self.probe(picks, hosts)
+    def evaluate(self, selection: Selection, hosts: frozenset[str]) -> interface.Response:
+        return self.probe(selection, hosts)
 
-    def revisions(self, input: str) -> Sequence[str]:  # noqa: ARG002 -- the Trial's shape
-        return ()
+    def revisions(self, input: str) -> RevisionRange:  # noqa: ARG002 -- the Oracle's shape
+        return RevisionRange()
 
-    def whole(self, picks: Picks) -> Judged | None:
-        return self.wholes.get(frozenset(picks))
+    def whole(self, selection: Selection) -> Judged | None:
+        return self.wholes.get(frozenset(selection))
 
     def looked_at(
         self,
-        picks: Picks,
+        selection: Selection,
         hosts: Sequence[str],
         *,
         evaluate_only: bool,  # noqa: ARG002 -- here an evaluation tells all
     ) -> Mapping[str, HostBuild]:
-        return {host: self.fleet.build(host, frozenset(picks)) for host in hosts}
+        return {host: self.fleet.build(host, frozenset(selection)) for host in hosts}
 
     def derivation_at_base(self, host: str) -> str | None:
         return self.fleet.build(host, frozenset()).drv
 
-    def by_commit(self, picks: Picks, host: str) -> frozenset[str] | None:  # noqa: ARG002 -- the same of each
+    def by_commit(self, selection: Selection, host: str) -> frozenset[str] | None:  # noqa: ARG002 -- the same of each
         return self.by_commit_alone
 
     def differing(self, one: str, other: str) -> frozenset[str]:
         return frozenset({one, other})
 
-    def suspects(self, build: HostBuild, picks: Picks) -> Sequence[str]:  # noqa: ARG002 -- no error names any
+    def suspects(self, build: HostBuild, selection: Selection) -> Sequence[str]:  # noqa: ARG002 -- no error names any
         return ()
 
 
 @settings(max_examples=400, deadline=None)
 @given(fleets())
 def test_what_is_taken_of_a_fleet_is_what_the_table_allows(fleet: Fleet) -> None:
-    looks = Looks(fleet)
+    looks = HostOracle(fleet)
     targets = dict.fromkeys(fleet.inputs, "1")
     looks.probe(targets, None)
     found, quiet = best_supported(looks, targets)
-    taken = frozenset(found.picks)
+    taken = frozenset(found.selection)
     assert fleet.passes(taken), (taken, fleet.votes(taken))
     told = [name for finding in found.findings for name in finding.inputs]
-    told += [name for one in quiet for name in one.unit.inputs]
+    told += [name for one in quiet for name in one.group.inputs]
     assert sorted([*taken, *told]) == sorted(fleet.inputs), "each input is taken, or told of once"
     for finding in found.findings:
-        if finding.reason is Reason.BREAKS:
+        if finding.reason is FindingReason.BREAKS:
             (name,) = finding.inputs
             assert any(_is_broken_by(fleet, host, name) for host in finding.hosts), (finding, fleet)
     everything = frozenset(fleet.inputs)
@@ -261,11 +261,11 @@ def test_where_nobody_can_tell_whether_a_host_is_reached_it_does_not_speak() -> 
     uses = {"good": ("a",), "silent": ("b",)}
     answers = {(host, frozenset(moved)): GOOD for host in uses for moved in _subsets(uses[host])}
     answers |= {("silent", moved): UNJUDGED for host, moved in answers if host == "silent"}
-    looks = Looks(Fleet(("a", "b"), uses, answers, bound=frozenset({"good"})), by_commit_alone=None)
+    looks = HostOracle(Fleet(("a", "b"), uses, answers, bound=frozenset({"good"})), by_commit_alone=None)
     targets = dict.fromkeys("ab", "1")
     looks.probe(targets, None)
     found, quiet = best_supported(looks, targets)
-    assert (set(found.picks), [one.unit.inputs for one in quiet]) == ({"a"}, [("b",)])
+    assert (set(found.selection), [one.group.inputs for one in quiet]) == ({"a"}, [("b",)])
 
 
 def test_no_cell_is_left_out() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from lockbot.errors import LockbotError, SurroundingsError
 from lockbot.lock.propose import Limits, Proposal, propose
-from lockbot.lock.request import Wish
+from lockbot.lock.request import UpdateRequest
 from lockbot.model import ChangeKind
 from lockbot.nix import command
 from lockbot.process import CancelToken
@@ -59,7 +59,7 @@ class Bench:
             self.fleet.commit({}, "no inputs any more")
         if old == "gone upstream":
             shutil.rmtree(self.one.path)
-        self.wish = Wish(apart=frozenset({"old"} if old == "apart" else ()))
+        self.wish = UpdateRequest(apart=frozenset({"old"} if old == "apart" else ()))
         self._nix = command.find(nix.environment, cancel, tmp / "data", {})
 
     def ask_for_more(self) -> None:

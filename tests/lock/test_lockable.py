@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lockbot.lock.lockable import TRIES, Lockable, newest_lockable
+from lockbot.search.interface import RevisionRange
 
 
 def find(answers: list[Lockable]) -> tuple[str | None, list[str], str | None, bool]:
@@ -17,8 +18,8 @@ def find(answers: list[Lockable]) -> tuple[str | None, list[str], str | None, bo
         asked.append(revision)
         return answers[int(revision[1:])]
 
-    revisions = [f"r{number}" for number in range(len(answers) + 1)]
-    found, culprit = newest_lockable("b", revisions[-1], revisions, attempt)
+    revisions = tuple(f"r{number}" for number in range(len(answers) + 1))
+    found, culprit = newest_lockable("b", revisions[-1], RevisionRange(revisions), attempt)
     return found, asked, culprit.first_bad if culprit else None, bool(culprit and culprit.exact)
 
 
@@ -45,4 +46,4 @@ def test_none_can_be(answer: Lockable) -> None:
 
 
 def test_where_no_history_is_known_nobody_is_to_blame() -> None:
-    assert newest_lockable("b", "tip", (), lambda _: Lockable.YES) == (None, None)
+    assert newest_lockable("b", "tip", RevisionRange(), lambda _: Lockable.YES) == (None, None)

@@ -12,7 +12,7 @@ import pytest
 
 from lockbot.errors import Cancelled, LockbotError, SurroundingsError, UsageError
 from lockbot.lock.propose import Limits, Proposal, propose
-from lockbot.lock.request import Wish
+from lockbot.lock.request import UpdateRequest
 from lockbot.model import ChangeKind, Event, Retrying
 from lockbot.nix import command
 from lockbot.nix.lockfile import LockFileError
@@ -35,8 +35,8 @@ class Bench:
     def lock(self) -> bytes:
         return (self.fleet.flake / "flake.lock").read_bytes()
 
-    def propose(self, wish: Wish | None = None, limits: Limits = LIMITS) -> Proposal:
-        return propose(self._nix, self.fleet.flake, wish or Wish(), limits, self.events.append)
+    def propose(self, wish: UpdateRequest | None = None, limits: Limits = LIMITS) -> Proposal:
+        return propose(self._nix, self.fleet.flake, wish or UpdateRequest(), limits, self.events.append)
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_nothing_new_leaves_the_file_alone(bench: Bench) -> None:
 
 def test_all_or_the_named(bench: Bench, upstreams: dict[str, Upstream]) -> None:
     new = {name: upstream.commit("more") for name, upstream in upstreams.items()}
-    assert moved(bench.propose(Wish(("b",)))) == {"b": new["b"]}
+    assert moved(bench.propose(UpdateRequest(("b",)))) == {"b": new["b"]}
     upstreams["a"].commit("one more")
     proposal = bench.propose()
     assert moved(proposal) == {"a": upstreams["a"].head(), "c": new["c"]}
@@ -132,7 +132,7 @@ def test_unknown_and_following_inputs_are_refused(
     bench = Bench(nix, tmp_path, cancel, fleet)
     before = bench.lock
     with pytest.raises(UsageError) as caught:
-        bench.propose(Wish(("outter", "outer/a"), {"b": "git+file:///x"}))
+        bench.propose(UpdateRequest(("outter", "outer/a"), {"b": "git+file:///x"}))
     assert "no input 'outter' in flake.lock; did you mean 'outer'?" in caught.value.message
     assert "input 'outer/a' follows 'a'" in caught.value.message
     assert "no input 'b'" in caught.value.message, "every mistake at once"
@@ -147,7 +147,7 @@ def test_a_nested_input_moves_alone(
     new = upstreams["a"].commit("more")
     upstreams["b"].commit("not wished for")
     bench = Bench(nix, tmp_path, cancel, fleet)
-    assert moved(bench.propose(Wish(("outer/base",)))) == {"outer/base": new}
+    assert moved(bench.propose(UpdateRequest(("outer/base",)))) == {"outer/base": new}
 
 
 def test_a_pin_sticks_and_keeps_the_original(bench: Bench, upstreams: dict[str, Upstream]) -> None:
@@ -156,14 +156,14 @@ def test_a_pin_sticks_and_keeps_the_original(bench: Bench, upstreams: dict[str, 
     other = upstreams["b"].commit("other")
     before = bench.fleet.lock()["nodes"]
     ref = f"{upstreams['a'].url}?rev={middle}"
-    proposal = bench.propose(Wish(None, {"a": ref}))
+    proposal = bench.propose(UpdateRequest(None, {"a": ref}))
     assert moved(proposal) == {"a": middle}
     after = bench.fleet.lock()["nodes"]
     assert after["a"]["original"] == before["a"]["original"]
     bench.fleet.commit({}, "pinned")
-    assert moved(bench.propose(Wish(("b",)))) == {"b": other}, "updating another leaves the pin"
+    assert moved(bench.propose(UpdateRequest(("b",)))) == {"b": other}, "updating another leaves the pin"
     assert bench.fleet.locked("a") == middle
-    assert moved(bench.propose(Wish(("a",)))) == {"a": tip}, "and the next update goes on from there"
+    assert moved(bench.propose(UpdateRequest(("a",)))) == {"a": tip}, "and the next update goes on from there"
 
 
 def test_a_pin_together_with_named_inputs(bench: Bench, upstreams: dict[str, Upstream]) -> None:
@@ -171,7 +171,7 @@ def test_a_pin_together_with_named_inputs(bench: Bench, upstreams: dict[str, Ups
     upstreams["a"].commit("tip")
     other = upstreams["b"].commit("other")
     upstreams["c"].commit("not wished for")
-    proposal = bench.propose(Wish(("b",), {"a": f"{upstreams['a'].url}?rev={middle}"}))
+    proposal = bench.propose(UpdateRequest(("b",), {"a": f"{upstreams['a'].url}?rev={middle}"}))
     assert moved(proposal) == {"a": middle, "b": other}
 
 
@@ -186,7 +186,7 @@ def test_a_pin_together_with_named_inputs(bench: Bench, upstreams: dict[str, Ups
 def test_a_bad_pin_is_refused(bench: Bench, ref: str, words: str) -> None:
     before = bench.lock
     with pytest.raises(LockbotError, match=words) as caught:
-        bench.propose(Wish(None, {"a": ref}))
+        bench.propose(UpdateRequest(None, {"a": ref}))
     assert "secret" not in str(caught.value) + caught.value.hint
     assert bench.lock == before
 
@@ -223,7 +223,7 @@ def test_an_input_that_the_lock_does_not_have_yet(
 ) -> None:
     new = Upstream.create(tmp_path, "new")
     bench.fleet.declare(inputs=[*upstreams.values(), new])
-    (change,) = bench.propose(Wish(("new",))).changes
+    (change,) = bench.propose(UpdateRequest(("new",))).changes
     assert (change.input, change.kind) == ("new", ChangeKind.ADDED)
 
 
@@ -257,7 +257,7 @@ def test_path_and_indirect_inputs_are_skipped_with_a_word(
     assert moved(proposal) == {"a": new}
     assert any("local" in note and "path" in note for note in proposal.notes)
     with pytest.raises(UsageError, match="path"):
-        bench.propose(Wish(("local",)))
+        bench.propose(UpdateRequest(("local",)))
 
 
 def test_cancelling_while_fetching(one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken) -> None:
@@ -271,11 +271,11 @@ def test_cancelling_while_fetching(one_nix: nixes.Nix, tmp_path: Path, cancel: C
         )
         nix = command.find(one_nix.environment, cancel, tmp_path / "data", {})
         with pytest.raises(LockbotError):
-            propose(nix, flake, Wish(), Limits(timeout=1, retries=0), lambda _: None)
+            propose(nix, flake, UpdateRequest(), Limits(timeout=1, retries=0), lambda _: None)
         timer = threading.Timer(1, lambda: cancel.cancel("SIGTERM"))
         timer.start()
         with pytest.raises(Cancelled):
-            propose(nix, flake, Wish(), Limits(timeout=60, retries=0), lambda _: None)
+            propose(nix, flake, UpdateRequest(), Limits(timeout=60, retries=0), lambda _: None)
         timer.join()
 
 

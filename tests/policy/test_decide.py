@@ -20,8 +20,8 @@ from lockbot.policy.decide import (
     Decision,
     Facts,
     Hold,
+    HoldReason,
     Move,
-    Reason,
     Refuse,
     Relation,
     cost,
@@ -31,7 +31,7 @@ from lockbot.policy.decide import (
     reads_this_machine,
 )
 from lockbot.policy.minimum_age import Ripe, Sighted, newest_old_enough, sighted, tips_ahead
-from lockbot.policy.rules import Answer, InputRules, Revisions, RuleBook, revisions_of
+from lockbot.policy.rules import InputRules, PolicyAction, PolicyRules, Revisions, revisions_of
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 DAY = 86400.0
@@ -95,7 +95,7 @@ def test_what_leads_back_is_held(relation: Relation, change: InputChange, held: 
     decision = decided(change=change, relation=relation)
     assert isinstance(decision, Hold) == held
     if isinstance(decision, Hold):
-        assert (decision.reason, decision.until) == (Reason.BACKWARDS, None)
+        assert (decision.reason, decision.until) == (HoldReason.BACKWARDS, None)
         assert "lockbot accept a" in decision.detail
     assert isinstance(decided(change=change, relation=relation, acceptance=ACCEPTED), Allow)
 
@@ -107,16 +107,16 @@ def test_a_back_dated_successor_is_allowed_loudly() -> None:
 
 
 def test_the_answers_differ_in_what_an_acceptance_does() -> None:
-    def answer(rule: Answer, acceptance: Acceptance | None = None) -> Decision:
+    def answer(rule: PolicyAction, acceptance: Acceptance | None = None) -> Decision:
         rules = replace(DEFAULT, backwards=rule)
         return decided(relation=Relation.DIVERGED, rules=rules, acceptance=acceptance)
 
-    assert isinstance(answer(Answer.ALLOW), Allow)
-    assert isinstance(answer(Answer.HOLD), Hold)
-    assert isinstance(answer(Answer.HOLD, ACCEPTED), Allow)
-    assert isinstance(answer(Answer.REFUSE, ACCEPTED), Refuse)
-    assert isinstance(answer(Answer.HOLD, replace(ACCEPTED, locked=OTHER)), Hold)
-    assert isinstance(answer(Answer.HOLD, replace(ACCEPTED, revision=OTHER)), Hold)
+    assert isinstance(answer(PolicyAction.ALLOW), Allow)
+    assert isinstance(answer(PolicyAction.HOLD), Hold)
+    assert isinstance(answer(PolicyAction.HOLD, ACCEPTED), Allow)
+    assert isinstance(answer(PolicyAction.REFUSE, ACCEPTED), Refuse)
+    assert isinstance(answer(PolicyAction.HOLD, replace(ACCEPTED, locked=OTHER)), Hold)
+    assert isinstance(answer(PolicyAction.HOLD, replace(ACCEPTED, revision=OTHER)), Hold)
 
 
 # -- where it comes from
@@ -151,9 +151,9 @@ def test_what_an_upstream_gets_from_elsewhere_is_held(old: Locked, new: Locked, 
     decision = decided(updated("a/b", old, new))
     assert isinstance(decision, Hold) == held
     if isinstance(decision, Hold):
-        assert decision.reason is Reason.ORIGIN
+        assert decision.reason is HoldReason.ORIGIN
         assert "`lockbot accept a` takes it" in decision.detail  # the one that can be held, not the one beneath
-    allowed = decided(updated("a/b", old, new), rules=replace(DEFAULT, origin=Answer.ALLOW))
+    allowed = decided(updated("a/b", old, new), rules=replace(DEFAULT, origin=PolicyAction.ALLOW))
     assert isinstance(allowed, Allow)
     assert bool(allowed.loud) == held
 
@@ -203,7 +203,7 @@ def test_another_host_is_another_origin_whatever_the_secret(kind: str, url: str)
     elsewhere = url.replace("@h", "@evil").replace("//h/", "//evil/").replace("%40h", "%40evil")
     moved = updated("a/b", at(kind, url, "S3CRET", OLD), at(kind, elsewhere, "S3CRET", NEW))
     decision = decided(moved)
-    assert isinstance(decision, Hold) and decision.reason is Reason.ORIGIN
+    assert isinstance(decision, Hold) and decision.reason is HoldReason.ORIGIN
 
 
 def tarball(url: str, original: str = "https://channels.example/x.tar.xz") -> Locked:
@@ -232,7 +232,9 @@ def test_a_tarball_may_be_another_file_of_the_same_host(url: str, held: bool) ->
 def test_a_new_input_of_an_upstream_is_said() -> None:
     decision = decided(added("a/b", "github:x/y"))
     assert decision == Allow(("a/b is new: github:x/y",))
-    assert isinstance(decided(added("a/b", "github:x/y"), rules=replace(DEFAULT, new_input=Answer.HOLD)), Hold)
+    assert isinstance(
+        decided(added("a/b", "github:x/y"), rules=replace(DEFAULT, new_input=PolicyAction.HOLD)), Hold
+    )
     gone = InputChange("a/b", ChangeKind.REMOVED, old=locked())
     following = InputChange("a/b", ChangeKind.REFOLLOWED, locked(), locked(NEW), new_follows="c")
     assert decided(gone, following) == Allow()
@@ -263,14 +265,14 @@ def test_an_upstream_may_not_read_this_machine(url: str, local: bool) -> None:
         decision = decided(change, acceptance=ACCEPTED)
         assert isinstance(decision, Refuse) == local
         if isinstance(decision, Refuse):
-            assert decision.reason is Reason.NEW_PATH
+            assert decision.reason is HoldReason.NEW_PATH
 
 
-@pytest.mark.parametrize("new_path", list(Answer))
-@pytest.mark.parametrize("other", list(Answer))
+@pytest.mark.parametrize("new_path", list(PolicyAction))
+@pytest.mark.parametrize("other", list(PolicyAction))
 @pytest.mark.parametrize("was", ["absent", "elsewhere", "following"])
 def test_the_strictest_rule_holds_for_what_would_be_read_from_this_machine(
-    was: str, other: Answer, new_path: Answer
+    was: str, other: PolicyAction, new_path: PolicyAction
 ) -> None:
     """It is a path of this machine, and new or from elsewhere besides: neither rule switches off the other."""
     local = Locked("git", "git+file:///x", "git+file:///x", NEW)
@@ -279,16 +281,20 @@ def test_the_strictest_rule_holds_for_what_would_be_read_from_this_machine(
         "elsewhere": updated("a/b", locked(), local),
         "following": InputChange("a/b", ChangeKind.REFOLLOWED, locked(), local, old_follows="c"),
     }[was]
-    rules = replace(DEFAULT, new_path=new_path, origin=Answer.ALLOW, new_input=Answer.ALLOW)
+    rules = replace(DEFAULT, new_path=new_path, origin=PolicyAction.ALLOW, new_input=PolicyAction.ALLOW)
     elsewhere = was == "elsewhere"
     rules = replace(rules, origin=other) if elsewhere else replace(rules, new_input=other)
     decision = decided(change, rules=rules)
-    kinds: dict[Answer, type] = {Answer.ALLOW: Allow, Answer.HOLD: Hold, Answer.REFUSE: Refuse}
-    strictest = max(new_path, other, key=list(Answer).index)
+    kinds: dict[PolicyAction, type] = {
+        PolicyAction.ALLOW: Allow,
+        PolicyAction.HOLD: Hold,
+        PolicyAction.REFUSE: Refuse,
+    }
+    strictest = max(new_path, other, key=list(PolicyAction).index)
     assert type(decision) is kinds[strictest]
     if isinstance(decision, (Hold, Refuse)):
-        told = Reason.ORIGIN if elsewhere else Reason.NEW_INPUT
-        assert decision.reason is (Reason.NEW_PATH if new_path is strictest else told)
+        told = HoldReason.ORIGIN if elsewhere else HoldReason.NEW_INPUT
+        assert decision.reason is (HoldReason.NEW_PATH if new_path is strictest else told)
     else:
         assert len(decision.loud) == 1, "one sentence: it would be read from this machine"
 
@@ -341,9 +347,9 @@ def test_moves_of_two_real_locks() -> None:
     decision = decide(one, Facts(NOW, Relation.FORWARD), DEFAULT)
     assert isinstance(decision, Refuse)
     assert decision.detail == "a/evil would be read from this machine: git+file:///etc"
-    softer = decide(one, Facts(NOW, Relation.FORWARD), replace(DEFAULT, new_path=Answer.ALLOW))
+    softer = decide(one, Facts(NOW, Relation.FORWARD), replace(DEFAULT, new_path=PolicyAction.ALLOW))
     assert isinstance(softer, Hold)
-    assert softer.reason is Reason.ORIGIN
+    assert softer.reason is HoldReason.ORIGIN
     assert decide(other, Facts(NOW, Relation.FORWARD), DEFAULT) == Allow()
 
 
@@ -371,7 +377,7 @@ def test_a_hold_holds_until_its_end_and_at_its_revision(hold: UserHold, held: bo
     decision = decided(hold=hold, acceptance=ACCEPTED)
     assert isinstance(decision, Hold) == held
     if isinstance(decision, Hold):
-        assert (decision.reason, decision.until) == (Reason.USER, hold.until)
+        assert (decision.reason, decision.until) == (HoldReason.USER, hold.until)
         assert decision.detail.endswith(": w")
 
 
@@ -389,7 +395,7 @@ def test_nothing_is_taken_before_its_time() -> None:
     rules = replace(DEFAULT, minimum_age=3 * DAY)
     decision = decided(rules=rules, first_seen=NOW - timedelta(days=2))
     assert decision == Hold(
-        Reason.AGE,
+        HoldReason.AGE,
         "nothing newer has been out for 3 days yet: first at 2026-11-23 12:00 UTC",
         NOW + timedelta(days=1),
     )
@@ -469,7 +475,7 @@ def test_what_is_dear_waits_for_a_cache_but_not_for_ever() -> None:
     rules = replace(DEFAULT, never_compile=("linux-*", "!linux-*-modules*"), wait_for_cache=3 * DAY)
     decision = cost(COMPILED, rules, NOW, since=None)
     assert isinstance(decision, Hold)
-    assert (decision.reason, decision.until) == (Reason.CACHE, NOW + timedelta(days=3))
+    assert (decision.reason, decision.until) == (HoldReason.CACHE, NOW + timedelta(days=3))
     assert decision.detail.startswith("it would compile linux-6.12.3: waiting")
     assert isinstance(cost(COMPILED, rules, NOW, since=days_ago(2.9)), Hold)
     late = cost(COMPILED, rules, NOW, since=days_ago(3))
@@ -512,7 +518,7 @@ def test_what_revisions_are_tried(original: str, expected: Revisions) -> None:
 
 
 def test_a_rule_for_no_input_is_told() -> None:
-    book = RuleBook(DEFAULT, {"nixpkg": replace(DEFAULT, minimum_age=1), "a": DEFAULT})
+    book = PolicyRules(DEFAULT, {"nixpkg": replace(DEFAULT, minimum_age=1), "a": DEFAULT})
     assert book.unmatched(["nixpkgs", "a"]) == (
         "the configuration has rules for 'nixpkg', which is no input; did you mean 'nixpkgs'?",
     )
@@ -555,10 +561,10 @@ BENEATH = st.lists(
 RULES = st.builds(
     InputRules,
     minimum_age=st.sampled_from([0.0, 3600.0, 5 * DAY]),
-    backwards=st.sampled_from(Answer),
-    origin=st.sampled_from(Answer),
-    new_input=st.sampled_from(Answer),
-    new_path=st.sampled_from(Answer),
+    backwards=st.sampled_from(PolicyAction),
+    origin=st.sampled_from(PolicyAction),
+    new_input=st.sampled_from(PolicyAction),
+    new_path=st.sampled_from(PolicyAction),
 )
 HOLDS = st.none() | st.builds(
     UserHold, st.just("a"), st.just("w"), TIMES, st.none() | TIMES, st.none() | REVISIONS
@@ -576,11 +582,13 @@ def test_what_is_allowed_was_allowed_by_somebody(move: Move, facts: Facts, rules
         assert decision.detail
         if isinstance(decision, Hold) and decision.until is not None:
             assert decision.until > NOW
-            assert decision.reason is Reason.USER or decision.until <= NOW + timedelta(seconds=rules.minimum_age)
+            assert decision.reason is HoldReason.USER or decision.until <= NOW + timedelta(
+                seconds=rules.minimum_age
+            )
         return
     local = [one for one in move.beneath if one.new and reads_this_machine(one.new) and one.new_follows is None]
     fresh = [one for one in local if one.kind is not ChangeKind.REMOVED and (one.old is None or one.old_follows)]
-    assert not fresh or rules.new_path is not Answer.REFUSE
+    assert not fresh or rules.new_path is not PolicyAction.REFUSE
     if forced(change) or change.old is None or change.new is None:
         return  # flake.nix allowed it
     new = change.new.revision
@@ -591,7 +599,7 @@ def test_what_is_allowed_was_allowed_by_somebody(move: Move, facts: Facts, rules
     if new != change.old.revision and change.new.type != "path":
         waited = (NOW - (facts.first_seen or NOW)).total_seconds()
         assert max(waited, 0) >= rules.minimum_age, "too young"
-    if rules.backwards is not Answer.ALLOW and rules.origin is not Answer.ALLOW:
+    if rules.backwards is not PolicyAction.ALLOW and rules.origin is not PolicyAction.ALLOW:
         assert facts.relation not in (Relation.BACKWARD, Relation.DIVERGED), "a downgrade"
 
 

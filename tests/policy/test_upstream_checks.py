@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from lockbot.model import ChangeKind, InputChange, Locked
-from lockbot.policy.decide import Reason
+from lockbot.policy.decide import HoldReason
 from lockbot.policy.minimum_age import Sighted
 from lockbot.policy.upstream_checks import MOST, Checks, Choice, Standing, newest_green, nobody
 
@@ -50,19 +50,19 @@ G, R, P, N, U = Standing.GREEN, Standing.RED, Standing.PENDING, Standing.NONE, S
     ("standings", "revision", "asked", "held"),
     [
         ({4: G, 3: R}, 4, [4], None),
-        ({4: R, 3: G}, 3, [4, 3], Reason.CHECKS),
-        ({4: N, 3: P, 2: G}, 2, [4, 3, 2], Reason.CHECKS),
-        ({4: P, 3: N, 2: R}, None, [4, 3, 2], Reason.CHECKS),
-        ({4: N, 3: N, 2: R}, None, [4, 3, 2], Reason.CHECKS),
-        ({4: R, 3: U, 2: G}, None, [4, 3], Reason.CHECKS_UNKNOWN),
+        ({4: R, 3: G}, 3, [4, 3], HoldReason.CHECKS),
+        ({4: N, 3: P, 2: G}, 2, [4, 3, 2], HoldReason.CHECKS),
+        ({4: P, 3: N, 2: R}, None, [4, 3, 2], HoldReason.CHECKS),
+        ({4: N, 3: N, 2: R}, None, [4, 3, 2], HoldReason.CHECKS),
+        ({4: R, 3: U, 2: G}, None, [4, 3], HoldReason.CHECKS_UNKNOWN),
         ({}, 4, [4, 3, 2, 1], None),
-        ({1: G}, None, [4, 3, 2, 1], Reason.CHECKS),
-        ({1: R}, None, [4, 3, 2, 1], Reason.CHECKS),
-        ({1: U}, None, [4, 3, 2, 1], Reason.CHECKS),
+        ({1: G}, None, [4, 3, 2, 1], HoldReason.CHECKS),
+        ({1: R}, None, [4, 3, 2, 1], HoldReason.CHECKS),
+        ({1: U}, None, [4, 3, 2, 1], HoldReason.CHECKS),
     ],
 )
 def test_which_is_taken(
-    standings: Mapping[int, Standing], revision: int | None, asked: list[int], held: Reason | None
+    standings: Mapping[int, Standing], revision: int | None, asked: list[int], held: HoldReason | None
 ) -> None:
     forge = Forge(standings)
     choice = chosen(forge)

@@ -11,6 +11,7 @@ import statistics
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
+from lockbot.search.interface import RevisionRange
 from lockbot.search.strategies import LOOKS, search
 from tests.search.worlds import Bench, Fault, World, broken_since, coupled, seeded
 
@@ -119,7 +120,7 @@ def cost(row: Row, worlds: int, *, naive: bool = False) -> Cost:
             bench, kept = one_by_one(world)
         else:
             bench = Bench(world)
-            kept = len(search(_Tips(bench), world.tips).picks)
+            kept = len(search(_Tips(bench), world.tips).selection)
         seen.append((len(bench.probes), bench.fleet_evaluations, bench.fleet_builds, kept))
     return Cost(*(statistics.fmean(column) for column in zip(*seen, strict=True)))
 
@@ -130,8 +131,8 @@ class _Tips(Bench):
     def __init__(self, bench: Bench) -> None:
         self.__dict__ = bench.__dict__
 
-    def revisions(self, input: str) -> tuple[str, ...]:  # noqa: ARG002 -- the protocol's
-        return ()
+    def revisions(self, input: str) -> RevisionRange:  # noqa: ARG002 -- the protocol's
+        return RevisionRange()
 
 
 # -- revisions --------------------------------------------------------------------------------------------------

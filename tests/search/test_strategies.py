@@ -12,11 +12,20 @@ from dataclasses import replace
 
 import pytest
 
-from lockbot.search.conflicts import Clause, Unit, largest
-from lockbot.search.interface import Finding, Found, Level, Looking, Passed, Reason, Step
-from lockbot.search.strategies import LOOKS, Strategy, search, units_of
+from lockbot.search.conflicts import Conflict, UpdateGroup, largest
+from lockbot.search.interface import (
+    Finding,
+    FindingReason,
+    Level,
+    Looking,
+    Passed,
+    RevisionRange,
+    SearchEvent,
+    SearchResult,
+)
+from lockbot.search.strategies import LOOKS, Strategy, groups_of, search
 from tests.search.costs import MARGIN, ROWS, Row, anywhere, cost, history, most_steps, recent, steps_to_newest
-from tests.search.worlds import Bench, Fault, World, all_single, broken_since, coupled, seeded, units_at_tip
+from tests.search.worlds import Bench, Fault, World, all_single, broken_since, coupled, groups_at_tip, seeded
 
 TIP = broken_since(1)
 NAMES = tuple(f"i{number}" for number in range(30))
@@ -39,21 +48,21 @@ def solve(
     of: World,
     groups: Sequence[frozenset[str]] = (),
     strategy: Strategy = Strategy.BEST,
-    watch: Callable[[Step], None] = lambda _: None,
-) -> tuple[Found, Bench]:
+    watch: Callable[[SearchEvent], None] = lambda _: None,
+) -> tuple[SearchResult, Bench]:
     bench = Bench(of)
     found = search(bench, of.tips, groups=groups, strategy=strategy, watch=watch)
     assert_sound(of, found, bench)
     return found, bench
 
 
-def assert_sound(of: World, found: Found, bench: Bench) -> None:
+def assert_sound(of: World, found: SearchResult, bench: Bench) -> None:
     """What must hold in any world: only what was judged whole and is good; a word for everything left out."""
     for step in found.steps:
         assert of.good(step)
         assert step in bench.wholes
-    assert (found.steps[-1] if found.steps else {}) == found.picks
-    behind = {name for name, tip in of.tips.items() if found.picks.get(name) != tip}
+    assert (found.steps[-1] if found.steps else {}) == found.selection
+    behind = {name for name, tip in of.tips.items() if found.selection.get(name) != tip}
     told = {name for finding in found.findings for name in finding.inputs}
     assert behind <= told
     for finding in found.findings:
@@ -61,11 +70,11 @@ def assert_sound(of: World, found: Found, bench: Bench) -> None:
             assert culprit.first_bad != culprit.last_good
 
 
-def finding(found: Found, name: str) -> Finding:
+def finding(found: SearchResult, name: str) -> Finding:
     return next(item for item in found.findings if name in item.inputs)
 
 
-def behind(found: Found) -> set[str]:
+def behind(found: SearchResult) -> set[str]:
     return {name for item in found.findings for name in item.inputs}
 
 
@@ -74,7 +83,7 @@ def behind(found: Found) -> set[str]:
 
 def test_when_nothing_is_bad_one_judgement_is_enough() -> None:
     found, bench = solve(world())
-    assert found == Found(world().tips, (world().tips,), (), complete=True)
+    assert found == SearchResult(world().tips, (world().tips,), (), complete=True)
     assert len(bench.probes) == 1
 
 
@@ -82,8 +91,13 @@ def test_one_bad_among_thirty() -> None:
     found, bench = solve(world(bad("i7", hosts=["web", "db"])))
     assert behind(found) == {"i7"}
     (only,) = found.findings
-    assert (only.reason, only.hosts, only.partners, only.revision) == (Reason.BREAKS, ("db", "web"), (), None)
-    assert bench.wholes == [world().tips, found.picks]
+    assert (only.reason, only.hosts, only.partners, only.revision) == (
+        FindingReason.BREAKS,
+        ("db", "web"),
+        (),
+        None,
+    )
+    assert bench.wholes == [world().tips, found.selection]
 
 
 @pytest.mark.parametrize("count", [2, 5])
@@ -98,21 +112,21 @@ def test_several_bad_ones_on_several_hosts(count: int) -> None:
 def test_one_host_broken_by_two_inputs_at_once() -> None:
     found, _ = solve(world(bad("i3", at_evaluation=False), bad("i20")))
     assert {item.inputs[0]: item.reason for item in found.findings} == {
-        "i3": Reason.BREAKS,
-        "i20": Reason.BREAKS,
+        "i3": FindingReason.BREAKS,
+        "i20": FindingReason.BREAKS,
     }
 
 
 def test_of_two_that_break_only_together_one_is_kept_and_the_pair_is_named() -> None:
     found, _ = solve(world(bad("i3", "i20")))
     (only,) = found.findings
-    assert (only.inputs, only.reason, only.partners) == (("i20",), Reason.BREAKS_TOGETHER, ("i3",))
+    assert (only.inputs, only.reason, only.partners) == (("i20",), FindingReason.BREAKS_TOGETHER, ("i3",))
 
 
 def test_of_three_that_break_only_together_two_are_kept() -> None:
     found, _ = solve(world(bad("i3", "i9", "i20")))
     (only,) = found.findings
-    assert (only.inputs, only.reason, only.partners) == (("i20",), Reason.BREAKS_TOGETHER, ("i3", "i9"))
+    assert (only.inputs, only.reason, only.partners) == (("i20",), FindingReason.BREAKS_TOGETHER, ("i3", "i9"))
 
 
 def test_pairs_that_share_an_input_cost_that_one_alone() -> None:
@@ -164,15 +178,15 @@ def test_two_that_work_only_together_and_with_a_third() -> None:
 def test_what_needs_an_input_that_is_bad_says_so() -> None:
     found, _ = solve(world(needs("i3", "i20"), bad("i20", hosts=["db"])))
     assert behind(found) == {"i3", "i20"}
-    assert finding(found, "i20").reason is Reason.BREAKS
-    assert (finding(found, "i3").reason, finding(found, "i3").partners) == (Reason.NEEDS, ("i20",))
+    assert finding(found, "i20").reason is FindingReason.BREAKS
+    assert (finding(found, "i3").reason, finding(found, "i3").partners) == (FindingReason.NEEDS, ("i20",))
 
 
 def test_a_bad_one_is_not_said_to_be_bad_together_with_another_that_is() -> None:
     for seed in range(40):
         of = world(needs("i7", "i8"), needs("i8", "i7"), bad("i7", "i8"), bad("i2", "i3", "i4"), inputs=NAMES[:9])
         found, _ = solve(replace(of, seed=seed))
-        assert {item.reason for item in found.findings if "i4" not in item.inputs} == {Reason.BREAKS}, seed
+        assert {item.reason for item in found.findings if "i4" not in item.inputs} == {FindingReason.BREAKS}, seed
 
 
 def test_hosts_that_broke_beside_what_was_not_taken_are_not_named() -> None:
@@ -187,15 +201,15 @@ def test_a_pair_is_not_blamed_for_what_one_of_it_breaks_by_itself() -> None:
     of = world(bad("i1", "i2"), bad("i2", at_evaluation=False))
     found, _ = solve(of)
     assert behind(found) == {"i2"}
-    assert (finding(found, "i2").reason, finding(found, "i2").partners) == (Reason.BREAKS, ())
+    assert (finding(found, "i2").reason, finding(found, "i2").partners) == (FindingReason.BREAKS, ())
 
 
 def test_every_input_bad() -> None:
     inputs = NAMES[:8]
     found, _ = solve(world(*(bad(name) for name in inputs), inputs=inputs))
-    assert found.picks == {}
+    assert found.selection == {}
     assert found.steps == ()
-    assert {item.reason for item in found.findings} == {Reason.BREAKS}
+    assert {item.reason for item in found.findings} == {FindingReason.BREAKS}
 
 
 def test_a_group_moves_as_one_or_not_at_all() -> None:
@@ -203,12 +217,12 @@ def test_a_group_moves_as_one_or_not_at_all() -> None:
     found, bench = solve(world(bad("i4")), groups)
     (only,) = found.findings
     assert only.inputs == ("i3", "i4")
-    assert all(("i3" in picks) == ("i4" in picks) for picks in bench.wholes)
+    assert all(("i3" in selection) == ("i4" in selection) for selection in bench.wholes)
 
 
 def test_groups_that_share_an_input_are_one() -> None:
-    units = units_of(dict.fromkeys("abcd", "1"), [frozenset("ab"), frozenset("cd"), frozenset("bc")])
-    assert [unit.inputs for unit in units] == [tuple("abcd")]
+    groups = groups_of(dict.fromkeys("abcd", "1"), [frozenset("ab"), frozenset("cd"), frozenset("bc")])
+    assert [group.inputs for group in groups] == [tuple("abcd")]
 
 
 # -- strategies, the watch and the budget ------------------------------------------------------------------
@@ -216,10 +230,10 @@ def test_groups_that_share_an_input_are_one() -> None:
 
 def test_together_is_all_or_nothing() -> None:
     found, bench = solve(world(bad("i3")), strategy=Strategy.TOGETHER)
-    assert found.picks == {}
-    assert {item.reason for item in found.findings} == {Reason.STRATEGY}
+    assert found.selection == {}
+    assert {item.reason for item in found.findings} == {FindingReason.STRATEGY}
     assert len(bench.probes) == 1
-    assert solve(world(), strategy=Strategy.TOGETHER)[0].picks == world().tips
+    assert solve(world(), strategy=Strategy.TOGETHER)[0].selection == world().tips
 
 
 def test_each_publishes_step_by_step_and_coupled_ones_in_one() -> None:
@@ -230,12 +244,12 @@ def test_each_publishes_step_by_step_and_coupled_ones_in_one() -> None:
 
 
 def test_the_watch_hears_of_all_that_could_be_published() -> None:
-    heard: list[Step] = []
+    heard: list[SearchEvent] = []
     of = replace(world(bad("i3"), Fault({"i4": ((6, 99),)}, frozenset({"db"}))), counts={"i4": 9})
     found, _ = solve(of, watch=heard.append)
-    passed = [step.picks for step in heard if isinstance(step, Passed)]
+    passed = [step.selection for step in heard if isinstance(step, Passed)]
     assert len(passed) == 2
-    assert passed[-1] == found.picks
+    assert passed[-1] == found.selection
     looking = [step for step in heard if isinstance(step, Looking)]
     assert {"web", "db"} == {step.host for step in looking}
     assert all(1 <= step.probe <= step.about for step in looking)
@@ -251,16 +265,16 @@ def test_wherever_the_budget_ends_the_best_so_far_is_the_result(strategy: Strate
     best = search(whole, of.tips, strategy=strategy)
     reached = 0
     for budget in range(len(whole.evaluated) + 1):
-        bench, heard = Bench(of, budget), list[Step]()
+        bench, heard = Bench(of, budget), list[SearchEvent]()
         found = search(bench, of.tips, strategy=strategy, watch=heard.append)
-        passed = [step.picks for step in heard if isinstance(step, Passed)]
+        passed = [step.selection for step in heard if isinstance(step, Passed)]
         assert_sound(of, found, bench)
         assert found.complete == (budget == len(whole.evaluated))
-        assert found.picks == (passed[-1] if passed else {})
-        assert len(found.picks) >= reached
-        reached = len(found.picks)
+        assert found.selection == (passed[-1] if passed else {})
+        assert len(found.selection) >= reached
+        reached = len(found.selection)
         for item in found.findings:
-            assert item.reason is not Reason.BREAKS or item.inputs == ("i1",) or item.hosts == ("web",)
+            assert item.reason is not FindingReason.BREAKS or item.inputs == ("i1",) or item.hosts == ("web",)
     assert found == best
 
 
@@ -269,9 +283,9 @@ def test_wherever_the_budget_ends_the_best_so_far_is_the_result(strategy: Strate
 
 def test_what_can_not_be_judged_is_neither_taken_nor_blamed() -> None:
     found, _ = solve(world(bad("i3", unknown=True), bad("i9", hosts=["db"])))
-    assert finding(found, "i3").reason is Reason.UNJUDGED
+    assert finding(found, "i3").reason is FindingReason.UNJUDGED
     assert finding(found, "i3").culprits == ()
-    assert finding(found, "i9").reason is Reason.BREAKS
+    assert finding(found, "i9").reason is FindingReason.BREAKS
     assert behind(found) == {"i3", "i9"}
 
 
@@ -279,7 +293,7 @@ def test_answers_missing_at_random_put_no_blame_on_the_innocent() -> None:
     for seed in range(60):
         of = replace(world(bad("i3"), bad("i9", hosts=["db"]), inputs=NAMES[:12]), blurred=0.1, seed=seed)
         found, _ = solve(of)
-        blamed = {name for item in found.findings if item.reason is Reason.BREAKS for name in item.inputs}
+        blamed = {name for item in found.findings if item.reason is FindingReason.BREAKS for name in item.inputs}
         assert blamed <= {"i3", "i9"}, seed
 
 
@@ -323,11 +337,11 @@ def test_as_many_are_taken_as_brute_force_can(block: int, coupling: bool, unknow
     for seed in range(250 * block, 250 * (block + 1)):
         of = _random_world(seeded(seed), coupling=coupling, unknown=unknown)
         found, bench = solve(of)
-        units = all_single(of.inputs)
-        assert units_at_tip(units, of.tips, found.picks) == of.largest(units), seed
+        groups = all_single(of.inputs)
+        assert groups_at_tip(groups, of.tips, found.selection) == of.largest(groups), seed
         for item in found.findings:
-            if item.reason is not Reason.UNJUDGED:  # the blame is earned: without it, the hosts are good
-                assert not of.good({**found.picks, **{name: of.tips[name] for name in item.inputs}}), seed
+            if item.reason is not FindingReason.UNJUDGED:  # the blame is earned: without it, the hosts are good
+                assert not of.good({**found.selection, **{name: of.tips[name] for name in item.inputs}}), seed
         assert bench.wholes.count(of.tips) == 1
 
 
@@ -352,24 +366,24 @@ def test_in_any_world_none_that_is_left_out_could_be_added_alone() -> None:
         of = replace(world(*faults, inputs=inputs), seed=seed)
         found, _ = solve(of)
         for item in found.findings:
-            assert not of.good({**found.picks, **{name: of.tips[name] for name in item.inputs}})
+            assert not of.good({**found.selection, **{name: of.tips[name] for name in item.inputs}})
 
 
 def test_the_largest_set_is_exact_with_clauses_of_both_kinds() -> None:
     chance = seeded(1)
     for _ in range(300):
-        units = [Unit(place, frozenset({(str(place), "1")})) for place in range(chance.randint(1, 7))]
-        clauses = []
+        groups = [UpdateGroup(place, frozenset({(str(place), "1")})) for place in range(chance.randint(1, 7))]
+        conflicts = []
         for _ in range(chance.randint(0, 8)):
-            named = chance.sample(units, chance.randint(1, len(units)))
+            named = chance.sample(groups, chance.randint(1, len(groups)))
             cut = chance.randint(1, len(named))
-            clauses.append(Clause(frozenset(named[:cut]), "web", Level.BUILD, frozenset(named[cut:])))
+            conflicts.append(Conflict(frozenset(named[:cut]), "web", Level.BUILD, frozenset(named[cut:])))
         subsets = [
-            frozenset(unit for bit, unit in enumerate(units) if number >> bit & 1)
-            for number in range(2 ** len(units))
+            frozenset(group for bit, group in enumerate(groups) if number >> bit & 1)
+            for number in range(2 ** len(groups))
         ]
-        allowed = [units_ for units_ in subsets if not any(clause.forbids(units_) for clause in clauses)]
-        found = largest(frozenset(units), clauses)
+        allowed = [units_ for units_ in subsets if not any(conflict.forbids(units_) for conflict in conflicts)]
+        found = largest(frozenset(groups), conflicts)
         assert found in allowed
         assert len(found) == max(map(len, allowed))
 
@@ -392,12 +406,12 @@ def test_the_newest_good_and_the_first_bad_commit_among_a_thousand(since: int) -
     found, bench = solve(rungs(1000, (broken_since(since), ["web", "db"])))
     (only,) = found.findings
     good = str(since - 1) if since > 1 else None
-    assert (only.revision, found.picks.get("i1"), only.hosts) == (good, good, ("db", "web"))
+    assert (only.revision, found.selection.get("i1"), only.hosts) == (good, good, ("db", "web"))
     (culprit,) = only.culprits
     assert (culprit.hosts, culprit.last_good, culprit.first_bad) == (("db", "web"), good, str(since))
     assert culprit.exact
     assert len(bench.wholes) <= 3
-    assert found.picks.keys() >= {"i0", "i2"}
+    assert found.selection.keys() >= {"i0", "i2"}
 
 
 @pytest.mark.parametrize("count", [10, 100, 1000])
@@ -442,7 +456,17 @@ def test_revisions_that_can_not_be_judged_are_stepped_over_and_the_range_is_told
     assert not culprit.exact
     assert culprit.last_good == "27"
     assert culprit.first_bad == "34"
-    assert culprit.between == 6
+
+
+def test_of_revisions_with_others_between_none_is_the_culprit_for_sure() -> None:
+    class Tips(Bench):
+        def revisions(self, input: str) -> RevisionRange:
+            return replace(super().revisions(input), complete=False)
+
+    found = search(Tips(rungs(16, (broken_since(9), ["web"]))), {"i1": "16"})
+    (only,) = found.findings
+    (culprit,) = only.culprits
+    assert (culprit.last_good, culprit.first_bad, culprit.exact) == ("8", "9", False)
 
 
 @pytest.mark.parametrize("blind", [["web"], ["web", "db", "mail"]], ids=["the one", "all"])
@@ -462,7 +486,7 @@ def test_what_was_seen_to_break_is_blamed_though_the_tip_can_not_be_judged(
     found, _ = solve(replace(world(*faults, inputs=NAMES[:3]), counts={"i1": 64}))
     (only,) = [item for item in found.findings if item.inputs == ("i1",)]
     good = str(since - 1) if since > 1 else None
-    assert (only.reason, only.hosts, only.revision) == (Reason.BREAKS, ("web",), good)
+    assert (only.reason, only.hosts, only.revision) == (FindingReason.BREAKS, ("web",), good)
     (culprit,) = only.culprits
     assert (culprit.hosts, culprit.last_good, culprit.first_bad) == (("web",), good, str(since))
     assert culprit.exact
@@ -472,7 +496,7 @@ def test_what_was_seen_to_break_is_blamed_though_the_tip_can_not_be_judged(
 def test_nothing_is_told_to_be_since_a_revision_where_nothing_bad_was_seen(since: int) -> None:
     found, _ = solve(rungs(64, unknown=range(since, 65)))
     (only,) = found.findings
-    assert (only.reason, only.culprits) == (Reason.UNJUDGED, ())
+    assert (only.reason, only.culprits) == (FindingReason.UNJUDGED, ())
     assert only.revision == (str(since - 1) if since > 1 else None)
 
 
@@ -482,8 +506,8 @@ def test_breakage_that_comes_and_goes_never_lands_what_was_not_judged() -> None:
         edges = sorted(chance.sample(range(1, 101), 3))
         of = rungs(100, (((edges[0], edges[1]), (edges[2], 999)), [chance.choice(["web", "db"])]))
         found, _ = solve(of)  # asserts that what is returned was judged whole, and is good
-        landed = int(found.picks.get("i1", "0"))
-        assert landed in (edges[0] - 1, edges[2] - 1)
+        last_good = int(found.selection.get("i1", "0"))
+        assert last_good in (edges[0] - 1, edges[2] - 1)
         (culprit,) = found.findings[0].culprits
         assert culprit.exact
         assert int(culprit.first_bad) in (edges[0], edges[2])
@@ -496,7 +520,7 @@ def test_looking_at_newer_ones_sees_through_breakage_that_comes_and_goes() -> No
         edges = sorted(seeded(seed).sample(range(1, 101), 3))
         of = rungs(100, (((edges[0], edges[1]), (edges[2], 999)), ["web"]))
         for looks in exact:
-            exact[looks] += search(Bench(of), of.tips, looks=looks).picks.get("i1") == str(edges[2] - 1)
+            exact[looks] += search(Bench(of), of.tips, looks=looks).selection.get("i1") == str(edges[2] - 1)
     assert exact[LOOKS] >= exact[0] + 20
     assert exact[LOOKS] >= 105
 
@@ -506,7 +530,7 @@ def test_two_that_break_together_both_move_as_far_as_they_can() -> None:
     of = replace(world(fault, inputs=NAMES[:4]), counts={"i1": 100, "i2": 100})
     found, _ = solve(of)
     (only,) = found.findings
-    assert (only.inputs, only.reason, only.revision) == (("i2",), Reason.BREAKS_TOGETHER, "69")
+    assert (only.inputs, only.reason, only.revision) == (("i2",), FindingReason.BREAKS_TOGETHER, "69")
 
 
 def test_one_that_waited_for_another_is_taken_once_that_one_moved() -> None:
@@ -516,5 +540,5 @@ def test_one_that_waited_for_another_is_taken_once_that_one_moved() -> None:
         world(waits, Fault({"i2": broken_since(80)}, frozenset({"db"})), inputs=NAMES[:3]), counts={"i2": 100}
     )
     found, _ = solve(of)
-    assert found.picks == {"i0": "1", "i1": "1", "i2": "79"}
+    assert found.selection == {"i0": "1", "i1": "1", "i2": "79"}
     assert [item.inputs for item in found.findings] == [("i2",)]

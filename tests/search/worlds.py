@@ -1,7 +1,8 @@
 """Imaginary fleets: a host's verdict is a pure function of the revisions of the inputs that it uses.
 
-Counts what a search costs as a real trial would: an evaluation per host and point, a build per derivation, each
-once. Knows by brute force what the best set is. Revisions are decimal numbers; 0 is locked, `count` is the tip.
+Counts what a search costs as a real oracle would: an evaluation per host and selection, a build per derivation,
+each once. Knows by brute force what the best set is. Revisions are decimal numbers; 0 is locked, `count` is the
+tip.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
-from lockbot.search.interface import Answer, BudgetSpent, Picks, Point
+from lockbot.search.interface import BudgetSpent, FrozenSelection, Response, RevisionRange, Selection
 
 
 @dataclass(frozen=True)
@@ -77,28 +78,33 @@ class World:
     def tips(self) -> dict[str, str]:
         return {name: str(self.count(name)) for name in self.inputs}
 
-    def showing(self, host: str, picks: Picks) -> Fault | None:
+    def showing(self, host: str, selection: Selection) -> Fault | None:
         """What is seen of a host: the first fault at evaluation, else the first that building meets."""
-        at = {name: int(picks.get(name, "0")) for name in self.inputs}
+        at = {name: int(selection.get(name, "0")) for name in self.inputs}
         seen = [fault for fault in self.faults if host in fault.hosts and fault.shows(at)]
         seen.sort(key=lambda fault: (not fault.unknown, not fault.at_evaluation))
-        if not seen and picks and self.blurred and self.chance("blur", host, sorted(picks.items())) < self.blurred:
+        if (
+            not seen
+            and selection
+            and self.blurred
+            and self.chance("blur", host, sorted(selection.items())) < self.blurred
+        ):
             return Fault({}, frozenset({host}), unknown=True)
         return seen[0] if seen else None
 
-    def good(self, picks: Picks) -> bool:
-        return all(self.showing(host, picks) is None for host in self.uses)
+    def good(self, selection: Selection) -> bool:
+        return all(self.showing(host, selection) is None for host in self.uses)
 
     def chance(self, *what: object) -> float:
         """In [0, 1), always the same for the same question."""
         digest = hashlib.blake2b(repr((self.seed, *what)).encode(), digest_size=8).digest()
         return int.from_bytes(digest, "big") / 2**64
 
-    def largest(self, units: Sequence[frozenset[str]]) -> int:
+    def largest(self, groups: Sequence[frozenset[str]]) -> int:
         """Brute force: how many of these units can be at their tips at once, the others locked."""
-        for size in range(len(units), 0, -1):
-            for chosen in combinations(units, size):
-                if self.good({name: self.tips[name] for unit in chosen for name in unit}):
+        for size in range(len(groups), 0, -1):
+            for chosen in combinations(groups, size):
+                if self.good({name: self.tips[name] for group in chosen for name in group}):
                     return size
         return 0
 
@@ -110,11 +116,11 @@ class Bench:
     world: World
     budget: int = FOREVER
     """Evaluations of hosts."""
-    probes: list[tuple[Point, frozenset[str] | None]] = field(default_factory=list)
+    probes: list[tuple[FrozenSelection, frozenset[str] | None]] = field(default_factory=list)
     """Every question that cost something."""
-    evaluated: set[tuple[str, Point]] = field(default_factory=set)
-    built: set[tuple[str, Point]] = field(default_factory=set)
-    wholes: list[Picks] = field(default_factory=list)
+    evaluated: set[tuple[str, FrozenSelection]] = field(default_factory=set)
+    built: set[tuple[str, FrozenSelection]] = field(default_factory=set)
+    wholes: list[Selection] = field(default_factory=list)
     asked_for_revisions: list[str] = field(default_factory=list)
 
     @property
@@ -125,61 +131,61 @@ class Bench:
     def fleet_builds(self) -> float:
         return len(self.built) / len(self.world.uses)
 
-    def probe(self, picks: Picks, hosts: frozenset[str] | None) -> Answer:
+    def probe(self, selection: Selection, hosts: frozenset[str] | None) -> Response:
         if hosts is None:
-            self.wholes.append(dict(picks))
-        return self._answer(picks, hosts, building=True)
+            self.wholes.append(dict(selection))
+        return self._answer(selection, hosts, building=True)
 
-    def evaluate(self, picks: Picks, hosts: frozenset[str]) -> Answer:
-        return self._answer(picks, hosts, building=False)
+    def evaluate(self, selection: Selection, hosts: frozenset[str]) -> Response:
+        return self._answer(selection, hosts, building=False)
 
-    def revisions(self, input: str) -> Sequence[str]:
+    def revisions(self, input: str) -> RevisionRange:
         self.asked_for_revisions.append(input)
-        return [str(number) for number in range(1, self.world.count(input) + 1)]
+        return RevisionRange(tuple(str(number) for number in range(1, self.world.count(input) + 1)))
 
-    def _answer(self, picks: Picks, hosts: frozenset[str] | None, *, building: bool) -> Answer:
+    def _answer(self, selection: Selection, hosts: frozenset[str] | None, *, building: bool) -> Response:
         asked = frozenset(self.world.uses) if hosts is None else hosts
-        point = frozenset(picks.items())
-        if len(self.evaluated | {(host, point) for host in asked}) > self.budget:
+        frozen = frozenset(selection.items())
+        if len(self.evaluated | {(host, frozen) for host in asked}) > self.budget:
             raise BudgetSpent
-        if any(self._costs(host, point, building=building) for host in asked):
-            self.probes.append((point, hosts))
-        seen = {host: self.world.showing(host, picks) for host in sorted(asked)}
+        if any(self._costs(host, frozen, building=building) for host in asked):
+            self.probes.append((frozen, hosts))
+        seen = {host: self.world.showing(host, selection) for host in sorted(asked)}
         for host, fault in seen.items():
-            self.evaluated.add((host, point))
+            self.evaluated.add((host, frozen))
             if building and (fault is None or not (fault.at_evaluation or fault.unknown)):
-                self.built.add((host, self._derivation(host, point)))
+                self.built.add((host, self._derivation(host, frozen)))
         shown = {
             host: fault for host, fault in seen.items() if fault is not None and (building or fault.at_evaluation)
         }
         red = {host: fault for host, fault in shown.items() if not fault.unknown}
-        return Answer(
+        return Response(
             frozenset(red),
             frozenset(shown) - red.keys(),
             frozenset(host for host, fault in red.items() if fault.at_evaluation),
-            {host: self._suspects(host, fault, picks) for host, fault in red.items()},
+            {host: self._suspects(host, fault, selection) for host, fault in red.items()},
         )
 
-    def _costs(self, host: str, point: Point, *, building: bool) -> bool:
-        new = building and (host, self._derivation(host, point)) not in self.built
-        return (host, point) not in self.evaluated or new
+    def _costs(self, host: str, frozen: FrozenSelection, *, building: bool) -> bool:
+        new = building and (host, self._derivation(host, frozen)) not in self.built
+        return (host, frozen) not in self.evaluated or new
 
-    def _derivation(self, host: str, point: Point) -> Point:
-        return frozenset(move for move in point if move[0] in self.world.uses[host])
+    def _derivation(self, host: str, frozen: FrozenSelection) -> FrozenSelection:
+        return frozenset(move for move in frozen if move[0] in self.world.uses[host])
 
-    def _suspects(self, host: str, fault: Fault, picks: Picks) -> tuple[str, ...]:
+    def _suspects(self, host: str, fault: Fault, selection: Selection) -> tuple[str, ...]:
         """One input that the error names: often one of the culprits, else any that moved and is used."""
         world = self.world
         right = world.hints_right[0 if fault.at_evaluation else 1]
-        moved = sorted(world.uses[host] & picks.keys())
-        what = (host, self._derivation(host, frozenset(picks.items())))
+        moved = sorted(world.uses[host] & selection.keys())
+        what = (host, self._derivation(host, frozenset(selection.items())))
         guilty = sorted(fault.within.keys() & set(moved))
         names = guilty if world.chance("right", sorted(what[1]), host) < right else moved
         return (names[int(world.chance("which", sorted(what[1]), host) * len(names))],) if names else ()
 
 
-def units_at_tip(units: Sequence[frozenset[str]], tips: Picks, picks: Picks) -> int:
-    return sum(all(picks.get(name) == tips[name] for name in unit) for unit in units)
+def groups_at_tip(groups: Sequence[frozenset[str]], tips: Selection, selection: Selection) -> int:
+    return sum(all(selection.get(name) == tips[name] for name in group) for group in groups)
 
 
 def all_single(inputs: Sequence[str]) -> list[frozenset[str]]:

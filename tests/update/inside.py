@@ -10,7 +10,7 @@ from lockbot.app import App, Options
 from lockbot.commands import update as job
 from lockbot.config import load
 from lockbot.history.values import InputState
-from lockbot.lock.request import Wish
+from lockbot.lock.request import UpdateRequest
 from lockbot.model import Event, Run
 from lockbot.process import CancelToken
 from tests import nixes
@@ -69,7 +69,7 @@ class World:
     def update(self, *names: str, retry_failed: bool = False, settings: Mapping[str, str] | None = None) -> Run:
         """One run, a minute after whatever was before."""
         self.now += timedelta(minutes=1)
-        return job.update(self.app(settings), Wish(names or None), Options(retry_failed=retry_failed))
+        return job.update(self.app(settings), UpdateRequest(names or None), Options(retry_failed=retry_failed))
 
     def moved(self) -> dict[str, str]:
         """Input → value ("1", "2", …) that the branch has it locked at."""

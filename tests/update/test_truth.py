@@ -10,7 +10,7 @@ from lockbot.app import Options
 from lockbot.commands import hold, update
 from lockbot.commands import status as standing
 from lockbot.history.values import StateWord
-from lockbot.lock.request import Wish
+from lockbot.lock.request import UpdateRequest
 from lockbot.model import Outcome
 from lockbot.process import CancelToken
 from tests import nixes
@@ -50,7 +50,7 @@ def test_a_revision_that_was_asked_for_is_no_tip(one_nix: nixes.Nix, tmp_path: P
     upstream = world.upstreams["a"]
     asked, tip = upstream.head(), upstream.commit("third")
     world.update(settings={"LOCKBOT_POLICY__MINIMUM_AGE": "1d"})
-    run = update.update(world.app(), Wish(None, {"a": f"{upstream.url}?rev={asked}"}), Options())
+    run = update.update(world.app(), UpdateRequest(None, {"a": f"{upstream.url}?rev={asked}"}), Options())
     assert run.outcome is Outcome.PUBLISHED
     assert world.moved() == {"a": "2"}
     found = row(world, "a")

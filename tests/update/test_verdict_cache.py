@@ -8,8 +8,8 @@ from pathlib import Path
 
 from lockbot.model import Host, Outcome, Phase, PhaseStarted
 from lockbot.process import CancelToken
-from lockbot.search.interface import Answer
-from lockbot.update.verdict_cache import KEPT, Answers
+from lockbot.search.interface import Response
+from lockbot.update.verdict_cache import KEPT, VerdictCache
 from tests import nixes
 from tests.fleet import HostSpec
 from tests.update.inside import World
@@ -51,12 +51,12 @@ def test_run_by_run_a_small_budget_comes_to_the_same_end(
 
 
 def test_a_verdict_is_found_again_for_the_same_lock_host_and_context(tmp_path: Path) -> None:
-    red = Answer(frozenset({"web"}), at_evaluation=frozenset({"web"}), suspects={"web": ("b", "a")})
-    kept = Answers(tmp_path / "answers", "here", NOW, DAY)
+    red = Response(frozenset({"web"}), at_evaluation=frozenset({"web"}), suspects={"web": ("b", "a")})
+    kept = VerdictCache(tmp_path / "answers", "here", NOW, DAY)
     kept.learn(b"lock", [WEB, DB], red)
 
-    def find(lock: bytes = b"lock", context: str = "here", after: float = 0.0) -> Answer | None:
-        again = Answers(tmp_path / "answers", context, NOW + timedelta(seconds=after), DAY)
+    def find(lock: bytes = b"lock", context: str = "here", after: float = 0.0) -> Response | None:
+        again = VerdictCache(tmp_path / "answers", context, NOW + timedelta(seconds=after), DAY)
         return again.find(lock, [WEB, DB])
 
     assert find() == red
@@ -68,34 +68,34 @@ def test_a_verdict_is_found_again_for_the_same_lock_host_and_context(tmp_path: P
 
 
 def test_what_could_not_be_judged_is_not_kept(tmp_path: Path) -> None:
-    kept = Answers(tmp_path / "answers", "", NOW, DAY)
-    kept.learn(b"", [WEB, DB], Answer(unknown=frozenset({"web"})))
+    kept = VerdictCache(tmp_path / "answers", "", NOW, DAY)
+    kept.learn(b"", [WEB, DB], Response(unknown=frozenset({"web"})))
     assert kept.find(b"", [WEB]) is None
-    assert kept.find(b"", [DB]) == Answer()
+    assert kept.find(b"", [DB]) == Response()
 
 
 def test_who_was_built_was_evaluated_too(tmp_path: Path) -> None:
-    kept = Answers(tmp_path / "answers", "", NOW, DAY)
-    kept.learn(b"", [WEB], Answer(frozenset({"web"})))
+    kept = VerdictCache(tmp_path / "answers", "", NOW, DAY)
+    kept.learn(b"", [WEB], Response(frozenset({"web"})))
     looked_at = replace(WEB, evaluate_only=True)
-    assert kept.find(b"", [looked_at]) == Answer()
+    assert kept.find(b"", [looked_at]) == Response()
 
 
 def test_a_file_that_is_damaged_is_none(tmp_path: Path) -> None:
     path = tmp_path / "answers"
     for text in ("", "{", "[]", '{"a": 1}', '{"a": [1, 2, 3, 4]}', "\ud800"):
         path.write_bytes(text.encode("utf-8", "surrogatepass"))
-        assert Answers(path, "", NOW, DAY).find(b"", [WEB]) is None
-    nowhere = Answers(tmp_path / "nowhere" / "answers", "", NOW, DAY)
-    nowhere.learn(b"", [WEB], Answer())
-    assert nowhere.find(b"", [WEB]) == Answer()
+        assert VerdictCache(path, "", NOW, DAY).find(b"", [WEB]) is None
+    nowhere = VerdictCache(tmp_path / "nowhere" / "answers", "", NOW, DAY)
+    nowhere.learn(b"", [WEB], Response())
+    assert nowhere.find(b"", [WEB]) == Response()
 
 
 def test_it_does_not_grow_without_end(tmp_path: Path) -> None:
     path = tmp_path / "answers"
-    kept = Answers(path, "", NOW, DAY)
+    kept = VerdictCache(path, "", NOW, DAY)
     hosts = [Host(f"h{n}", (f"h{n}",)) for n in range(KEPT)]
-    kept.learn(b"", hosts, Answer())
+    kept.learn(b"", hosts, Response())
     size = path.stat().st_size
-    kept.learn(b"more", hosts, Answer())
+    kept.learn(b"more", hosts, Response())
     assert path.stat().st_size == size

@@ -18,7 +18,7 @@ from lockbot.commands.demo import sample
 from lockbot.commands.demo.sample import Sample
 from lockbot.config import load
 from lockbot.errors import LockbotError
-from lockbot.lock.request import Wish
+from lockbot.lock.request import UpdateRequest
 from lockbot.model import Outcome, Progress, silent
 from lockbot.process import CancelToken
 from lockbot.report import terminal
@@ -151,7 +151,7 @@ class _Show:
     def _update(self, wanted: Outcome) -> None:
         self._command("lockbot update")
         with self.watch() as progress:
-            done = update.update(self._app(progress), Wish(), Options())
+            done = update.update(self._app(progress), UpdateRequest(), Options())
         self.sample.cancel.check()
         self.tell([*terminal.summary(done), line()])
         if done.outcome is not wanted:
