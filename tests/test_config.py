@@ -823,14 +823,14 @@ def test_an_inputs_table_stands_before_policy(write: Write) -> None:
         [input."home-manager/nixpkgs"]
         revisions = "commits"
     """)
-    book = load(path, {}).rule_book()
+    book = load(path, {}).policy_rules()
     day = 86400
     assert book.default == InputRules(minimum_age=3 * day, never_compile=("linux-*",))
     assert book.of("nixpkgs") == replace(book.default, minimum_age=0, backwards=PolicyAction.REFUSE)
     assert book.of("home-manager/nixpkgs") == replace(book.default, revisions=Revisions.COMMITS)
     assert book.of("home-manager") == book.default
-    assert load(None, {}).rule_book() == PolicyRules()  # the plain values have the same defaults
-    changed = load(path, {"LOCKBOT_INPUT": '{"nixpkgs": {"minimum_age": "1d"}}'}).rule_book()
+    assert load(None, {}).policy_rules() == PolicyRules()  # the plain values have the same defaults
+    changed = load(path, {"LOCKBOT_INPUT": '{"nixpkgs": {"minimum_age": "1d"}}'}).policy_rules()
     assert changed.of("nixpkgs") == replace(book.default, minimum_age=day, backwards=PolicyAction.REFUSE)
 
 
@@ -858,7 +858,7 @@ def test_refused_of_what_may_move(write: Write, text: str, expected: str) -> Non
 
 
 def test_upstream_checks_can_be_wished_for_one_input(write: Write) -> None:
-    book = load(write("[input.a]\nupstream_checks = true"), {}).rule_book()
+    book = load(write("[input.a]\nupstream_checks = true"), {}).policy_rules()
     assert (book.of("a").upstream_checks, book.of("b").upstream_checks) == (True, False)
 
 

@@ -17,12 +17,11 @@ from lockbot.git.clone import open_clone
 from lockbot.git.source import RemoteSource
 from lockbot.history import schema
 from lockbot.history.values import Observation, StateWord
-from lockbot.judge import gc_roots
+from lockbot.judge import gc_roots, verdict_cache
 from lockbot.model import Outcome, Run
 from lockbot.nix import command
 from lockbot.process import CancelToken
 from lockbot.state import digest
-from lockbot.update import verdict_cache
 from tests import nixes
 from tests.commands.test_metrics import parsed, values
 from tests.commands.test_status import ONE, TWO, World, lock, world  # noqa: F401 -- fixtures

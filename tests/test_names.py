@@ -18,6 +18,7 @@ from lockbot.git.publish import parking
 from lockbot.history import logs
 from lockbot.history.summaries import RunSummary
 from lockbot.history.values import InputState, StateWord
+from lockbot.judge import verdict_cache
 from lockbot.model import (
     ChangeKind,
     Failure,
@@ -38,7 +39,6 @@ from lockbot.report.escape import name as named
 from lockbot.report.lines import Line, text
 from lockbot.report.progress import PlainProgress, Watched
 from lockbot.report.table import columns
-from lockbot.update import verdict_cache
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LONG = "n" * 150

@@ -18,7 +18,7 @@ from lockbot.history.ledger import Ledger
 from lockbot.history.values import Acceptance, InputState, UserHold
 from lockbot.model import Locked
 from lockbot.nix.lockfile import LOCK_NAME, LockFile
-from lockbot.policy.decide import HoldReason
+from lockbot.policy.decisions import HoldReason
 from lockbot.policy.rules import InputRules, PolicyAction, near_name
 from lockbot.report import words
 from lockbot.report.escape import name as shown
@@ -81,7 +81,7 @@ def accept(app: App, input: str, revision: str | None) -> tuple[Line, ...]:
     place, now = app.place(), app.clock()
     lock = committed_lock(app, place)
     locked = _existing(lock, input)
-    rules = app.settings.rule_book().of(input)
+    rules = app.settings.policy_rules().of(input)
     with app.history(place) as past:
         ledger = past.ledger(place.flake)
         state = standing(ledger, lock).get(input)

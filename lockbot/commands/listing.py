@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from lockbot.app import App, Place
-from lockbot.commands.update import context, selection
+from lockbot.commands.update import fingerprint, host_patterns
 from lockbot.errors import UsageError
 from lockbot.git.clone import Clone
 from lockbot.git.command import Git, user_environment
@@ -153,11 +153,11 @@ def hosts(app: App) -> tuple[HostRow, ...]:
             nix, flake, Deadline(app.settings.eval.timeout, "asking the flake for its hosts")
         )
     try:
-        chosen = {host.name: host for host in select(found, selection(app.settings))}
+        chosen = {host.name: host for host in select(found, host_patterns(app.settings))}
     except UsageError:
         chosen = {}
     with app.history(place) as past:
-        baseline = past.baseline(place.flake, context(app.settings, nix), base.commit)
+        baseline = past.baseline(place.flake, fingerprint(app.settings, nix), base.commit)
     known = {build.host.attribute: build for build in baseline.values()}
     every = {host.name: host for host in found} | chosen
     return tuple(HostRow(host, name in chosen, known.get(host.attribute)) for name, host in every.items())

@@ -19,7 +19,7 @@ from lockbot.history.summaries import RunSummary
 from lockbot.history.unjudged import NIGHTS, Unjudged
 from lockbot.history.values import Acceptance, InputState, SeenTip, StateWord, UserHold
 from lockbot.model import BadRevision, Locked
-from lockbot.policy.decide import HoldReason
+from lockbot.policy.decisions import HoldReason
 from lockbot.policy.rules import InputRules, PolicyAction
 from lockbot.report import words
 from lockbot.report.document import Document, culprit
@@ -89,7 +89,7 @@ def look(app: App) -> Status:
     """How every input stands. Raises UsageError where there is no repository, LockFileError for a broken lock."""
     place = app.place()
     lock = committed_lock(app, place)
-    book = app.settings.rule_book()
+    book = app.settings.policy_rules()
     now = app.clock()
     with app.history(place) as past:
         last = past.runs(place.flake, limit=1)

@@ -12,7 +12,7 @@ from lockbot.daemon.plan import next_run
 from lockbot.errors import Cancelled, LockbotError, UsageError
 from lockbot.git.worktree import Identity, Signing, SigningFormat
 from lockbot.history.store import History
-from lockbot.judge import verdict
+from lockbot.judge import verdict, verdict_cache
 from lockbot.judge.hosts import HostPatterns
 from lockbot.lock import propose
 from lockbot.lock.request import UpdateRequest
@@ -21,11 +21,10 @@ from lockbot.nix import build, evaluate
 from lockbot.nix import context as nix_context
 from lockbot.nix.command import Nix
 from lockbot.nix.flakeref import FlakeRef
-from lockbot.policy.upstream_checks import Ask, nobody
+from lockbot.policy.upstream_checks import AskChecks, nobody
 from lockbot.report import events
 from lockbot.search.strategies import Strategy
 from lockbot.state import RunLock, check_disk, new_run_id
-from lockbot.update import verdict_cache
 from lockbot.update.context import RunConfig, RunContext
 from lockbot.update.cycle import recover, run_cycle
 from lockbot.update.regenerate import Commands
@@ -65,31 +64,33 @@ def _cycle(app: App, place: Place, history: History, wish: UpdateRequest, option
         for reference in wish.overrides.values():
             FlakeRef.parse(reference)  # what a lock holds is not the user's to word; this is
         with oserrors.explaining():
-            tools = _tools(app, place, history)
-            recover(tools, place.source, place.identity, place.flake, keep_results=app.settings.state.keep_results)
-            rules = _rules(app, place, options, tools.nix)
+            context = _context(app, place, history)
+            recover(
+                context, place.source, place.identity, place.flake, keep_results=app.settings.state.keep_results
+            )
+            config = _config(app, place, options, context.nix)
     except LockbotError as error:
         return _failed_to_start(app, history, run, error)
-    run = _with_next_try(app, tools, run_cycle(tools, rules, wish, run))
-    _tidy(app, tools, run)
+    run = _with_next_try(app, context, run_cycle(context, config, wish, run))
+    _tidy(app, context, run)
     return run
 
 
-def _with_next_try(app: App, tools: RunContext, run: Run) -> Run:
+def _with_next_try(app: App, context: RunContext, run: Run) -> Run:
     """Say when what could not be judged is tried again, where a schedule tells."""
     open_ = any(item.reason == UNJUDGED for item in run.held)
     due = next_run(app.settings, app.clock()) if open_ or run.outcome in _TRIED_AGAIN else None
     if due is None:
         return run
     run = replace(run, notes=(*run.notes, f"what could not be judged is tried again at {due:%Y-%m-%d %H:%M} UTC"))
-    tools.history.save(run)
+    context.history.save(run)
     return run
 
 
 _TRIED_AGAIN = frozenset({Outcome.UNJUDGED, Outcome.FAILED})
 
 
-def _tools(app: App, place: Place, history: History) -> RunContext:
+def _context(app: App, place: Place, history: History) -> RunContext:
     root = app.settings.state.directory
     nix = app.nix(place)
     store = nix.store_directory
@@ -98,9 +99,9 @@ def _tools(app: App, place: Place, history: History) -> RunContext:
     return RunContext(nix, clone, history, place.directory, app.progress, app.clock, checks)
 
 
-def _upstream_checks(app: App) -> Ask:
-    book = app.settings.rule_book()
-    if not any(rules.upstream_checks for rules in (book.default, *book.inputs.values())):
+def _upstream_checks(app: App) -> AskChecks:
+    rules = app.settings.policy_rules()
+    if not any(one.upstream_checks for one in (rules.default, *rules.inputs.values())):
         return nobody
     from lockbot.forge.upstream import UpstreamChecks  # 100 ms for requests: only who wants it waits
 
@@ -118,32 +119,32 @@ def _failed_to_start(app: App, history: History, run: Run, error: LockbotError) 
     return run
 
 
-def _tidy(app: App, tools: RunContext, run: Run) -> None:
+def _tidy(app: App, context: RunContext, run: Run) -> None:
     """What grows is pruned. The run is over and recorded: a problem here does not change what became of it."""
     keep_days = app.settings.state.keep_days
     with contextlib.suppress(OSError):
-        (tools.directory / "answers.json").unlink(missing_ok=True)  # an older lockbot's, of the whole repository
+        (context.directory / "answers.json").unlink(missing_ok=True)  # an older lockbot's, of the whole repository
     try:
-        tools.history.prune(keep_days, app.clock())
-        tools.history.ledger(run.flake).prune(keep_days)
-        tools.history.forget_baselines(run.flake, {name for name in (run.base, run.commit) if name})
-        tools.clone.maintain()
+        context.history.prune(keep_days, app.clock())
+        context.history.ledger(run.flake).prune(keep_days)
+        context.history.forget_baselines(run.flake, {name for name in (run.base, run.commit) if name})
+        context.clone.maintain()
     except LockbotError as error:
         if not isinstance(error, Cancelled):
-            tools.history.save(replace(run, notes=(*run.notes, f"tidying up failed: {error.message}")))
+            context.history.save(replace(run, notes=(*run.notes, f"tidying up failed: {error.message}")))
 
 
 # -- settings as plain values -----------------------------------------------------------------------------------
 
 
-def _rules(app: App, place: Place, options: Options, nix: Nix) -> RunConfig:
+def _config(app: App, place: Place, options: Options, nix: Nix) -> RunConfig:
     settings = app.settings
     author = _identity(settings.commit.author)
     after = settings.after_update
     return RunConfig(
         source=place.source,
         flake_dir=app.flake_dir(place),
-        selection=selection(settings),
+        host_patterns=host_patterns(settings),
         gate=settings.build.gate,
         fetching=propose.Limits(settings.run.fetch_timeout, settings.build.retries, settings.build.retry_delay),
         judging=verdict.Limits(evaluating(settings), _building(settings)),
@@ -154,7 +155,7 @@ def _rules(app: App, place: Place, options: Options, nix: Nix) -> RunConfig:
         publish_tries=settings.run.publish_tries,
         keep_results=settings.state.keep_results,
         log_limit=settings.state.log_limit,
-        book=settings.rule_book(),
+        policy=settings.policy_rules(),
         strategy=_strategy(settings, options.groups),
         groups=_moving_together(settings),
         probes=settings.search.probes,
@@ -163,11 +164,11 @@ def _rules(app: App, place: Place, options: Options, nix: Nix) -> RunConfig:
         after_update=Commands(after.commands, after.paths, after.timeout),
         push=settings.repository.push and options.push,
         dry_run=options.dry_run,
-        context=context(settings, nix),
+        fingerprint=fingerprint(settings, nix),
     )
 
 
-def context(settings: Settings, nix: Nix) -> str:
+def fingerprint(settings: Settings, nix: Nix) -> str:
     """The word for what decides how hosts fare, beside the flake (`RunConfig.context`)."""
     building, evaluation = _building(settings), settings.eval
     return nix_context.context(
@@ -183,7 +184,7 @@ def context(settings: Settings, nix: Nix) -> str:
     )
 
 
-def selection(settings: Settings) -> HostPatterns:
+def host_patterns(settings: Settings) -> HostPatterns:
     hosts = settings.hosts
     return HostPatterns(hosts.include, hosts.exclude, hosts.evaluate_only, hosts.attributes, hosts.unbuildable)
 

@@ -63,7 +63,7 @@ class Settings(BaseSettings):
     daemon: DaemonLimits = DaemonLimits()
     group: tuple[Group, ...] = ()
 
-    def rule_book(self) -> PolicyRules:
+    def policy_rules(self) -> PolicyRules:
         """[policy] and [input.*], as plain values."""
         own = {name: table.over(self.policy) for name, table in self.input.items()}
         return PolicyRules(self.policy.rules(), own)

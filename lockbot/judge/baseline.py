@@ -32,7 +32,7 @@ class Base:
     evaluate: Callable[[Iterable[Host]], None]
     """Evaluates hosts at the base; each result comes back by `evaluated`."""
     evaluated: dict[Host, Evaluation] = field(default_factory=dict)
-    """In this very trial."""
+    """For this very candidate."""
 
     def is_open(self, host: Host) -> bool:
         """Whether the host's derivation must still be found out."""

@@ -2,7 +2,7 @@
 
 A host is evaluated at the candidate's commit and, where its derivation there is not remembered, at the base's.
 Equal derivations are not built. Where one is not good, the base is looked at now, too: what was found in another
-run, or under other settings, is no evidence. What the two answers mean is the gate's to say (`update.gate`). It
+run, or under other settings, is no evidence. What the two answers mean is the gate's to say (`judge.gate`). It
 must not know how a candidate came to be, nor what is done with the verdict.
 """
 
@@ -13,7 +13,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from lockbot.judge.baseline import Base, host_build, is_collected, judgement, only_evaluated, target
-from lockbot.judge.verdict import NOT_THERE, UNLISTED, Baseline, Checkout, Judged, Known, Limits, Listing, MayBuild
+from lockbot.judge.gate import must_be_good
+from lockbot.judge.verdict import (
+    NOT_THERE,
+    UNLISTED,
+    Baseline,
+    Checkout,
+    Judged,
+    Known,
+    Limits,
+    Listing,
+    Listings,
+    MayBuild,
+)
 from lockbot.model import (
     Answer,
     Candidate,
@@ -36,49 +48,54 @@ from lockbot.nix.command import Nix
 from lockbot.nix.evaluate import Evaluation, Job
 
 
-def judge(
-    nix: Nix,
-    candidate: Candidate,
-    hosts: Sequence[Host],
-    *,
-    checkout: Checkout,
-    limits: Limits,
-    progress: Progress,
-    gate: Gate = Gate.NO_REGRESSION,
-    known: Known | None = None,
-    before: Listing = UNLISTED,
-    now: Listing = UNLISTED,
-    carried: Iterable[HostBuild] = (),
-    may_build: MayBuild | None = None,
-) -> Judged:
-    """Evaluate and build every host at the candidate.
+@dataclass(frozen=True)
+class Judge:
+    """Judges candidates by what the checkout holds, within limits. With a gate for which hosts must be good
+    whatever they were before, what is unchanged is built, too."""
 
-    `before` and `now` are the flake's own lists of its hosts at the base and here. `carried` are hosts already
-    found unchanged at a commit that differs from this one in its message alone: their derivation names no commit,
-    so they hold for this one. With the gate `all-green` what is unchanged is built, too. With `may_build`, nothing
-    that changed is built before every host was evaluated; raises what it does.
-    """
-    known = known or Known()
-    skip = {item.host: item for item in carried}
-    with Builder(nix, limits.build, progress, known.broken, seen=known.seen) as builder:
-        trial = _Trial(nix, candidate, checkout, limits, progress, gate, known, now, builder, may_build)
-        trial.base = Base(nix, checkout, before, known.base, builder, trial.evaluate_base)
-        trial.evaluate([host for host in hosts if host not in skip])
-        trial.build()
-        trial.settle()
-        builds = tuple(skip.get(host) or trial.decided[host] for host in hosts)
-        learnt = trial.base.learnt(trial.here, builder.results())
-        return Judged(Verdict(candidate, builds), learnt, _remembered(builds), builder.flaky)
-
-
-@dataclass
-class _Trial:
     nix: Nix
-    candidate: Candidate
     checkout: Checkout
     limits: Limits
     progress: Progress
-    gate: Gate
+    gate: Gate = Gate.NO_REGRESSION
+
+    def judge(
+        self,
+        candidate: Candidate,
+        hosts: Sequence[Host],
+        *,
+        known: Known | None = None,
+        listings: Listings = UNLISTED,
+        carried: Iterable[HostBuild] = (),
+        may_build: MayBuild | None = None,
+    ) -> Judged:
+        """Evaluate and build every host at the candidate.
+
+        `carried` are hosts already found unchanged at a commit that differs from this one in its message alone:
+        their derivation names no commit, so they hold for this one. With `may_build`, nothing that changed is
+        built before every host was evaluated; raises what it does.
+        """
+        known = known or Known()
+        skip = {item.host: item for item in carried}
+        with Builder(self.nix, self.limits.build, self.progress, known.broken, seen=known.seen) as builder:
+            session = _BuildSession(self, candidate, known, listings.now, builder, may_build)
+            session.base = Base(
+                self.nix, self.checkout, listings.before, known.base, builder, session.evaluate_base
+            )
+            session.evaluate([host for host in hosts if host not in skip])
+            session.build()
+            session.settle()
+            builds = tuple(skip.get(host) or session.decided[host] for host in hosts)
+            learnt = session.base.learnt(session.here, builder.results())
+            return Judged(Verdict(candidate, builds), learnt, _remembered(builds), builder.flaky)
+
+
+@dataclass
+class _BuildSession:
+    """One candidate's hosts, from the first evaluation to what is decided of the last."""
+
+    judge: Judge
+    candidate: Candidate
     known: Known
     listing: Listing
     builder: Builder
@@ -118,22 +135,22 @@ class _Trial:
 
     def _job(self, host: Host, at: str) -> Job:
         commit = self.candidate.commit if at == "candidate" else self.candidate.base
-        return Job(host, self.checkout.at(commit), at)
+        return Job(host, self.judge.checkout.at(commit), at)
 
     def _run(self, jobs: Sequence[Job], on_done: Callable[[Evaluation], None]) -> None:
         evaluate.evaluate(
-            self.nix,
+            self.judge.nix,
             jobs,
-            self.limits.evaluation,
-            on_start=lambda job: self.progress(HostEvaluating(job.host.name, job.at)),
+            self.judge.limits.evaluation,
+            on_start=lambda job: self.judge.progress(HostEvaluating(job.host.name, job.at)),
             on_done=on_done,
-            progress=self.progress,
-            explain=lambda drv: self.builder.why(Target.of(self.nix, drv)),
+            progress=self.judge.progress,
+            explain=lambda drv: self.builder.why(Target.of(self.judge.nix, drv)),
         )
 
     def _evaluated(self, evaluation: Evaluation) -> None:
         host = evaluation.job.host
-        self.progress(HostEvaluated(host.name, evaluation.job.at))
+        self.judge.progress(HostEvaluated(host.name, evaluation.job.at))
         with self.lock:
             (self.here if evaluation.job.at == "candidate" else self.base.evaluated)[host] = evaluation
             ready = host in self.here and not self.base.is_open(host)
@@ -146,7 +163,7 @@ class _Trial:
         if evaluation.failure is not None:
             self.base.want(host)
         elif evaluation.drv == self.base.drv(host):
-            if self.gate is Gate.ALL_GREEN and not only_evaluated(host):
+            if must_be_good(self.judge.gate) and not only_evaluated(host):
                 self.builder.want(target(evaluation), confirm=True)
             else:
                 self._decide(host, HostStatus.UNCHANGED)
@@ -176,7 +193,7 @@ class _Trial:
             made = replace(made, out=self.builder.output(made.drv))
         with self.lock:
             self.decided[host] = made
-        self.progress(HostDecided(made))
+        self.judge.progress(HostDecided(made))
 
     # -- after evaluation: what was built, and what the base says ------------------------------------------
 

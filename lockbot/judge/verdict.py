@@ -1,6 +1,6 @@
 """What judging a candidate goes by, and what it tells: values. No tool is called here.
 
-Shared by whoever judges (`update.judge`), asks for it, or tells what came of it.
+Shared by whoever judges (`judge.candidate`), asks for it, or tells what came of it.
 """
 
 from __future__ import annotations
@@ -61,7 +61,15 @@ class Listing:
         return self.failure if self.failure is not None and not self.failure.kind.own else None
 
 
-UNLISTED = Listing()
+@dataclass(frozen=True)
+class Listings:
+    """The flake's own lists of its hosts at the base (`before`) and at the candidate (`now`)."""
+
+    before: Listing = Listing()
+    now: Listing = Listing()
+
+
+UNLISTED = Listings()
 
 
 class TooCostly(LockbotError):

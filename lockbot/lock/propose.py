@@ -6,9 +6,10 @@ nor what becomes of the lock.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from lockbot.errors import DeadlineExceeded, LockbotError, SurroundingsError, UsageError
 from lockbot.lock import relock, unmovable
@@ -25,7 +26,7 @@ from lockbot.oserrors import naming
 from lockbot.process import Deadline
 from lockbot.search.interface import RevisionRange
 
-__all__ = ["Limits", "Lock", "Older", "Proposal", "propose"]
+__all__ = ["Limits", "Lock", "Proposal", "Revisions", "propose"]
 
 _GONE = "does not match any input"
 _NOT_WRITTEN = "has an unlocked input"
@@ -49,21 +50,33 @@ class Lock:
     changes: tuple[InputChange, ...]
 
 
-Older = Callable[[str, Locked, str], RevisionRange]
-"""Input, where it is locked, its tip → what lies between."""
+class Revisions(Protocol):
+    """Where an input's history can be asked for."""
+
+    def between(self, name: str, locked: Locked, target: str) -> RevisionRange:
+        """What an input can be moved to, from where it is locked up to a target."""
+        ...
 
 
-def _none_known(_input: str, _locked: Locked, _tip: str) -> RevisionRange:
-    return RevisionRange()
+class NoRevisions:
+    """No history is known of any input."""
+
+    def between(self, name: str, locked: Locked, target: str) -> RevisionRange:
+        del name, locked, target
+        return RevisionRange()
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """No changes: the working tree is as it was."""
+    """What moving the inputs came to. No changes: the working tree is as it was."""
 
     changes: tuple[InputChange, ...]
     held: tuple[Held, ...]
     notes: tuple[str, ...]
+    base: bytes | None = None
+    """The content of flake.lock before; None: there was none."""
+    content: bytes = b""
+    """The content of flake.lock with the changes; empty without any."""
     unlockable: tuple[Unlockable, ...] = ()
     """Inputs whose tip can't be locked; those of which an older revision can be are there."""
     tips: Mapping[str, Locked] = field(default_factory=dict)
@@ -85,18 +98,28 @@ class Proposal:
         """The revision at which each input was locked."""
         return {name: locked.revision or None for name, locked in self.locked_before.items()}
 
+    @property
+    def old(self) -> LockFile:
+        """The lock before."""
+        return LockFile.parse(self.base.decode(errors="replace")) if self.base is not None else lockfile.EMPTY
+
 
 def propose(
-    nix: Nix, flake: Path, wish: UpdateRequest, limits: Limits, progress: Progress, older: Older = _none_known
+    nix: Nix,
+    flake: Path,
+    request: UpdateRequest,
+    limits: Limits,
+    progress: Progress,
+    revisions: Revisions | None = None,
 ) -> Proposal:
     """Move inputs in the flake at this directory; flake.lock is left written with what could be moved.
 
-    Of an input whose tip can't be locked, the newest of its `older` revisions is taken that can be.
+    Of an input whose tip can't be locked, the newest of its `revisions` is taken that can be.
 
     Raises UsageError for inputs that can't be moved though they were named, LockFileError for a lock that can't
     be read, SurroundingsError when nothing at all could be fetched.
     """
-    return _Proposing(nix, flake, limits, progress, older).run(wish)
+    return _Proposing(nix, flake, limits, progress, revisions or NoRevisions()).run(request)
 
 
 @dataclass(frozen=True)
@@ -105,13 +128,13 @@ class _Proposing:
     flake: Path
     limits: Limits
     progress: Progress
-    older: Older
+    revisions: Revisions
 
     @property
     def path(self) -> Path:
         return self.flake / LOCK_NAME
 
-    def run(self, wish: UpdateRequest) -> Proposal:
+    def run(self, request: UpdateRequest) -> Proposal:
         if not (self.flake / "flake.nix").is_file():
             raise UsageError(
                 "there is no flake.nix in the repository" + (f" at {self.flake.name}" if self.flake.name else ""),
@@ -120,16 +143,16 @@ class _Proposing:
         before = self._bytes()
         old = self._read()
         lock = old
-        if before is None or not lock.root_inputs.keys() >= {name.partition("/")[0] for name in wish.named}:
+        if before is None or not lock.root_inputs.keys() >= {name.partition("/")[0] for name in request.named}:
             self._complete(old, before)
             lock = self._read()
-        names, notes = choose(wish, lock)
-        for name, ref in wish.overrides.items():
+        names, notes = choose(request, lock)
+        for name, ref in request.overrides.items():
             self._pin(name, ref, lock)
-        problems = self._move(names if before is not None or wish.inputs else ())
+        problems = self._move(names if before is not None or request.inputs else ())
         unlockable: tuple[Unlockable, ...] = ()
         # Nix adds what is lacking to the lock with whatever it moves: where it moved nothing, it has not done so.
-        nothing_asked = not names and not wish.overrides
+        nothing_asked = not names and not request.overrides
         if before is not None and (problems or nothing_asked) and self._complete(old, before):
             unlockable = self._move_lower(problems, old)
         held = tuple(
@@ -142,12 +165,13 @@ class _Proposing:
             self._restore(before)  # another spelling of the same lock is not a change
         if held and len(held) == len(names) and {item.reason for item in held} == {FETCH_FAILED} and not changes:
             raise unmovable.nothing_fetched(held)
-        asked = [name for name in (*names, *wish.overrides) if name not in problems]
+        asked = [name for name in (*names, *request.overrides) if name not in problems]
         answered = {name: locked for name in asked if (locked := new.locked(name)) is not None}
         answered |= {one.input: one.tip for one in unlockable}
-        were = {name: locked for name in (*names, *wish.overrides) if (locked := old.locked(name)) is not None}
+        were = {name: locked for name in (*names, *request.overrides) if (locked := old.locked(name)) is not None}
         tips = _tips(asked, changes, new)
-        return Proposal(changes, held, notes, unlockable, tips, answered, were, new.paths())
+        content = (self._bytes() or b"") if changes else b""
+        return Proposal(changes, held, notes, before, content, unlockable, tips, answered, were, new.paths())
 
     # -- one call of Nix, and whether to believe it --------------------------------------------------------
 
@@ -294,7 +318,7 @@ class _Proposing:
             there = reached is not None and reached.revision == revision
             return Lockable.YES if there else Lockable.UNKNOWN
 
-        between = self.older(name, locked, tip.locked.revision)
+        between = self.revisions.between(name, locked, tip.locked.revision)
         revision, culprit = newest_lockable(name, tip.locked.revision, between, attempt)
         if revision is not None:
             self._update([], {name: tip.reference.with_rev(revision).argument})

@@ -24,22 +24,22 @@ class UpdateRequest:
         return (*(self.inputs or ()), *self.overrides)
 
 
-def choose(wish: UpdateRequest, lock: LockFile) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def choose(request: UpdateRequest, lock: LockFile) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Which inputs to move, and what to tell of those that can't be.
 
     Raises UsageError that lists every named input that can't be moved, each with its reason.
     """
     roots = lock.root_inputs
-    wrong = [why for name in wish.overrides if (why := _unmovable(name, lock, pinned=True))]
-    if wish.inputs is not None:
-        wrong += [why for name in wish.inputs if (why := _unmovable(name, lock))]
+    wrong = [why for name in request.overrides if (why := _unmovable(name, lock, pinned=True))]
+    if request.inputs is not None:
+        wrong += [why for name in request.inputs if (why := _unmovable(name, lock))]
     if wrong:
         raise UsageError("\n".join(wrong), "`lockbot inputs` lists the inputs and where each points")
-    if wish.inputs is not None:
-        return tuple(dict.fromkeys(name for name in wish.inputs if name not in wish.overrides)), ()
-    if wish.overrides:
+    if request.inputs is not None:
+        return tuple(dict.fromkeys(name for name in request.inputs if name not in request.overrides)), ()
+    if request.overrides:
         return (), ()
-    names = tuple(path for name in roots for path in _movable_from(name, lock) if path not in wish.apart)
+    names = tuple(path for name in roots for path in _movable_from(name, lock) if path not in request.apart)
     notes = tuple(
         f"{name} is not updated: {root.why_not}"
         for name, root in roots.items()

@@ -2,114 +2,23 @@
 
 Pure: facts in, a decision out. It must not know how facts are found out, nor what becomes of a decision.
 
-flake.nix is the user's own: what it asks for is allowed and said loudly, for a lock can't disagree with it. What
+flake.nix is the user's own: what it asks for is allowed with a warning, for a lock can't disagree with it. What
 an upstream brings along (nested inputs) is judged with the input that moves.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
-from fnmatch import fnmatchcase
 
-from lockbot.history.values import Acceptance, UserHold
+from lockbot.git.revisions import Relation
 from lockbot.model import ChangeKind, InputChange, Locked
 from lockbot.nix.flakeref import FlakeRef, FlakeRefError
-from lockbot.policy.minimum_age import later
+from lockbot.policy import minimum_age
+from lockbot.policy.decisions import Allow, Decision, Facts, Hold, HoldReason, Move, Refuse
 from lockbot.policy.rules import InputRules, PolicyAction
 from lockbot.redact import without_secrets
 from lockbot.report import words
-
-
-class Relation(StrEnum):
-    """How a new revision stands to the locked one, in upstream's own history."""
-
-    SAME = "same"
-    FORWARD = "forward"
-    BACKWARD = "backward"
-    DIVERGED = "diverged"
-    UNKNOWN = "unknown"
-
-
-class HoldReason(StrEnum):
-    """Why an input is kept back, for machines: `model.Held.reason`."""
-
-    USER = "held-by-user"
-    AGE = "waiting-for-age"
-    CACHE = "waiting-for-cache"
-    CHECKS = "waiting-for-checks"
-    CHECKS_UNKNOWN = "checks-unknown"
-    BACKWARDS = "backwards"
-    ORIGIN = "origin-changed"
-    NEW_INPUT = "new-input"
-    NEW_PATH = "new-local-path"
-    OWN = "own-commits"
-    GROUP = "waiting-for-group"
-
-
-@dataclass(frozen=True)
-class Move:
-    """One input's change, with what changes beneath it because of that."""
-
-    change: InputChange
-    beneath: tuple[InputChange, ...] = ()
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What is known about a move. `first_seen`: when its new revision was first seen to be there (`sighted`)."""
-
-    now: datetime
-    relation: Relation = Relation.UNKNOWN
-    first_seen: datetime | None = None
-    hold: UserHold | None = None
-    acceptance: Acceptance | None = None
-    own: bool = False
-    """All that is new there are lockbot's own commits: the input is this very repository."""
-
-
-@dataclass(frozen=True)
-class Allow:
-    """`loud`: sentences that belong into the commit."""
-
-    loud: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Hold:
-    """`until`: when it may move by itself; None: when a person says so."""
-
-    reason: HoldReason
-    detail: str
-    until: datetime | None = None
-
-
-@dataclass(frozen=True)
-class Refuse:
-    reason: HoldReason
-    detail: str
-
-
-Decision = Allow | Hold | Refuse
-
-
-def moves(changes: Sequence[InputChange]) -> tuple[Move, ...]:
-    """The changes, each nested one with the outermost changed input that it lies under."""
-    paths = {change.input for change in changes}
-    beneath: dict[str, list[InputChange]] = {}
-    for change in changes:
-        names = change.input.split("/")
-        above = ("/".join(names[:length]) for length in range(1, len(names)))
-        top = next((path for path in above if path in paths), None)
-        if top is not None:
-            beneath.setdefault(top, []).append(change)
-    inner = {change.input for group in beneath.values() for change in group}
-    return tuple(
-        Move(change, tuple(beneath.get(change.input, ()))) for change in changes if change.input not in inner
-    )
 
 
 def forced(change: InputChange) -> bool:
@@ -137,9 +46,8 @@ def decide(move: Move, facts: Facts, rules: InputRules) -> Decision:
                 return Hold(concern.reason, f"{concern.detail}; `lockbot accept {move.change.input}` takes it")
         if facts.own and not by_flake:
             return Hold(HoldReason.OWN, f"{move.change.input} is this repository itself, {_ONLY_OWN}")
-        young = None if by_flake else _too_young(move.change, facts, rules)
-        if young is not None:
-            return young
+        if facts.young_until is not None and not by_flake:
+            return minimum_age.hold_until(facts.young_until, rules.minimum_age)
     return Allow(tuple(concern.detail for concern in concerns))
 
 
@@ -180,9 +88,9 @@ def _own_concerns(change: InputChange, facts: Facts, rules: InputRules) -> list[
             return []
         detail = f"{change.input} is {new.original} now, as flake.nix says; before: {old.original}"
         return [_Concern(PolicyAction.ALLOW, HoldReason.ORIGIN, detail)]
-    moved_house = _moved_house(change.input, old, new, rules)
-    if moved_house is not None:
-        return [moved_house]
+    changed_origin = _changed_origin(change.input, old, new, rules)
+    if changed_origin is not None:
+        return [changed_origin]
     backwards = _backwards(change.input, old, new, facts.relation)
     if backwards is not None:
         return [_Concern(rules.backwards, HoldReason.BACKWARDS, backwards)]
@@ -192,7 +100,7 @@ def _own_concerns(change: InputChange, facts: Facts, rules: InputRules) -> list[
     return []
 
 
-def _moved_house(input: str, old: Locked, new: Locked, rules: InputRules) -> _Concern | None:
+def _changed_origin(input: str, old: Locked, new: Locked, rules: InputRules) -> _Concern | None:
     """Whether it comes from elsewhere. Another commit that is asked for is no other place."""
     if _place(old) != _place(new):
         detail = f"{input} is {new.original} now; before: {old.original}"
@@ -236,8 +144,8 @@ def _nested_concerns(change: InputChange, rules: InputRules) -> list[_Concern]:
         concerns.append(_Concern(rules.new_path, HoldReason.NEW_PATH, detail))
     if old is None:
         concerns.append(_Concern(rules.new_input, HoldReason.NEW_INPUT, f"{change.input} is new: {new.original}"))
-    elif (moved_house := _moved_house(change.input, old, new, rules)) is not None:
-        concerns.append(moved_house)
+    elif (changed_origin := _changed_origin(change.input, old, new, rules)) is not None:
+        concerns.append(changed_origin)
     return [max(concerns, key=lambda concern: _STRICTNESS.index(concern.answer))] if concerns else []
 
 
@@ -301,57 +209,6 @@ def _user_hold(change: InputChange, facts: Facts) -> Hold | None:
     where = f" at {words.short(hold.at)}" if hold.at is not None else ""
     until = f" until {hold.until:%Y-%m-%d %H:%M} UTC" if hold.until is not None else ""
     return Hold(HoldReason.USER, f"held by you{where}{until}: {hold.why}", hold.until)
-
-
-# -- age ------------------------------------------------------------------------------------------------------
-
-
-def _too_young(change: InputChange, facts: Facts, rules: InputRules) -> Hold | None:
-    if change.new is None or change.new.type == "path" or _revision(change.old) == _revision(change.new):
-        return None
-    ripe_at = later(min(facts.first_seen or facts.now, facts.now), rules.minimum_age)
-    return None if ripe_at <= facts.now else waiting_for_age(ripe_at, rules.minimum_age)
-
-
-def waiting_for_age(first_at: datetime, minimum_age: float) -> Hold:
-    """The hold of an input of which nothing is old enough yet."""
-    detail = f"nothing newer has been out for {words.age(minimum_age)} yet: first at {first_at:%Y-%m-%d %H:%M} UTC"
-    return Hold(HoldReason.AGE, detail, first_at)
-
-
-# -- cost -------------------------------------------------------------------------------------------------------
-
-
-def cost(derivations: Sequence[str], rules: InputRules, now: datetime, *, since: datetime | None) -> Decision:
-    """Whether what would have to be compiled (paths or names of derivations) is worth it now.
-
-    `since`: since when this input waits for a cache (`InputState.cache_since`); the wait has an end.
-    """
-    names = [words.derivation(drv) for drv in derivations]
-    why = _too_costly(names, rules)
-    if why is None:
-        return Allow()
-    end = later(since or now, rules.wait_for_cache)
-    if end <= now:
-        return Allow((f"{why}, and no cache had it within {words.age(rules.wait_for_cache)}: compiled here",))
-    return Hold(HoldReason.CACHE, f"{why}: waiting for a cache, at most until {end:%Y-%m-%d %H:%M} UTC", end)
-
-
-def _too_costly(names: Sequence[str], rules: InputRules) -> str | None:
-    dear = sorted({name for name in names if not_to_compile(name, rules.never_compile)})
-    if dear:
-        more = f" and {len(dear) - 3} more" if len(dear) > 3 else ""
-        return f"it would compile {', '.join(dear[:3])}{more}"
-    if rules.max_builds is not None and len(names) > rules.max_builds:
-        return f"it would compile {words.count(len(names), 'derivation')}, more than {rules.max_builds}"
-    return None
-
-
-def not_to_compile(name: str, patterns: Sequence[str]) -> bool:
-    """Whether a pattern names this derivation; those that begin with `!` are exceptions."""
-    if any(fnmatchcase(name, pattern[1:]) for pattern in patterns if pattern.startswith("!")):
-        return False
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _revision(locked: Locked | None) -> str | None:

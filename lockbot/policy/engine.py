@@ -1,108 +1,55 @@
 """Policy applied to a proposal: which inputs may go where, and which are kept back.
 
-Finds out the facts that `policy` decides on. It must not know hosts or builds.
+Finds out the facts that `decide` decides on. It must not know hosts or builds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
 from lockbot.errors import LockbotError
+from lockbot.git.revisions import Relation
 from lockbot.history.ledger import Ledger
-from lockbot.model import ChangeKind, Held, InputChange, Locked
-from lockbot.policy import decide, minimum_age, upstream_checks
-from lockbot.policy.decide import Allow, Facts, Hold, HoldReason, Move, Refuse, Relation
-from lockbot.policy.rules import InputRules, PolicyAction, PolicyRules, revisions_of
+from lockbot.model import ChangeKind, InputChange, Locked
+from lockbot.policy import compile_cost, minimum_age, upstream_checks
+from lockbot.policy.decide import decide, forced, is_wanted
+from lockbot.policy.decisions import Allow, Decision, Facts, Hold, HoldReason, Move, moves
+from lockbot.policy.minimum_age import Aged, FirstSeen
+from lockbot.policy.result import PolicyResult
+from lockbot.policy.rules import InputRules, PolicyAction, PolicyRules, Revisions, revisions_of
+from lockbot.policy.upstream_checks import AskChecks
 from lockbot.policy.upstream_log import UpstreamLog
-from lockbot.report import words
 
 _AT_ONCE = 4
 
 
-@dataclass
-class PolicyResult:
-    """What may be tried: input → revision; and what may not, with the reason."""
-
-    targets: dict[str, str] = field(default_factory=dict)
-    held: list[Held] = field(default_factory=list)
-    loud: list[str] = field(default_factory=list)
-    """Sentences for the commit's reader."""
-    until: dict[str, datetime] = field(default_factory=dict)
-    """When a held input may move by itself."""
-    waiting_for_cache: set[str] = field(default_factory=set)
-    """Inputs that wait for a cache, whatever else holds them."""
-    checked: dict[str, Locked] = field(default_factory=dict)
-    """Inputs (as locked at their tip) of which only what is green upstream may be tried."""
-
-    def hold(self, name: str, locked: Locked | None, decision: Hold | Refuse) -> None:
-        self.targets.pop(name, None)
-        revision = locked.revision or None if locked is not None else None
-        self.held.append(Held(name, decision.reason, decision.detail, revision))
-        if isinstance(decision, Hold) and decision.until is not None:
-            self.until[name] = decision.until
-
-    def wait_for_cache(self, name: str, decision: Hold) -> None:
-        """A revision that the input could have gone to instead waits: it is tried again then."""
-        self.waiting_for_cache.add(name)
-        times = [time for time in (decision.until, self.until.get(name)) if time is not None]
-        if times:
-            self.until[name] = min(times)
-
-    def hold_groups(
-        self,
-        groups: Sequence[frozenset[str]],
-        kept: Collection[str],
-        free: Collection[str],
-        before: Mapping[str, Locked],
-    ) -> None:
-        """Of inputs that move as one or not at all, none moves while one is kept back (here, or in `kept`), but
-        `free` ones, which the user wants to move."""
-        held = {item.input: self.until.get(item.input) for item in self.held} | dict.fromkeys(kept)
-        waiting = True
-        while waiting:  # groups may share inputs
-            waiting = False
-            for group in groups:
-                back = sorted(name for name in group & held.keys() if name not in self.targets)
-                for name in [name for name in self.targets if back and name in group and name not in free]:
-                    detail = f"moves together with {words.listed(back)}, and that is kept back"
-                    self.hold(name, before.get(name), Hold(HoldReason.GROUP, detail, held[back[0]]))
-                    held[name] = None
-                    waiting = True
-
-
-def _never(_old: str, _new: str) -> bool:
-    return False
-
-
 class PolicyEngine:
-    """Decides on the moves of one run."""
+    """Decides on the moves of one run. `base` is the commit of the user's flake that the run began from."""
 
     def __init__(
         self,
         rules: PolicyRules,
         ledger: Ledger,
-        histories: UpstreamLog,
+        log: UpstreamLog,
+        base: str,
         now: datetime,
-        checks: upstream_checks.Ask = upstream_checks.nobody,
-        is_own: Callable[[str, str], bool] = _never,
+        checks: AskChecks = upstream_checks.nobody,
     ) -> None:
-        """`is_own(old, new)`: whether what lies between two commits are updates that lockbot itself made here."""
         self._rules = rules
         self._ledger = ledger
-        self._histories = histories
+        self._log = log
+        self._base = base
         self._now = now
         self._checks = checks
-        self._is_own = is_own
         self._holds = ledger.holds()
         self._accepted = ledger.accepted()
         self._states = ledger.states()
         self._related: dict[tuple[str, str, str], Relation] = {}
         """Input, old and new revision → how the two are related."""
 
-    def see(self, tips: Mapping[str, Locked]) -> None:
+    def record_tips(self, tips: Mapping[str, Locked]) -> None:
         """Remember where upstream is: an age counts from here."""
         for name, tip in tips.items():
             if tip.revision:
@@ -121,63 +68,62 @@ class PolicyEngine:
         Raises LockbotError when flake.nix itself asks for something that is not allowed: without that there is
         no lock.
         """
-        permits = PolicyResult({name: tip.revision for name, tip in tips.items()})
-        moves = decide.moves(changes)
-        relations = self._relations(moves, pinned)
-        for move in moves:
+        result = PolicyResult({name: tip.revision for name, tip in tips.items()})
+        proposed = moves(changes)
+        relations = self._relations(proposed, pinned)
+        for move in proposed:
             owner = _owner(move.change.input, tips)
             if owner in pinned:
                 continue
-            self._decide(permits, move, owner, relations.get(move.change.input, Relation.UNKNOWN))
+            self._decide(result, move, owner, relations.get(move.change.input, Relation.UNKNOWN))
         for name, (old, tip) in (others or {}).items():
             if name not in pinned and name not in tips and self.is_held(name) and self._is_news(name, old, tip):
                 change = InputChange(name, ChangeKind.UPDATED, old=old, new=tip)
-                self._decide(permits, Move(change), name, Relation.UNKNOWN)
-        return permits
+                self._decide(result, Move(change), name, Relation.UNKNOWN)
+        return result
 
-    def recheck(self, changes: Sequence[InputChange], permits: PolicyResult, names: frozenset[str]) -> None:
+    def recheck(self, changes: Sequence[InputChange], result: PolicyResult, names: frozenset[str]) -> None:
         """Look again at inputs that go elsewhere than to their tip: what they bring along is known only now."""
-        for move in decide.moves(changes):
-            owner = _owner(move.change.input, permits.targets)
+        for move in moves(changes):
+            owner = _owner(move.change.input, result.targets)
             if owner not in names:
                 continue
             decision = self._decide_again(move, owner)
             if isinstance(decision, Allow):
-                permits.loud.extend(decision.loud)
+                result.warnings.extend(decision.warnings)
             else:
-                permits.hold(owner, move.change.old, decision)
+                result.hold(owner, move.change.old, decision)
 
-    def may_bring(self, permits: PolicyResult, changes: Sequence[InputChange]) -> bool:
+    def may_bring(self, result: PolicyResult, changes: Sequence[InputChange]) -> bool:
         """Whether inputs that are at a revision below what is permitted may bring along what they do there."""
         return all(
             isinstance(self._decide_again(move, owner), Allow)
-            for move in decide.moves(changes)
-            if (owner := _owner(move.change.input, permits.targets)) is not None
+            for move in moves(changes)
+            if (owner := _owner(move.change.input, result.targets)) is not None
             and move.change.new is not None
-            and move.change.new.revision != permits.targets[owner]
+            and move.change.new.revision != result.targets[owner]
         )
 
-    def _decide_again(self, move: Move, owner: str) -> decide.Decision:
-        """Its age was looked at when it was chosen; and the user's hold, which may name this very revision."""
-        change = move.change
+    def _decide_again(self, move: Move, owner: str) -> Decision:
+        """Of a revision below the tip. It is old enough: so it was chosen. And the user's hold may name it."""
+        change, rules = move.change, self._rules.of(owner)
         named = change.new is not None and self.holds_at(owner, change.new.revision)
         hold = self._holds[owner] if named else None
-        rules = self._rules.of(owner)
-        facts = Facts(self._now, self._relation(change, rules), _LONG_AGO, hold, self._accepted.get(owner))
-        return decide.decide(move, facts, rules)
+        relation = self._relation(change, rules)
+        return decide(move, Facts(self._now, relation, hold=hold, acceptance=self._accepted.get(owner)), rules)
 
     def weighs_cost(self, name: str) -> bool:
         """Whether what would have to be compiled can hold an input."""
         return self._rules.of(name).weighs_cost
 
-    def cost(self, locked: Locked | None, name: str, revision: str, wanted: Collection[str]) -> decide.Decision:
+    def cost(self, locked: Locked | None, name: str, revision: str, wanted: Collection[str]) -> Decision:
         """Whether an input may have these derivations compiled here, for the sake of a revision."""
         accepted = self._accepted.get(name)
         if accepted is not None and accepted.covers(locked.revision or None if locked else None, revision):
             return Allow()
         state = self._states.get(name)
         since = state.cache_since if state is not None else None
-        return decide.cost(sorted(wanted), self._rules.of(name), self._now, since=since)
+        return compile_cost.weigh(sorted(wanted), self._rules.of(name), self._now, since=since)
 
     def is_held(self, name: str) -> bool:
         """Whether the user keeps an input back."""
@@ -194,100 +140,96 @@ class PolicyEngine:
         hold = self._holds.get(name)
         return hold is not None and hold.active(self._now) and hold.at == revision
 
-    def may_try(self, permits: PolicyResult, name: str, revision: str) -> bool:
+    def may_try(self, result: PolicyResult, name: str, revision: str) -> bool:
         """Whether the search may take an input to a revision below what is permitted."""
-        new = permits.checked.get(name)
-        if new is None or revision == permits.targets.get(name):
+        new = result.checked.get(name)
+        if new is None or revision == result.targets.get(name):
             return True
         return self._checks(new, revision).standing is upstream_checks.Standing.GREEN
 
-    def _decide(self, permits: PolicyResult, move: Move, owner: str | None, relation: Relation) -> None:
+    def _decide(self, result: PolicyResult, move: Move, owner: str | None, relation: Relation) -> None:
         name = owner or move.change.input
         rules = self._rules.of(name)
-        new = move.change.new
-        hold = self._holds.get(name)
+        change, hold = move.change, self._holds.get(name)
+        since = self._first_seen(name, change.new) if change.new is not None else None
         facts = Facts(
             self._now,
             relation,
-            self._first_seen(name, new) if new is not None else None,
+            minimum_age.young_until(change, since, self._now, rules.minimum_age),
             hold,
             self._accepted.get(name),
-            own=self._is_only_own(move.change),
+            own=self._is_only_own(change),
         )
-        decision = decide.decide(move, facts, rules)
+        decision = decide(move, facts, rules)
         match decision:
-            case Allow(loud):
-                permits.loud.extend(loud)
-                if owner == move.change.input and not decide.is_wanted(move.change, facts):
-                    self._green(permits, owner, move.change, rules)
+            case Allow(warnings):
+                result.warnings.extend(warnings)
+                if owner == change.input and not is_wanted(change, facts):
+                    self._newest_green(result, owner, change, rules)
             case _ if owner is None:
                 raise LockbotError(
                     f"flake.nix asks for what the policy does not allow: {decision.detail}",
                     "change flake.nix, or `[policy]` in the configuration",
                 )
             case Hold(reason=HoldReason.AGE):
-                self._older(permits, owner, move.change, rules, decision)
+                self._newest_old_enough(result, owner, change, decision)
             case Hold(reason=HoldReason.USER) if hold is not None and hold.at is not None:
-                self._stay_at(permits, owner, move.change, hold.at, decision)
+                self._stay_at(result, owner, change, hold.at, decision)
             case _:
-                permits.hold(owner, move.change.old, decision)
+                result.hold(owner, change.old, decision)
 
     def _is_only_own(self, change: InputChange) -> bool:
         old, new = change.old, change.new
-        return bool(old and new and old.rev and new.rev and old.rev != new.rev and self._is_own(old.rev, new.rev))
+        if not (old and new and old.rev and new.rev) or old.rev == new.rev:
+            return False
+        return self._log.only_own_updates(self._base, old.rev, new.rev)
 
-    def _stay_at(self, permits: PolicyResult, name: str, change: InputChange, at: str, decision: Hold) -> None:
+    def _stay_at(self, result: PolicyResult, name: str, change: InputChange, at: str, decision: Hold) -> None:
         """Held at a revision: that is where it goes, if it is not there."""
-        permits.hold(name, change.old, decision)
+        result.hold(name, change.old, decision)
         if change.old is not None and change.old.revision != at:
-            permits.targets[name] = at
+            result.targets[name] = at
 
-    def _older(
-        self, permits: PolicyResult, name: str, change: InputChange, rules: InputRules, decision: Hold
-    ) -> None:
+    def _newest_old_enough(self, result: PolicyResult, name: str, change: InputChange, decision: Hold) -> None:
         """The newest revision that is old enough, where there is one; else it waits."""
-        old, new = change.old, change.new
-        permits.hold(name, old, decision)
+        old, new, rules = change.old, change.new, self._rules.of(name)
+        result.hold(name, old, decision)
         if old is None or new is None:
             return
         known = self._known(name, old, new, rules)
-        ripe = minimum_age.newest_old_enough(known, self._now, rules.minimum_age, locked=old.revision)
-        if ripe.revision is not None:
-            permits.targets[name] = ripe.revision
-            self._green(permits, name, change, rules)
+        chosen = minimum_age.newest_old_enough(known, self._now, rules.minimum_age, locked=old.revision)
+        if chosen.revision is not None:
+            result.targets[name] = chosen.revision
+            self._newest_green(result, name, change, rules)
 
-    def _known(self, name: str, old: Locked, new: Locked, rules: InputRules) -> list[minimum_age.Sighted]:
-        """What an input could be moved to, newest first."""
+    def _known(self, name: str, old: Locked, new: Locked, rules: InputRules) -> tuple[Aged, ...]:
+        """What an input could be moved to, newest first, and since when each is out."""
         kind = revisions_of(old, rules)
-        newest_first = tuple(reversed(self._histories.revisions(name, old, new.revision, kind).revisions))
-        seen = self._ledger.first_seen(name, new.original)
-        if kind is kind.TIPS:
-            return [minimum_age.Sighted(revision, seen.get(revision)) for revision in newest_first]
-        return list(minimum_age.sighted(newest_first, seen))
+        newest_first = self._log.revisions(name, old, new.revision, kind).revisions[::-1]
+        clock = FirstSeen(self._ledger.first_seen(name, new.original), parents=kind is Revisions.COMMITS)
+        return clock.aged(newest_first)
 
-    def _green(self, permits: PolicyResult, name: str, change: InputChange, rules: InputRules) -> None:
+    def _newest_green(self, result: PolicyResult, name: str, change: InputChange, rules: InputRules) -> None:
         """Where upstream's own verdict is wished: the newest up to the target that passed upstream's checks."""
-        old, new, target = change.old, change.new, permits.targets.get(name)
-        if not rules.upstream_checks or decide.forced(change) or old is None or new is None or target is None:
+        old, new, target = change.old, change.new, result.targets.get(name)
+        if not rules.upstream_checks or forced(change) or old is None or new is None or target is None:
             return
         if old.revision == target:
             return
         candidates = self._candidates(name, old, new, target, rules)
         choice = upstream_checks.newest_green(self._checks, change, candidates, self._now)
-        permits.loud.extend(choice.loud)
+        result.warnings.extend(choice.warnings)
         if choice.hold is not None:
-            permits.hold(name, old, choice.hold)
+            result.hold(name, old, choice.hold)
         if choice.revision is not None:
-            permits.targets[name] = choice.revision
+            result.targets[name] = choice.revision
         if choice.checked:
-            permits.checked[name] = new
+            result.checked[name] = new
 
-    def _candidates(
-        self, name: str, old: Locked, new: Locked, target: str, rules: InputRules
-    ) -> Iterator[minimum_age.Sighted]:
+    def _candidates(self, name: str, old: Locked, new: Locked, target: str, rules: InputRules) -> Iterator[Aged]:
         """The target and what comes before it; upstream's history is only asked for when the tip won't do."""
         if target == new.revision:
-            yield minimum_age.Sighted(target, self._first_seen(name, new))
+            yield Aged(target, self._first_seen(name, new))
         known = self._known(name, old, new, rules)
         start = [one.revision for one in known].index(target)
         for one in known[start + (target == new.revision) :]:
@@ -316,11 +258,8 @@ class PolicyEngine:
             return Relation.SAME
         key = change.input, old.revision, new.revision
         if key not in self._related:
-            self._related[key] = Relation(self._histories.relation(old, new).value)
+            self._related[key] = self._log.relation(old, new)
         return self._related[key]
-
-
-_LONG_AGO = datetime(1970, 1, 2, tzinfo=UTC)
 
 
 def _owner(path: str, names: Mapping[str, object]) -> str | None:

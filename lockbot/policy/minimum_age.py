@@ -1,6 +1,8 @@
-"""How long revisions have been out: which is the newest that is old enough.
+"""Minimum release age: how long revisions have been out, and which is the newest that is old enough.
 
-Pure. Age counts from when lockbot first saw a revision at the tip; a commit's own date is anybody's choice.
+Pure, and the one place for the rule: for the tip, for an older revision that is taken instead, and for the day
+that upstream's checks get to report. All are told since when a revision has been out by a clock; there is one,
+`FirstSeen`.
 """
 
 from __future__ import annotations
@@ -10,40 +12,59 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from lockbot.history.values import SeenTip
-from lockbot.model import Locked
+from lockbot.model import InputChange, Locked
+from lockbot.policy.decisions import Hold, HoldReason
+from lockbot.report import words
 
 
 @dataclass(frozen=True)
-class Sighted:
-    """A revision, and since when lockbot knows that upstream offers it; None: it does not."""
+class Aged:
+    """A revision, and since when it has been out by the clock; None: that is not known."""
 
     revision: str
     since: datetime | None
 
 
 @dataclass(frozen=True)
-class Ripe:
+class FirstSeen:
+    """The clock: when lockbot first saw a revision at the tip. A commit's own date is anybody's choice.
+
+    `times`: revision → then. `parents`: the revisions asked about are each the parent of the one before, so who
+    saw one saw all that come after it.
+    """
+
+    times: Mapping[str, datetime]
+    parents: bool = False
+
+    def aged(self, revisions: Sequence[str]) -> tuple[Aged, ...]:
+        """Since when each of these (newest first) has been out."""
+        found: list[Aged] = []
+        since: datetime | None = None
+        for revision in revisions:
+            own = self.times.get(revision)
+            known = (since, own) if self.parents else (own,)
+            since = min((time for time in known if time is not None), default=None)
+            found.append(Aged(revision, since))
+        return tuple(found)
+
+
+@dataclass(frozen=True)
+class OldEnough:
     """The newest revision that is old enough, or (None) when the first will be; neither: there is none at all."""
 
     revision: str | None = None
     first_at: datetime | None = None
 
 
-def sighted(revisions: Sequence[str], first_seen: Mapping[str, datetime]) -> tuple[Sighted, ...]:
-    """Since when each of these is known, by when tips were first seen. Revisions are newest first, each the parent
-    of the one before: who saw a tip saw all that it descends from."""
-    found: list[Sighted] = []
-    since: datetime | None = None
-    for revision in revisions:
-        own = first_seen.get(revision)
-        since = min((time for time in (since, own) if time is not None), default=None)
-        found.append(Sighted(revision, since))
-    return tuple(found)
+def old_enough_at(revision: Aged, now: datetime, minimum_age: float) -> datetime:
+    """When a revision has been out for `minimum_age` seconds. One that the clock does not know is out since now,
+    and so is one that is out since a time to come: a clock went wrong."""
+    return later(min(revision.since or now, now), minimum_age)
 
 
 def newest_old_enough(
-    revisions: Sequence[Sighted], now: datetime, minimum_age: float, *, locked: str | None
-) -> Ripe:
+    revisions: Sequence[Aged], now: datetime, minimum_age: float, *, locked: str | None
+) -> OldEnough:
     """The newest known for `minimum_age` seconds; newest first is given. Never the locked one or beyond."""
     waiting: list[datetime] = []
     for revision in revisions:
@@ -51,20 +72,34 @@ def newest_old_enough(
             break
         if revision.since is None:
             continue
-        # A time to come is a clock that went wrong.
-        ripe_at = later(min(revision.since, now), minimum_age)
-        if ripe_at <= now:
-            return Ripe(revision.revision)
-        waiting.append(ripe_at)
-    return Ripe(None, min(waiting, default=None))
+        at = old_enough_at(revision, now, minimum_age)
+        if at <= now:
+            return OldEnough(revision.revision)
+        waiting.append(at)
+    return OldEnough(None, min(waiting, default=None))
 
 
-def old_enough(revision: Sighted, now: datetime, minimum_age: float) -> bool:
+def old_enough(revision: Aged, now: datetime, minimum_age: float) -> bool:
     """Whether a revision has been known for so many seconds."""
-    return not minimum_age or newest_old_enough([revision], now, minimum_age, locked=None).revision is not None
+    return not minimum_age or (revision.since is not None and old_enough_at(revision, now, minimum_age) <= now)
 
 
-def tips_ahead(tips: Sequence[SeenTip], locked: Locked) -> tuple[Sighted, ...]:
+def young_until(change: InputChange, since: datetime | None, now: datetime, minimum_age: float) -> datetime | None:
+    """Until when an input's new revision, out `since` then, is too young to move to; None: it is not."""
+    old, new = change.old, change.new
+    if new is None or new.type == "path" or (old is not None and old.revision == new.revision):
+        return None
+    at = old_enough_at(Aged(new.revision, since), now, minimum_age)
+    return None if at <= now else at
+
+
+def hold_until(first_at: datetime, minimum_age: float) -> Hold:
+    """The hold of an input of which nothing is old enough yet."""
+    detail = f"nothing newer has been out for {words.age(minimum_age)} yet: first at {first_at:%Y-%m-%d %H:%M} UTC"
+    return Hold(HoldReason.AGE, detail, first_at)
+
+
+def tips_ahead(tips: Sequence[SeenTip], locked: Locked) -> tuple[Aged, ...]:
     """The tips that came after the locked revision, of those seen (the one seen last first).
 
     Where the locked one was never seen at the tip, those whose commit is dated later: of others nothing is known.
@@ -75,7 +110,7 @@ def tips_ahead(tips: Sequence[SeenTip], locked: Locked) -> tuple[Sighted, ...]:
     else:
         date = locked.last_modified
         ahead = [tip for tip in tips if date is not None and tip.committed is not None and tip.committed > date]
-    return tuple(Sighted(tip.revision, tip.first_seen) for tip in ahead)
+    return tuple(Aged(tip.revision, tip.first_seen) for tip in ahead)
 
 
 def later(time: datetime, seconds: float) -> datetime:

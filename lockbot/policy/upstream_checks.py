@@ -16,8 +16,8 @@ from enum import StrEnum
 from itertools import islice
 
 from lockbot.model import InputChange, Locked
-from lockbot.policy.decide import Hold, HoldReason
-from lockbot.policy.minimum_age import Sighted, newest_old_enough
+from lockbot.policy.decisions import Hold, HoldReason
+from lockbot.policy.minimum_age import Aged, newest_old_enough
 from lockbot.report import words
 
 MOST = 20
@@ -50,7 +50,7 @@ class Checks:
     until: datetime | None = None
 
 
-Ask = Callable[[Locked, str], Checks]
+AskChecks = Callable[[Locked, str], Checks]
 """What the checks of a revision say; the input as locked tells where it lives. Raises only what ends a run."""
 
 
@@ -69,22 +69,22 @@ class Choice:
 
     revision: str | None
     hold: Hold | None = None
-    loud: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     checked: bool = False
 
 
-def newest_green(ask: Ask, change: InputChange, revisions: Iterable[Sighted], now: datetime) -> Choice:
+def newest_green(ask: AskChecks, change: InputChange, revisions: Iterable[Aged], now: datetime) -> Choice:
     """The newest of these (newest first; the first is the wished one) that upstream's checks let through."""
     old, new = change.old, change.new
     assert old is not None and new is not None
-    seen: list[tuple[Sighted, Checks]] = []
+    seen: list[tuple[Aged, Checks]] = []
     candidates = iter(revisions)
     for one in islice(candidates, MOST):
         checks = ask(new, one.revision)
         match checks.standing:
             case Standing.NO_FORGE:
-                loud = f"{change.input}: taken without upstream's own verdict, for no forge is known to have it"
-                return Choice(one.revision, loud=(loud,))
+                warning = f"{change.input}: taken without upstream's own verdict, for no forge is known to have it"
+                return Choice(one.revision, warnings=(warning,))
             case Standing.UNKNOWN:
                 return Choice(None, _unknown(one.revision, checks))
             case Standing.GREEN:
@@ -98,20 +98,22 @@ def newest_green(ask: Ask, change: InputChange, revisions: Iterable[Sighted], no
     return Choice(None, _waiting(seen[0], _nothing_green(len(seen) - 1, more=more)))
 
 
-def _without_checks(ask: Ask, change: InputChange, seen: list[Sighted], now: datetime) -> Choice:
+def _without_checks(ask: AskChecks, change: InputChange, seen: list[Aged], now: datetime) -> Choice:
     """None of these has any checks."""
     old = change.old
     assert old is not None
     before = ask(old, old.revision) if old.rev is not None else Checks(Standing.NONE)
     if before.standing is Standing.NONE:
-        loud = f"{change.input}: taken without upstream's own verdict, for its commits have no checks there"
-        return Choice(seen[0].revision, loud=(loud,))
-    ripe = newest_old_enough(seen, now, GRACE, locked=old.revision)
-    if ripe.revision is not None:
-        loud = f"{change.input}: no check has reported on {words.short(ripe.revision)} within a day: taken without"
-        return Choice(ripe.revision, loud=(loud,))
+        warning = f"{change.input}: taken without upstream's own verdict, for its commits have no checks there"
+        return Choice(seen[0].revision, warnings=(warning,))
+    passed = newest_old_enough(seen, now, GRACE, locked=old.revision)
+    if passed.revision is not None:
+        warning = (
+            f"{change.input}: no check has reported on {words.short(passed.revision)} within a day: taken without"
+        )
+        return Choice(passed.revision, warnings=(warning,))
     detail = f"no check has reported on {words.short(seen[0].revision)} yet"
-    return Choice(None, Hold(HoldReason.CHECKS, detail, ripe.first_at))
+    return Choice(None, Hold(HoldReason.CHECKS, detail, passed.first_at))
 
 
 def _unknown(revision: str, checks: Checks) -> Hold:
@@ -120,7 +122,7 @@ def _unknown(revision: str, checks: Checks) -> Hold:
     return Hold(HoldReason.CHECKS_UNKNOWN, detail, checks.until)
 
 
-def _waiting(tip: tuple[Sighted, Checks], rest: str) -> Hold:
+def _waiting(tip: tuple[Aged, Checks], rest: str) -> Hold:
     one, checks = tip
     link = f" {checks.link}" if checks.link is not None else ""
     match checks.standing:

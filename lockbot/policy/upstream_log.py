@@ -7,18 +7,20 @@ missing history never stops an update. It must not know policies or the search.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from lockbot.errors import LockbotError
 from lockbot.git.clone import Clone
+from lockbot.git.publish import only_updates
 from lockbot.git.revisions import Description, Relation, Upstream, open_upstream
 from lockbot.history.ledger import Ledger
 from lockbot.model import Locked
 from lockbot.nix.flakeref import FlakeRef, FlakeRefError
 from lockbot.policy.minimum_age import tips_ahead
 from lockbot.policy.origin import origin_of
-from lockbot.policy.rules import Revisions
+from lockbot.policy.rules import PolicyRules, Revisions, revisions_of
 from lockbot.search.interface import RevisionRange
 
 _Answer = TypeVar("_Answer")
@@ -57,6 +59,11 @@ class UpstreamLog:
         """What an upstream commit says of itself."""
         return self._ask(locked, lambda upstream: upstream.describe(revision))
 
+    def only_own_updates(self, base: str, old: str, new: str) -> bool:
+        """Whether both are commits of the user's own repository, as of `base`, and all that lies between are
+        updates that lockbot made there."""
+        return only_updates(self._clone, base, old, new)
+
     def _tips(self, name: str, locked: Locked, target: str) -> Sequence[str]:
         seen = [tip.revision for tip in tips_ahead(self._ledger.tips(name, locked.original), locked)]
         older = seen[seen.index(target) + 1 :] if target in seen else seen
@@ -75,6 +82,18 @@ class UpstreamLog:
         except LockbotError:
             cancel.check()
             return None
+
+
+@dataclass(frozen=True)
+class InputRevisions:
+    """What each input could be moved to: tips or commits, as its rules want it."""
+
+    log: UpstreamLog
+    rules: PolicyRules
+
+    def between(self, name: str, locked: Locked, target: str) -> RevisionRange:
+        """From the locked revision up to a target."""
+        return self.log.revisions(name, locked, target, revisions_of(locked, self.rules.of(name)))
 
 
 def commit_link(locked: Locked, revision: str) -> str | None:

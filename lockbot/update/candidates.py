@@ -12,13 +12,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from lockbot.errors import DeadlineExceeded, LockbotError, SurroundingsError, UnjudgedError
-from lockbot.git.sync import Base
-from lockbot.git.worktree import Worktree, commit, incomplete, recommit
-from lockbot.judge import candidate as judge
+from lockbot.git.worktree import commit, incomplete, recommit
 from lockbot.judge import gate
+from lockbot.judge.candidate import Judge
 from lockbot.judge.hosts import select
 from lockbot.judge.prediction import predict
-from lockbot.judge.verdict import EVALUATED, UNLISTED, Baseline, Checkout, Judged, Known, Listing, MayBuild
+from lockbot.judge.verdict import EVALUATED, Baseline, Checkout, Judged, Known, Listing, Listings, MayBuild
 from lockbot.lock.propose import Lock
 from lockbot.model import (
     Answer,
@@ -41,8 +40,7 @@ from lockbot.process import Deadline
 from lockbot.report import words
 from lockbot.report.commit import commit_message
 from lockbot.update import regenerate
-from lockbot.update.context import RunConfig, RunContext
-from lockbot.update.record import Record
+from lockbot.update.workspace import Workspace
 
 REWRITES = 4
 """How often a commit's message is put right before the run gives up: hosts that fare otherwise each time."""
@@ -54,16 +52,17 @@ _LASTING = frozenset({FailureKind.BUILD, FailureKind.HASH_MISMATCH})
 class CandidateBuilder:
     """Judges locks on top of one base, in one worktree of it."""
 
-    def __init__(
-        self, tools: RunContext, rules: RunConfig, record: Record, base: Base, tree: Worktree, flake_dir: str
-    ) -> None:
-        self._tools = tools
-        self._rules = rules
+    def __init__(self, workspace: Workspace) -> None:
+        context, config, record = workspace.context, workspace.config, workspace.record
+        self._context = context
+        self._config = config
         self._record = record
-        self._base = base
-        self._tree = tree
-        self._flake_dir = flake_dir
-        remembered = tools.history.baseline(record.run.flake, rules.context, base.commit).values()
+        self._base = workspace.base
+        self._tree = workspace.tree
+        self._flake_dir = workspace.flake_dir
+        self.flake = workspace.flake
+        self.cancel = context.nix.cancel
+        remembered = context.history.baseline(record.run.flake, config.fingerprint, workspace.base.commit).values()
         self._remembered: Baseline = {build.host.attribute: build for build in remembered}
         """What another run found: good for a prediction. As evidence only its derivations are, and no failure."""
         self._known: Baseline = {
@@ -71,11 +70,11 @@ class CandidateBuilder:
             for attribute, build in self._remembered.items()
             if build.drv is not None
         }
-        self._when = tools.clock()
+        self._when = context.clock()
         self._listings: dict[str, tuple[tuple[Host, ...], Failure | None]] = {}
         self._hosts_judged: tuple[Host, ...] = ()
-        self._ledger = tools.history.ledger(record.run.flake)
-        self._broken = self._ledger.failures(rules.context, rules.remember_failures)
+        self._ledger = context.history.ledger(record.run.flake)
+        self._broken = self._ledger.failures(config.fingerprint, config.remember_failures)
         """Derivations that are known to fail: none is built again to see it fail again."""
         self._seen: dict[str, Failure] = {}
         """Derivations that failed in this run, or could not be judged."""
@@ -85,7 +84,7 @@ class CandidateBuilder:
         """What is judged: known once the whole fleet was, or its base was asked."""
         if self._hosts_judged or not self._hosts_at_base():  # a base that can't say: the candidate will
             return self._hosts_judged
-        return select(self._hosts_at_base(), self._rules.selection)
+        return select(self._hosts_at_base(), self._config.host_patterns)
 
     def derivation_at_base(self, host: str) -> str | None:
         """A host's derivation without any update, as far as this run has come to know it."""
@@ -93,7 +92,7 @@ class CandidateBuilder:
 
     def differing(self, one: str, other: str) -> frozenset[str]:
         """The names of the derivations that only one of two derivations needs."""
-        closures = [self._tools.nix.requisites(drv) for drv in (one, other)]
+        closures = [self._context.nix.requisites(drv) for drv in (one, other)]
         return frozenset(words.derivation(path) for path in closures[0] ^ closures[1] if path.endswith(".drv"))
 
     def worked_before(self, host: str) -> bool:
@@ -106,19 +105,14 @@ class CandidateBuilder:
         return False
 
     @property
-    def context(self) -> str:
+    def fingerprint(self) -> str:
         """A word for all but the lock that decides how hosts fare: the same word, the same verdicts."""
         lock = Path(self._flake_dir) / LOCK_NAME
         paths = (":(top)", f":(top,exclude,literal){lock}")
         # A commit that changes nothing but the lock, as ours do, leaves the rest as it was.
-        rest = self._tools.clone.git.ask("rev-list", "-1", self._base.commit, "--", *paths)
-        rules = self._rules
-        return repr((rest, self._tree.submodules, rules.context, rules.gate, rules.after_update))
-
-    @property
-    def flake(self) -> Path:
-        """The directory of flake.nix in the worktree."""
-        return self._tree.path / self._flake_dir
+        rest = self._context.clone.git.ask("rev-list", "-1", self._base.commit, "--", *paths)
+        config = self._config
+        return repr((rest, self._tree.submodules, config.fingerprint, config.gate, config.after_update))
 
     def judge(
         self,
@@ -139,14 +133,14 @@ class CandidateBuilder:
         at_base = self._hosts_at_base()
         lock_known = bool(expected)
         if not expected and at_base:
-            expected = self._predict(select(at_base, self._rules.selection), lock)
+            expected = self._predict(select(at_base, self._config.host_patterns), lock)
         message = self._message(lock, held, expected)
         made = self._commit(lock, message)
         # A host that the candidate no longer has is judged, too: it is gone.
         hosts = self._select((*self._listed(made)[0], *at_base), made)
         # One that some other candidate brings along, or lacks, may still be asked about.
         self._hosts_judged = tuple(dict.fromkeys((*hosts, *self._hosts_judged)))
-        self._tools.progress(PhaseStarted(Phase.JUDGE, words.count(len(hosts), "host"), hosts=len(hosts)))
+        self._context.progress(PhaseStarted(Phase.JUDGE, words.count(len(hosts), "host"), hosts=len(hosts)))
         carried = _holding(expected) if lock_known else []
         listing = self._listing(made)  # the message that is put right below changes no host's name
         for _ in range(REWRITES):
@@ -157,10 +151,12 @@ class CandidateBuilder:
             truth = self._message(lock, held, judged.verdict.builds)
             if truth == message:
                 return judged
-            if not final or gate.blocking(judged.verdict.builds, self._rules.gate):
+            if not final or gate.blocking(judged.verdict.builds, self._config.gate):
                 return replace(judged, truthful=False)
             message = truth
-            made = recommit(self._tools.clone, made, message, name=self._record.run.id, sign=self._rules.signing)
+            made = recommit(
+                self._context.clone, made, message, name=self._record.run.id, sign=self._config.signing
+            )
             carried = _holding(judged.verdict.builds)
         raise LockbotError(
             "the hosts fare differently each time they are built: no message holds true",
@@ -168,7 +164,7 @@ class CandidateBuilder:
         )
 
     def _predict(self, hosts: Sequence[Host], lock: Lock) -> list[HostBuild]:
-        history, flake = self._tools.history, self._record.run.flake
+        history, flake = self._context.history, self._record.run.flake
         return predict(hosts, lock.changes, self._remembered, history, flake)
 
     def judge_some(self, lock: Lock, hosts: Sequence[Host], *, may_build: MayBuild | None = None) -> Judged:
@@ -177,9 +173,9 @@ class CandidateBuilder:
         Raises TooCostly where `may_build` does.
         """
         made = self._commit(lock, f"lockbot: a candidate\n\nLockbot-Run: {self._record.run.id}\n")
-        self._tools.progress(PhaseStarted(Phase.JUDGE, words.count(len(hosts), "host"), hosts=len(hosts)))
+        self._context.progress(PhaseStarted(Phase.JUDGE, words.count(len(hosts), "host"), hosts=len(hosts)))
         # Not worth an evaluation more: a host that is gone is found out by its own.
-        return self._judge(Candidate(self._base.commit, made, lock.changes), hosts, (), UNLISTED, may_build)
+        return self._judge(Candidate(self._base.commit, made, lock.changes), hosts, (), Listing(), may_build)
 
     def would_build(self, lock: Lock) -> frozenset[str]:
         """The derivations that would have to be built, by the whole fleet, to have a lock's hosts."""
@@ -189,26 +185,26 @@ class CandidateBuilder:
 
     def missing(self, drvs: Collection[str]) -> frozenset[str]:
         """The derivations that would have to be built to have these."""
-        return self._tools.nix.missing(*drvs) if drvs else frozenset()
+        return self._context.nix.missing(*drvs) if drvs else frozenset()
 
     def _commit(self, lock: Lock, message: str) -> str:
-        regenerate.clean(self._tools.clone, self._tree, self._rules.after_update)
+        regenerate.clean(self._context.clone, self._tree, self._config.after_update)
         with naming(self.flake / LOCK_NAME):
             (self.flake / LOCK_NAME).write_bytes(lock.content)
         name = str(Path(self._flake_dir) / LOCK_NAME)
         changed = regenerate.regenerate(
-            self._tools.nix, self._tools.clone, self._tree, self.flake, self._rules.after_update, name
+            self._context.nix, self._context.clone, self._tree, self.flake, self._config.after_update, name
         )
         return commit(
-            self._tools.clone,
+            self._context.clone,
             self._tree,
             [name, *changed],
             message,
             name=self._record.run.id,
-            identity=self._rules.author,
-            committer=self._rules.committer,
+            identity=self._config.author,
+            committer=self._config.committer,
             when=self._when,
-            sign=self._rules.signing,
+            sign=self._config.signing,
         )
 
     def _judge(
@@ -219,23 +215,20 @@ class CandidateBuilder:
         listing: Listing,
         may_build: MayBuild | None,
     ) -> Judged:
+        judge = Judge(
+            self._context.nix, self._checkout, self._config.judging, self._context.progress, self._config.gate
+        )
         judged = judge.judge(
-            self._tools.nix,
             candidate,
             hosts,
-            checkout=self._checkout,
-            limits=self._rules.judging,
-            progress=self._tools.progress,
-            gate=self._rules.gate,
             known=Known(self._known, self._broken, self._seen),
-            before=self._listing(self._base.commit),
-            now=listing,
+            listings=Listings(self._listing(self._base.commit), listing),
             carried=carried,
             may_build=may_build,
         )
         for drv in sorted(judged.flaky):
             self._record.note(f"flaky: {words.derivation(drv)} failed and then was built, unchanged")
-        self._record.remember(self._rules.context, self._base.commit, judged.base)
+        self._record.remember(self._config.fingerprint, self._base.commit, judged.base)
         self._known = {**self._known, **judged.base}
         self._learn(judged.verdict.builds, judged.base)
         return judged
@@ -252,13 +245,13 @@ class CandidateBuilder:
         for build in builds:
             failure = build.failure
             if failure is not None and (text := failure.log or "\n".join(failure.tail)):
-                self._record.keep_log(build.host.name, text, self._rules.log_limit)
-        self._ledger.remember(self._rules.context, fared)
+                self._record.keep_log(build.host.name, text, self._config.log_limit)
+        self._ledger.remember(self._config.fingerprint, fared)
 
     @property
     def _checkout(self) -> Checkout:
         tree = self._tree
-        return Checkout(tree.path, self._flake_dir, tree.submodules, lambda: incomplete(self._tools.clone, tree))
+        return Checkout(tree.path, self._flake_dir, tree.submodules, lambda: incomplete(self._context.clone, tree))
 
     def _hosts_at_base(self) -> tuple[Host, ...]:
         return self._listed(self._base.commit)[0]
@@ -266,12 +259,12 @@ class CandidateBuilder:
     def _select(self, found: Sequence[Host], candidate: str) -> tuple[Host, ...]:
         """Those of the hosts that are judged. Raises LockbotError where the flake could not say which it has."""
         failure = self._listed(candidate)[1]
-        if failure is not None and not found and not self._rules.selection.attributes:
+        if failure is not None and not found and not self._config.host_patterns.attributes:
             raise UnjudgedError(
                 f"the flake can't be asked for its hosts, with the update nor without: {failure.message}",
                 "does `nix flake show` work there?",
             )
-        return select(tuple(dict.fromkeys(found)), self._rules.selection)
+        return select(tuple(dict.fromkeys(found)), self._config.host_patterns)
 
     def _listing(self, commit: str) -> Listing:
         hosts, failure = self._listed(commit)
@@ -284,8 +277,8 @@ class CandidateBuilder:
         return self._listings[commit]
 
     def _list(self, commit: str) -> tuple[tuple[Host, ...], Failure | None]:
-        nix = self._tools.nix
-        deadline = Deadline(self._rules.judging.evaluation.timeout, "asking the flake for its hosts")
+        nix = self._context.nix
+        deadline = Deadline(self._config.judging.evaluation.timeout, "asking the flake for its hosts")
         try:
             return evaluate.host_names(nix, self._checkout.at(commit), deadline), None
         except DeadlineExceeded as error:
@@ -304,7 +297,7 @@ class CandidateBuilder:
             self._record.run.id,
             lock.changes,
             builds,
-            subject_template=self._rules.subject,
+            subject_template=self._config.subject,
             now=self._when,
             links=_links(lock.changes),
             held=held,

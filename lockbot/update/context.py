@@ -1,4 +1,7 @@
-"""What a cycle goes by, and what it works with. Plain values: where they were configured is not known here."""
+"""What a cycle goes by (`RunConfig`) and what it works with (`RunContext`).
+
+Plain values: where they were configured is not known here.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from lockbot.lock import propose
 from lockbot.model import Gate, Progress
 from lockbot.nix.command import Nix
 from lockbot.policy.rules import PolicyRules
-from lockbot.policy.upstream_checks import Ask, nobody
+from lockbot.policy.upstream_checks import AskChecks, nobody
 from lockbot.search.strategies import Strategy
 from lockbot.update.regenerate import Commands
 
@@ -28,7 +31,7 @@ class RunConfig:
 
     source: Source
     flake_dir: str
-    selection: HostPatterns
+    host_patterns: HostPatterns
     gate: Gate
     fetching: propose.Limits
     judging: verdict.Limits
@@ -39,7 +42,7 @@ class RunConfig:
     publish_tries: int
     keep_results: int
     log_limit: int
-    book: PolicyRules = field(default_factory=PolicyRules)
+    policy: PolicyRules = field(default_factory=PolicyRules)
     strategy: Strategy = Strategy.BEST
     groups: tuple[frozenset[str], ...] = ()
     """Inputs that move together or not at all."""
@@ -50,7 +53,7 @@ class RunConfig:
     after_update: Commands = field(default_factory=Commands)
     push: bool = True
     dry_run: bool = False
-    context: str = ""
+    fingerprint: str = ""
     """A word for everything but the flake that decides how hosts fare: Nix, its settings, lockbot's limits; what
     was found out under another is not believed."""
 
@@ -65,5 +68,5 @@ class RunContext:
     directory: Path
     progress: Progress
     clock: Callable[[], datetime]
-    checks: Ask = nobody
+    checks: AskChecks = nobody
     """Upstream's own verdict on its commits."""

@@ -27,29 +27,30 @@ from lockbot.state import ROOTS
 from lockbot.update.attempt import Attempt, AttemptResult, SeriesCommit
 from lockbot.update.context import RunConfig, RunContext
 from lockbot.update.record import Record, words
+from lockbot.update.workspace import Workspace
 
 
-def run_cycle(tools: RunContext, rules: RunConfig, wish: UpdateRequest, run: Run) -> Run:
+def run_cycle(context: RunContext, config: RunConfig, request: UpdateRequest, run: Run) -> Run:
     """Run one cycle to its end and return its record. The caller holds the repository's lock.
 
     Failures of lockbot and its surroundings end in the record (`failed`, `interrupted`); UsageError and
     bugs are recorded and raised.
     """
-    return _Cycle(tools, rules, wish, run).go()
+    return _Cycle(context, config, request, run).go()
 
 
-def recover(tools: RunContext, source: Source, repository: str, flake: str, *, keep_results: int) -> None:
+def recover(context: RunContext, source: Source, repository: str, flake: str, *, keep_results: int) -> None:
     """Close the records of runs that were killed: what they had published stands, the rest never happened.
 
     So it is done for the repository's other flakes, too, unless what one was about to publish is not to be seen:
     that is left to its own next run, which may know another remote.
     """
     left: set[str] = set()
-    for run in tools.history.unfinished(repository):
-        published = tools.history.whereabouts(run.id).publishing
+    for run in context.history.unfinished(repository):
+        published = context.history.whereabouts(run.id).publishing
         # On the branch that it was, whatever is checked out by now.
         meant = replace(source, branch=run.branch) if published is not None else source
-        landed = published is not None and publish.settle(tools.clone, meant, published)
+        landed = published is not None and publish.settle(context.clone, meant, published)
         own = run.flake == flake
         if published is not None and not landed and not own:
             left.add(run.id)
@@ -57,27 +58,27 @@ def recover(tools: RunContext, source: Source, repository: str, flake: str, *, k
         lost = Outcome.FAILED if run.error else Outcome.INTERRUPTED
         whole = Outcome.PARTLY_PUBLISHED if run.held else Outcome.PUBLISHED
         notes = ["the run ended before it could say how; the next one found out"]
-        if landed and own and (problem := _root(tools, run, run.hosts, keep_results)):
+        if landed and own and (problem := _root(context, run, run.hosts, keep_results)):
             notes.append(problem)
-        tools.history.save(
+        context.history.save(
             replace(
                 run,
                 outcome=whole if landed else lost,
                 commit=published if landed else None,
-                finished=tools.clock(),
+                finished=context.clock(),
                 error=None if landed else (run.error or "lockbot was killed"),
                 notes=(*run.notes, *notes),
             )
         )
-    for name in tools.clone.kept().keys() - left:
-        tools.clone.forget(name)
+    for name in context.clone.kept().keys() - left:
+        context.clone.forget(name)
 
 
-def _root(tools: RunContext, run: Run, builds: Iterable[HostBuild], newest: int) -> str | None:
+def _root(context: RunContext, run: Run, builds: Iterable[HostBuild], newest: int) -> str | None:
     """Keep an accepted commit's results from collection. What is published stays so: trouble is a sentence."""
     outputs = [build.out for build in builds if build.out and build.status in _HAVE_OUTPUTS]
     try:
-        gc_roots.keep(tools.nix, tools.directory / ROOTS, run.flake, run.id, outputs, newest=newest)
+        gc_roots.keep(context.nix, context.directory / ROOTS, run.flake, run.id, outputs, newest=newest)
     except (LockbotError, OSError) as error:
         why = words(error) if isinstance(error, LockbotError) else str(error)
         return f"the results are not safe from garbage collection: {why}"
@@ -88,14 +89,15 @@ _HAVE_OUTPUTS = frozenset({HostStatus.BUILT, HostStatus.UNCHANGED})
 
 
 class _Cycle:
-    def __init__(self, tools: RunContext, rules: RunConfig, wish: UpdateRequest, run: Run) -> None:
-        self.tools = tools
-        self.rules = rules
-        self.wish = wish
-        self.record = Record(tools, run)
-        self.step: SeriesCommit | None = None
-        """What is published on top of this run's first commit, where each input gets one of its own."""
-        self.then: list[SeriesCommit] = []
+    def __init__(self, context: RunContext, config: RunConfig, request: UpdateRequest, run: Run) -> None:
+        self.context = context
+        self.config = config
+        self.request = request
+        self.record = Record(context, run)
+        self.commit: SeriesCommit | None = None
+        """Which of the series is on, after the first; None: the first."""
+        self.series: list[SeriesCommit] = []
+        """What is to come on top of the first commit, where each update group gets one of its own."""
         self.unfinished: str | None = None
         """What an earlier run left undone in the user's repository, and this one could not do either."""
 
@@ -118,52 +120,52 @@ class _Cycle:
             raise
         finally:
             with contextlib.suppress(LockbotError):  # a commit kept too long does no harm; a lost error would
-                self.tools.clone.forget(record.run.id)
+                self.context.clone.forget(record.run.id)
         return record.run
 
     def _go(self) -> None:
         """The update; and where each input gets a commit of its own, the others after the first."""
-        self._tries()
-        while self.then and self.record.run.commit is not None:
+        self._attempts()
+        while self.series and self.record.run.commit is not None:
             first = self.record.run
-            self.step, *self.then = self.then
-            self.wish = UpdateRequest(None, self.step.pins)
+            self.commit, *self.series = self.series
+            self.request = UpdateRequest(None, self.commit.pins)
             try:
-                self._tries()
+                self._attempts()
             finally:
                 self.record.amend(first)
 
-    def _tries(self) -> None:
-        for _ in range(self.rules.publish_tries):
-            if self._try():
+    def _attempts(self) -> None:
+        for _ in range(self.config.publish_tries):
+            if self._attempt():
                 return
         self.record.end(
             Outcome.STALE, hint="the branch keeps moving faster than hosts build; the next run tries again"
         )
 
-    def _try(self) -> bool:
-        """One go at it; False when the base moved and another may help."""
+    def _attempt(self) -> bool:
+        """One attempt; False when the base moved and another may help."""
         with self.record.phase(Phase.SYNC):
             base = self._sync()
         if base.overtaken is not None:
             hint = f"bring them together ({base.overtaken}), and push; lockbot then goes on"
             self.record.end(Outcome.STALE, error=base.notes[-1], hint=hint)
             return True
-        with worktree(self.tools.clone, base.commit, self.rules.source) as tree:
+        with worktree(self.context.clone, base.commit, self.config.source) as tree:
             self.record.note(*tree.notes)
             flake_dir = self._flake_dir(base)
-            held = self.step.held if self.step is not None else ()
-            attempt = Attempt(self.tools, self.rules, self.wish, self.record, base, tree, flake_dir, held)
-            attempted = attempt.run()
-        self.record.set(held=attempted.held)
-        return self._decide(base, attempted)
+            held = self.commit.held if self.commit is not None else ()
+            workspace = Workspace(self.context, self.config, self.record, base, tree, flake_dir)
+            result = Attempt(workspace, self.request, held).run()
+        self.record.set(held=result.held)
+        return self._decide(base, result)
 
     def _sync(self) -> Base:
         """Fetch; and finish in the user's repository what an earlier run could not."""
-        clone, source = self.tools.clone, self.rules.source
+        clone, source = self.context.clone, self.config.source
         base = sync(clone, source)
         self.unfinished = None
-        if not self.rules.dry_run:
+        if not self.config.dry_run:
             mended = publish.mend(clone, source, base)
             self.record.note(*mended.notes)
             self.unfinished = mended.trouble
@@ -176,32 +178,32 @@ class _Cycle:
         return base
 
     def _flake_dir(self, base: Base) -> str:
-        return self.rules.flake_dir or base.subdirectory
+        return self.config.flake_dir or base.subdirectory
 
-    def _decide(self, base: Base, attempted: AttemptResult) -> bool:
-        judged = attempted.judged
-        if judged is None or not attempted.good:
-            self._observe(attempted, moved=False)
-            if told := publish.behind(self.tools.clone, self.rules.source, base):
+    def _decide(self, base: Base, result: AttemptResult) -> bool:
+        judged = result.judged
+        if judged is None or not result.good:
+            self._observe(result, moved=False)
+            if told := publish.behind(self.context.clone, self.config.source, base):
                 self.record.note(told)
-            self._end_unpublished(attempted)
+            self._end_unpublished(result)
             return True
-        outcome = Outcome.PARTLY_PUBLISHED if attempted.held else Outcome.PUBLISHED
-        if self.rules.dry_run:
+        outcome = Outcome.PARTLY_PUBLISHED if result.held else Outcome.PUBLISHED
+        if self.config.dry_run:
             self.record.note(f"dry run: would publish {judged.verdict.candidate.commit} on {base.branch}")
             self.record.end(outcome)
             return True
         with self.record.phase(Phase.PUBLISH):
-            return self._publish(base, attempted, judged, outcome)
+            return self._publish(base, result, judged, outcome)
 
-    def _end_unpublished(self, attempted: AttemptResult) -> None:
-        if attempted.judged is None and self.unfinished is not None:
+    def _end_unpublished(self, result: AttemptResult) -> None:
+        if result.judged is None and self.unfinished is not None:
             self.record.end(Outcome.FAILED, error=self.unfinished, hint="lockbot tries again with its next run")
-        elif attempted.judged is None:
-            waiting = {item.input for item in attempted.held if item.reason != CANNOT_LOCK}
-            refused = any(item.reason == CANNOT_LOCK and item.input not in waiting for item in attempted.held)
+        elif result.judged is None:
+            waiting = {item.input for item in result.held if item.reason != CANNOT_LOCK}
+            refused = any(item.reason == CANNOT_LOCK and item.input not in waiting for item in result.held)
             self.record.end(Outcome.REJECTED if refused else Outcome.UNCHANGED)
-        elif reasons := attempted.unjudged:
+        elif reasons := result.unjudged:
             self.record.end(
                 Outcome.UNJUDGED,
                 error="the update could not be judged: " + "; ".join(reasons),
@@ -210,30 +212,30 @@ class _Cycle:
         else:
             self.record.end(Outcome.REJECTED)
 
-    def _observe(self, attempted: AttemptResult, *, moved: bool) -> None:
+    def _observe(self, result: AttemptResult, *, moved: bool) -> None:
         """Into the ledger: how inputs stand now. A lost line there costs an alarm's precision, not the update."""
-        if self.step is not None:
+        if self.commit is not None:
             return  # the first commit's attempt saw it all; this one has only seen what it was told to pin
-        seen = attempted.observations
+        seen = result.observations
         if not moved:
-            seen = tuple(replace(one, locked=attempted.before.get(one.input)) for one in seen)
+            seen = tuple(replace(one, locked=result.before.get(one.input)) for one in seen)
         with contextlib.suppress(LockbotError):
-            ledger = self.tools.history.ledger(self.record.run.flake)
+            ledger = self.context.history.ledger(self.record.run.flake)
             ledger.record(seen)
-            ledger.forget_inputs(attempted.paths)
+            ledger.forget_inputs(result.paths)
 
-    def _publish(self, base: Base, attempted: AttemptResult, judged: Judged, outcome: Outcome) -> bool:
+    def _publish(self, base: Base, result: AttemptResult, judged: Judged, outcome: Outcome) -> bool:
         commit = judged.verdict.candidate.commit
-        tools = self.tools
+        context = self.context
         with self.record.publishing(commit):
             published = publish.publish(
-                tools.clone,
-                self.rules.source,
+                context.clone,
+                self.config.source,
                 base,
                 commit,
                 run=self.record.run.id,
                 flake_dir=self._flake_dir(base),
-                push=self.rules.push,
+                push=self.config.push,
             )
         match published:
             case Moved():
@@ -241,10 +243,10 @@ class _Cycle:
                 self.record.set(commit=commit, pushed=published.pushed)
                 if published.trouble is None:
                     self.record.end(outcome)
-                    self.then.extend(attempted.then)
+                    self.series.extend(result.series)
                 else:
                     self._end_half_way(published.trouble)
-                self._observe(attempted, moved=True)
+                self._observe(result, moved=True)
                 self._keep(commit, judged)
             case BaseMoved():
                 self.record.note(f"{published.why} while lockbot worked: it began anew on top")
@@ -252,7 +254,7 @@ class _Cycle:
             case Parked():
                 self.record.set(parked=published.branch)
                 advice = "\n".join([f"the update waits on {published.branch}; to take it:", *published.advice])
-                self._observe(attempted, moved=False)
+                self._observe(result, moved=False)
                 self.record.end(Outcome.STALE, error=published.why, hint=advice)
             case _:
                 assert_never(published)
@@ -267,8 +269,8 @@ class _Cycle:
     def _keep(self, commit: str, judged: Judged) -> None:
         """What was accepted is the next run's base; its results, and this base's, are kept from collection."""
         with contextlib.suppress(LockbotError):  # it only costs the next run an evaluation
-            self.record.remember(self.rules.context, commit, judged.candidate)
+            self.record.remember(self.config.fingerprint, commit, judged.candidate)
         builds = [*judged.verdict.builds, *judged.base.values()]
-        if problem := _root(self.tools, self.record.run, builds, self.rules.keep_results):
+        if problem := _root(self.context, self.record.run, builds, self.config.keep_results):
             self.record.note(problem)
-            self.tools.history.save(self.record.run)
+            self.context.history.save(self.record.run)

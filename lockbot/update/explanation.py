@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from lockbot.lock.lockable import Unlockable
 from lockbot.model import BadRevision, Held, Locked
 from lockbot.nix.lockfile import LockFile
-from lockbot.policy.decide import Hold
+from lockbot.policy.decisions import Hold
 from lockbot.policy.upstream_log import UpstreamLog, commit_link
 from lockbot.report import words
 from lockbot.search.interface import Culprit, Finding, FindingReason
@@ -27,41 +27,41 @@ def explain(
     finding: Finding,
     old: LockFile,
     targets: Mapping[str, str],
-    histories: UpstreamLog,
+    log: UpstreamLog,
     *,
-    why_open: Callable[[str], str] = lambda _: "",
-    too_costly: Callable[[str, str], Hold | None] = lambda _name, _revision: None,
+    unjudged: Mapping[str, str],
+    refused: Mapping[tuple[str, str], Hold],
 ) -> Explanation:
     """Put a finding into words; the culprit's subject, author and date are asked of its own history.
 
-    `why_open` tells why a host could not be judged; `too_costly`, why an input's revision was not even built.
+    `unjudged`: host → why it could not be judged; `refused`: input and revision → why that was not even built.
     """
     bad: dict[str, BadRevision] = {}
     held: list[Held] = []
     for name in finding.inputs:
         locked = old.locked(name)
         culprits = finding.culprits[::-1] if locked is not None and len(finding.inputs) == 1 else ()
-        seen = [_bad_revision(culprit, locked, histories) for culprit in culprits if locked is not None]
+        seen = [_bad_revision(culprit, locked, log) for culprit in culprits if locked is not None]
         if seen:
             bad[name] = seen[0]
         at = finding.revision or (locked.revision if locked is not None else None)
-        costly = too_costly(name, targets[name]) if finding.reason is FindingReason.UNJUDGED else None
-        detail = costly.detail if costly else _detail(finding, name, targets[name], seen, why_open)
+        costly = refused.get((name, targets[name])) if finding.reason is FindingReason.UNJUDGED else None
+        detail = costly.detail if costly else _detail(finding, name, targets[name], seen, unjudged)
         reason = costly.reason if costly else finding.reason.value.replace(" ", "-")
         held.append(Held(name, reason, detail, at or None, bad.get(name) if finding.reason.blames else None))
     return Explanation(tuple(held), bad)
 
 
-def explain_unlockable(one: Unlockable, locked: Locked, histories: UpstreamLog) -> Held:
+def explain_unlockable(one: Unlockable, locked: Locked, log: UpstreamLog) -> Held:
     """Put into words that an input's tip can't be locked, and what can be. Where it goes is not known yet."""
-    bad = _bad_revision(one.culprit, locked, histories) if one.culprit else None
+    bad = _bad_revision(one.culprit, locked, log) if one.culprit else None
     why = " ".join([f"{words.short(one.tip.revision)} can't be locked ({one.why})", *_since(bad)])
     newest = f"{words.short(one.revision)} is the newest that can be" if one.revision else "nothing newer can be"
     return Held(one.input, one.reason, f"{why}: {newest}", locked.revision or None, bad)
 
 
-def _bad_revision(culprit: Culprit, locked: Locked, histories: UpstreamLog) -> BadRevision:
-    said = histories.describe(locked, culprit.first_bad) if culprit.exact else None
+def _bad_revision(culprit: Culprit, locked: Locked, log: UpstreamLog) -> BadRevision:
+    said = log.describe(locked, culprit.first_bad) if culprit.exact else None
     return BadRevision(
         revision=culprit.first_bad,
         subject=said.subject if said is not None else "",
@@ -75,7 +75,7 @@ def _bad_revision(culprit: Culprit, locked: Locked, histories: UpstreamLog) -> B
 
 
 def _detail(
-    finding: Finding, input: str, target: str, seen: Sequence[BadRevision], why_open: Callable[[str], str]
+    finding: Finding, input: str, target: str, seen: Sequence[BadRevision], unjudged: Mapping[str, str]
 ) -> str:
     """`breaks web and db since 1a2b3c4 "subject" (2026-11-01): moved to 9f8e7d6, not to 5c4d3e2`.
 
@@ -84,7 +84,7 @@ def _detail(
     if finding.reason is FindingReason.BREAKS and len(seen) > 1:  # each host since another
         why = "breaks " + " and ".join(" ".join([words.listed(bad.hosts), *_since(bad)]) for bad in seen)
     else:
-        why = " ".join([_why(finding, input, why_open), *_since(seen[0] if seen else None)])
+        why = " ".join([_why(finding, input, unjudged), *_since(seen[0] if seen else None)])
     more = f"; {_ENDED}" if finding.ended and finding.reason is not FindingReason.BUDGET else ""
     return f"{why}: {_where(finding.revision, target)}{more}"
 
@@ -109,7 +109,7 @@ def _where(revision: str | None, target: str) -> str:
     return f"{where} {words.short(target)}"
 
 
-def _why(finding: Finding, input: str, why_open: Callable[[str], str]) -> str:
+def _why(finding: Finding, input: str, unjudged: Mapping[str, str]) -> str:
     hosts = words.listed(finding.hosts)
     partners = words.listed(finding.partners)
     match finding.reason:
@@ -123,7 +123,7 @@ def _why(finding: Finding, input: str, why_open: Callable[[str], str]) -> str:
         case FindingReason.NEEDS:
             return f"breaks {hosts} without {partners}"
         case FindingReason.UNJUDGED:
-            why = "; ".join(sorted({said for host in finding.hosts if (said := why_open(host))}))
+            why = "; ".join(sorted({said for host in finding.hosts if (said := unjudged.get(host))}))
             return f"{hosts} could not be judged with it" + (f" ({why})" if why else "")
         case FindingReason.BUDGET:
             return "the search ended before it was known, and goes on in the next run"

@@ -12,12 +12,12 @@ from lockbot.history.values import Observation, StateWord
 from lockbot.lock.propose import Proposal
 from lockbot.lock.unmovable import FETCH_FAILED
 from lockbot.model import BadRevision, Held
-from lockbot.policy.decide import HoldReason
-from lockbot.policy.engine import PolicyResult
+from lockbot.policy.decisions import HoldReason
+from lockbot.policy.result import PolicyResult
 from lockbot.update.explanation import Explanation
 
 
-def standing(
+def at_final_revision(
     held: Sequence[Held], selection: Mapping[str, str], before: Mapping[str, str | None]
 ) -> tuple[Held, ...]:
     """Inputs that are kept back, each with the revision at which it is once `selection` were published: one that
@@ -33,7 +33,7 @@ class InputStatuses:
     """What this attempt saw of each input, to be remembered."""
 
     proposal: Proposal
-    permits: PolicyResult
+    result: PolicyResult
     held: tuple[Held, ...]
     pinned: frozenset[str] = frozenset()
     """Inputs that went where the user said: their upstream was not asked where its branch is."""
@@ -58,8 +58,8 @@ class InputStatuses:
             state=StateWord.CURRENT,
             locked=picked or before,
             asked=name in self.proposal.asked and name not in self.pinned,
-            next_try=self.permits.until.get(name),
-            waiting_for_cache=name in self.permits.waiting_for_cache,
+            next_try=self.result.until.get(name),
+            waiting_for_cache=name in self.result.waiting_for_cache,
         )
         if found is not None:
             item, bad = found

@@ -1,7 +1,7 @@
-"""What the search asks, answered by real candidates: a Trial of `asking`, within a budget.
+"""What the search asks, answered by real candidates: the `Oracle` of `search.interface`, within a budget.
 
 Each question becomes a lock, a commit and a judgement of the hosts asked about. It must not know how the search
-goes on from an answer, nor what is published.
+goes on from a response, nor what is published.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ from typing import TypeVar
 
 from lockbot.errors import LockbotError, SurroundingsError
 from lockbot.judge import gate as gates
-from lockbot.judge.verdict import EVALUATED, Judged, MayBuild, TooCostly
-from lockbot.lock.chosen import SelectedLocks
+from lockbot.judge.verdict import EVALUATED, Judged, TooCostly
+from lockbot.judge.verdict_cache import VerdictCache
 from lockbot.lock.propose import Lock
-from lockbot.model import Answer, Gate, Held, Host, HostBuild, HostStatus, InputChange
-from lockbot.process import CancelToken, Deadline
+from lockbot.lock.selected import SelectedLocks
+from lockbot.model import Answer, Gate, Held, Host, HostBuild, HostStatus
+from lockbot.process import Deadline
 from lockbot.report import words
-from lockbot.search.interface import BudgetSpent, Response, RevisionRange, Selection
+from lockbot.search.interface import BudgetSpent, FrozenSelection, Response, RevisionRange, Selection
 from lockbot.update.candidates import CandidateBuilder
-from lockbot.update.verdict_cache import VerdictCache
+from lockbot.update.permission import Permission
 
 _Result = TypeVar("_Result")
 
@@ -29,46 +30,37 @@ _Result = TypeVar("_Result")
 class Budget:
     """How many candidates a run may judge, and for how long it may look, once everything was judged together."""
 
-    oracle: int
+    probes: int
     deadline: Deadline
 
 
 class CandidateOracle:
-    """Answers for one base. The whole fleet's verdicts are kept: the best of them is published."""
+    """Responses for one base. The whole fleet's verdicts are kept: the best of them is published."""
 
     def __init__(
         self,
         builder: CandidateBuilder,
-        locks: SelectedLocks,
-        *,
+        permission: Permission,
         held: Sequence[Held],
+        *,
         gate: Gate,
         budget: Budget,
-        cancel: CancelToken,
-        answers: VerdictCache,
-        revisions: Callable[[str], RevisionRange],
-        may_try: Callable[[str, str], bool],
-        may_bring: Callable[[Sequence[InputChange]], bool],
-        may_build: Callable[[Selection], MayBuild | None],
+        cache: VerdictCache,
     ) -> None:
+        """`held` stands in the candidates' messages."""
         self._builder = builder
-        self._locks = locks
+        self._permission = permission
         self._held = tuple(held)
         self._gate = gate
         self._budget = budget
-        self._cancel = cancel
-        self._answers = answers
-        self._revisions = revisions
-        self._may_try = may_try
-        self._may_bring = may_bring
-        self._may_build = may_build
+        self._cache = cache
         self._begun = False
         """Whether everything was asked about together: what no search can do without is known."""
-        self._wholes: dict[frozenset[tuple[str, str]], Judged] = {}
-        self._seen: dict[tuple[frozenset[tuple[str, str]], Host], HostBuild] = {}
-        self._by_commit: dict[tuple[frozenset[tuple[str, str]], str], frozenset[str] | None] = {}
-        self._open: dict[str, str] = {}
-        """Host → why it could not be judged, where it was looked at last."""
+        self._wholes: dict[FrozenSelection, Judged] = {}
+        self._seen: dict[tuple[FrozenSelection, Host], HostBuild] = {}
+        self._by_commit: dict[tuple[FrozenSelection, str], frozenset[str] | None] = {}
+        self.unjudged: dict[str, str] = {}
+        """Host → why it could not be judged, for people, where it was looked at last."""
         self.repairable: frozenset[str] = frozenset()
         """Hosts that are broken at the base and that some of the update would repair: it must not be wasted."""
         self.asked = 0
@@ -78,13 +70,13 @@ class CandidateOracle:
     def probe(self, selection: Selection, hosts: frozenset[str] | None) -> Response:
         if hosts is not None:
             return self._ask(selection, self._named(hosts))
-        if not self._allowed(selection):
+        if not self._permission.may_try(selection):
             return Response(unknown=frozenset(host.name for host in self._builder.hosts))
         known = self.whole(selection)
         if known is not None:
-            return self._answer(selection, known.verdict.builds)
-        lock = self._guarded(lambda: self._lock(selection))
-        earlier = self._answers.find(lock.content, self._builder.hosts) if lock and self._builder.hosts else None
+            return self._response(selection, known.verdict.builds)
+        lock = self._guarded(lambda: self._permission.lock_at(selection))
+        earlier = self._cache.find(lock.content, self._builder.hosts) if lock and self._builder.hosts else None
         if earlier is not None and earlier.red and self._begun and self._worked_before(earlier.red):
             return earlier
         judged = self._judged(selection, None, lock)
@@ -94,15 +86,15 @@ class CandidateOracle:
         if lock is None or judged is None:
             return Response(unknown=frozenset(host.name for host in self._builder.hosts))
         self._wholes[frozenset(selection.items())] = judged
-        answer = self._learn(lock, selection, judged)
+        response = self._learn(lock, selection, judged)
         # Where to look first is taken from the first time: the questions are the same then, and known.
-        return replace(answer, suspects={**answer.suspects, **(earlier.suspects if earlier else {})})
+        return replace(response, suspects={**response.suspects, **(earlier.suspects if earlier else {})})
 
     def evaluate(self, selection: Selection, hosts: frozenset[str]) -> Response:
         return self._ask(selection, [replace(host, evaluate_only=True) for host in self._named(hosts)])
 
     def revisions(self, input: str) -> RevisionRange:
-        return self._revisions(input)
+        return self._permission.revisions(input)
 
     def whole(self, selection: Selection) -> Judged | None:
         """The whole fleet's verdict at these picks, if it was asked for."""
@@ -123,10 +115,10 @@ class CandidateOracle:
         wanted = [replace(host, evaluate_only=evaluate_only or host.evaluate_only) for host in self._named(hosts)]
         key = frozenset(selection.items())
         missing = [host for host in wanted if (key, host) not in self._seen]
-        if missing and selection and self._allowed(selection):
+        if missing and selection and self._permission.may_try(selection):
             if not evaluate_only:
                 self._spend()
-            lock = self._guarded(lambda: self._lock(selection))
+            lock = self._guarded(lambda: self._permission.lock_at(selection))
             judged = self._built(selection, missing, lock) if lock is not None else None
             self._see(selection, judged.verdict.builds if judged is not None else ())
         return {host.name: self._seen[key, host] for host in wanted if (key, host) in self._seen}
@@ -145,7 +137,7 @@ class CandidateOracle:
 
     def _compared(self, selection: Selection, host: str) -> frozenset[str] | None:
         known = self.looked_at(selection, [host], evaluate_only=False).get(host)
-        lock = self._guarded(lambda: self._lock(selection))
+        lock = self._guarded(lambda: self._permission.lock_at(selection))
         if lock is None or known is None or known.drv is None:
             return None
         same = replace(lock, content=lock.content + b"\n")
@@ -162,11 +154,7 @@ class CandidateOracle:
 
     def suspects(self, build: HostBuild, selection: Selection) -> tuple[str, ...]:
         """The inputs that a failure names, most likely first."""
-        return _suspects(build, selection, self._locks)
-
-    def why_open(self, host: str) -> str:
-        """Why a host could not be judged, for people; empty where it could."""
-        return self._open.get(host, "")
+        return _suspects(build, selection, self._permission.locks)
 
     def _see(self, selection: Selection, builds: Sequence[HostBuild]) -> None:
         for build in builds:
@@ -176,15 +164,11 @@ class CandidateOracle:
         """Whether these hosts were found good at the base in this very run: else nobody may be blamed yet."""
         return all(self._builder.worked_before(host) for host in hosts)
 
-    def _allowed(self, selection: Selection) -> bool:
-        """A revision that policy would not let through is stepped over, as one that can't be judged."""
-        return all(self._may_try(name, revision) for name, revision in selection.items())
-
     def _ask(self, selection: Selection, hosts: Sequence[Host]) -> Response:
-        if not self._allowed(selection):
+        if not self._permission.may_try(selection):
             return Response(unknown=frozenset(host.name for host in hosts))
-        lock = self._guarded(lambda: self._lock(selection))
-        earlier = self._answers.find(lock.content, hosts) if lock is not None else None
+        lock = self._guarded(lambda: self._permission.lock_at(selection))
+        earlier = self._cache.find(lock.content, hosts) if lock is not None else None
         if earlier is not None and self._worked_before(earlier.red):
             return earlier
         judged = self._judged(selection, hosts, lock)
@@ -200,7 +184,7 @@ class CandidateOracle:
     def _built(self, selection: Selection, hosts: Sequence[Host] | None, lock: Lock) -> Judged | None:
         """These hosts (None: the whole fleet) with these picks. None: they can't be judged; or policy does not let
         so much be compiled for them, which is stepped over, too, before any of it is built."""
-        may_build = self._may_build(selection)
+        may_build = self._permission.costs.may_build(selection)
         try:
             if hosts is None:
                 return self._guarded(
@@ -209,31 +193,23 @@ class CandidateOracle:
             return self._guarded(lambda: self._builder.judge_some(lock, hosts, may_build=may_build))
         except TooCostly as error:
             names = self._builder.hosts if hosts is None else hosts
-            self._open |= dict.fromkeys((host.name for host in names), error.message)
+            self.unjudged |= dict.fromkeys((host.name for host in names), error.message)
             return None
 
     def _learn(self, lock: Lock, selection: Selection, judged: Judged) -> Response:
         builds = judged.verdict.builds
         self._see(selection, builds)
-        answer = self._answer(selection, builds)
+        response = self._response(selection, builds)
         # What says nothing depends on the base, which may be another in the next run; unless it is good itself.
         telling = (gates.Vote.FOR, gates.Vote.BLAMES)
         certain = [build.host for build in builds if _is_good(build) or gates.of(build, self._gate) in telling]
-        self._answers.learn(lock.content, certain, answer)
-        return answer
-
-    def _lock(self, selection: Selection) -> Lock:
-        """Raises LockbotError where an input brings along what the policy does not let through: known only from
-        the lock, and so stepped over, too."""
-        lock = self._locks.make(selection)
-        if not self._may_bring(lock.changes):
-            raise LockbotError("what an input brings along at this revision is not allowed")
-        return lock
+        self._cache.learn(lock.content, certain, response)
+        return response
 
     def _spend(self) -> None:
         """The first question is what every run asks: it is never too much."""
-        self._cancel.check()
-        if self.asked and (self.asked >= self._budget.oracle or self._budget.deadline.left <= 0):
+        self._builder.cancel.check()
+        if self.asked and (self.asked >= self._budget.probes or self._budget.deadline.left <= 0):
             raise BudgetSpent
         self.asked += 1
 
@@ -247,11 +223,11 @@ class CandidateOracle:
         except SurroundingsError as error:
             if not self._begun:
                 raise
-            self._cancel.check()
+            self._builder.cancel.check()
             self.trouble = error.message
             raise BudgetSpent from error
         except LockbotError:
-            self._cancel.check()
+            self._builder.cancel.check()
             if not self._begun:
                 raise
             return None
@@ -260,7 +236,7 @@ class CandidateOracle:
         known = {host.name: host for host in self._builder.hosts}
         return [known[name] for name in sorted(hosts)]
 
-    def _answer(self, selection: Selection, builds: Sequence[HostBuild]) -> Response:
+    def _response(self, selection: Selection, builds: Sequence[HostBuild]) -> Response:
         votes = {build.host.name: gates.of(build, self._gate) for build in builds}
         red = {
             build.host.name: build
@@ -268,12 +244,12 @@ class CandidateOracle:
             if votes[build.host.name] is gates.Vote.BLAMES or self._wastes_a_repair(build)
         }
         unknown = {name for name, vote in votes.items() if vote is gates.Vote.BLOCKS} - red.keys()
-        self._open |= {build.host.name: _why_open(build) for build in builds if build.host.name in unknown}
+        self.unjudged |= {build.host.name: _why_unjudged(build) for build in builds if build.host.name in unknown}
         return Response(
             red=frozenset(red),
             unknown=frozenset(unknown),
             at_evaluation=frozenset(name for name, build in red.items() if build.drv is None),
-            suspects={name: _suspects(build, selection, self._locks) for name, build in red.items()},
+            suspects={name: _suspects(build, selection, self._permission.locks) for name, build in red.items()},
         )
 
     def _wastes_a_repair(self, build: HostBuild) -> bool:
@@ -286,7 +262,7 @@ def _is_good(build: HostBuild) -> bool:
     return build.here is not None and build.here.answer is Answer.GOOD and build.here.evidence != EVALUATED
 
 
-def _why_open(build: HostBuild) -> str:
+def _why_unjudged(build: HostBuild) -> str:
     """`timed out`; `build failed, and without the update it could not be judged either (timeout)`."""
     kind = words.failure(build.failure.kind) if build.failure is not None else "nothing is known"
     if build.failure is not None and build.here is not None and build.here.answer is Answer.UNJUDGED:

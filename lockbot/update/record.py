@@ -17,13 +17,13 @@ from lockbot.update.context import RunContext
 class Record:
     """One run, as it becomes. `run` is its present state."""
 
-    def __init__(self, tools: RunContext, run: Run) -> None:
-        self._tools = tools
+    def __init__(self, context: RunContext, run: Run) -> None:
+        self._context = context
         self.run = run
         self._publishing = False
         self._phase: tuple[Phase, float, float] | None = None
         """The one that is on, what it took before, and when it began this time."""
-        tools.history.start(run)
+        context.history.start(run)
 
     def set(self, **fields: Any) -> None:
         """Replace fields of the run."""
@@ -33,8 +33,8 @@ class Record:
     def phase(self, phase: Phase) -> Iterator[None]:
         """Tell that a phase begins, and add up how long it takes. Judging tells by itself, with its hosts."""
         if phase is not Phase.JUDGE:
-            self._tools.progress(PhaseStarted(phase))
-        self._tools.history.mark_phase(self.run.id, phase)
+            self._context.progress(PhaseStarted(phase))
+        self._context.history.mark_phase(self.run.id, phase)
         self._phase = phase, self.run.seconds.get(phase, 0.0), time.monotonic()
         try:
             yield
@@ -54,13 +54,13 @@ class Record:
         for text in texts:
             if text not in self.run.notes:
                 self.set(notes=(*self.run.notes, text))
-                self._tools.progress(Note(text))
+                self._context.progress(Note(text))
 
     @contextlib.contextmanager
     def publishing(self, commit: str) -> Iterator[None]:
         """What is cut off in here may have happened: only the next start can find out."""
-        self._tools.history.save(self.run)  # whole, for the next start to complete
-        self._tools.history.mark_publishing(self.run.id, commit)
+        self._context.history.save(self.run)  # whole, for the next start to complete
+        self._context.history.mark_publishing(self.run.id, commit)
         self._publishing = True
         try:
             yield
@@ -72,9 +72,9 @@ class Record:
     def end(self, outcome: Outcome, *, error: str | None = None, hint: str | None = None) -> None:
         """Close the record; cut off while publishing, it stays open for the next start."""
         self._add_up()  # the last phase is on still
-        self.set(outcome=outcome, finished=self._tools.clock(), error=error, hint=hint or None)
+        self.set(outcome=outcome, finished=self._context.clock(), error=error, hint=hint or None)
         open_end = self._publishing and outcome in (Outcome.INTERRUPTED, Outcome.FAILED)
-        self._tools.history.save(replace(self.run, outcome=None) if open_end else self.run)
+        self._context.history.save(replace(self.run, outcome=None) if open_end else self.run)
 
     def amend(self, before: Run) -> None:
         """Make one record of a commit that was published `before`, and of what came on top of it since."""
@@ -89,15 +89,15 @@ class Record:
             pushed=before.pushed,
             error=None if landed else after.error,
         )
-        self._tools.history.save(self.run)
+        self._context.history.save(self.run)
 
-    def remember(self, context: str, commit: str, baseline: Baseline) -> None:
-        """Keep what hosts were found to be at a commit, for later runs in the same context
-        (`RunConfig.context`)."""
-        self._tools.history.remember(self.run.flake, context, commit, list(map(_lasting, baseline.values())))
+    def remember(self, fingerprint: str, commit: str, baseline: Baseline) -> None:
+        """Keep what hosts were found to be at a commit, for later runs under the same fingerprint
+        (`RunConfig.fingerprint`)."""
+        self._context.history.remember(self.run.flake, fingerprint, commit, list(map(_lasting, baseline.values())))
 
     def keep_log(self, host: str, text: str, limit: int) -> None:
-        problem = self._tools.history.write_log(self.run.id, host, text, limit)
+        problem = self._context.history.write_log(self.run.id, host, text, limit)
         if problem is not None:
             self.note(problem)
 

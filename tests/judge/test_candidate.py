@@ -13,7 +13,7 @@ import pytest
 from lockbot import process
 from lockbot.errors import Cancelled
 from lockbot.judge import gate
-from lockbot.judge.candidate import judge
+from lockbot.judge.candidate import Judge
 from lockbot.judge.verdict import Checkout, Judged, Known, Limits
 from lockbot.model import (
     Candidate,
@@ -63,14 +63,11 @@ class Court:
         carried: Sequence[HostBuild] = (),
     ) -> Judged:
         nix = command.find(self.nix.environment, self.cancel, self.tmp / "data", {})
-        return judge(
-            nix,
+        judge = Judge(nix, Checkout(self.fleet.path), Limits(evaluation, building), self.events.append)
+        return judge.judge(
             Candidate(self.base, self.candidate, ()),
             hosts or hosts_of(self.fleet),
-            checkout=Checkout(self.fleet.path),
             known=Known({made.host.attribute: made for made in known}),
-            limits=Limits(evaluation, building),
-            progress=self.events.append,
             carried=carried,
         )
 

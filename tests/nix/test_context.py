@@ -102,5 +102,7 @@ def test_lockbots_own_limits(
     one_nix: nixes.Nix, cancel: CancelToken, tmp_path: Path, variables: Mapping[str, str], same: bool
 ) -> None:
     nix = found(one_nix, cancel, tmp_path)
-    plain, limited = (update.context(load(None, {**one_nix.environment, **more}), nix) for more in ({}, variables))
+    plain, limited = (
+        update.fingerprint(load(None, {**one_nix.environment, **more}), nix) for more in ({}, variables)
+    )
     assert (plain == limited) == same

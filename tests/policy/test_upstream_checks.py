@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from lockbot.model import ChangeKind, InputChange, Locked
-from lockbot.policy.decide import HoldReason
-from lockbot.policy.minimum_age import Sighted
+from lockbot.policy.decisions import HoldReason
+from lockbot.policy.minimum_age import Aged
 from lockbot.policy.upstream_checks import MOST, Checks, Choice, Standing, newest_green, nobody
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -39,7 +39,7 @@ def chosen(forge: Forge, tip: int = 4, *, days: float = 0) -> Choice:
     """Locked is 1; `days`: since when the others are known."""
     old, new = (Locked("github", "github:o/r", "github:o/r", rev(number)) for number in (1, tip))
     since = NOW - timedelta(days=days)
-    revisions = [Sighted(rev(number), since) for number in range(tip, 1, -1)]
+    revisions = [Aged(rev(number), since) for number in range(tip, 1, -1)]
     return newest_green(forge, InputChange("a", ChangeKind.UPDATED, old, new), iter(revisions), NOW)
 
 
@@ -76,7 +76,7 @@ def test_without_a_report_for_a_day_there_will_be_none() -> None:
     assert chosen(Forge({1: G}), days=0.9).hold is not None
     late = chosen(Forge({1: G}), days=1)
     assert (late.revision, late.hold) == (rev(4), None)
-    assert late.loud == ("a: no check has reported on 0000000 within a day: taken without",)
+    assert late.warnings == ("a: no check has reported on 0000000 within a day: taken without",)
     assert chosen(Forge({1: G, 4: P}), days=1).revision is None, "one that has begun is waited for"
 
 
@@ -98,6 +98,6 @@ def test_a_forge_that_will_say_later() -> None:
 
 def test_no_forge_is_no_hindrance() -> None:
     old, new = (Locked("git", "git+file:///a", "git+file:///a", rev(number)) for number in (1, 2))
-    choice = newest_green(nobody, InputChange("a", ChangeKind.UPDATED, old, new), [Sighted(rev(2), NOW)], NOW)
+    choice = newest_green(nobody, InputChange("a", ChangeKind.UPDATED, old, new), [Aged(rev(2), NOW)], NOW)
     assert (choice.revision, choice.hold, choice.checked) == (rev(2), None, False)
-    assert "no forge is known" in choice.loud[0]
+    assert "no forge is known" in choice.warnings[0]

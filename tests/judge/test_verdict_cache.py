@@ -6,10 +6,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from lockbot.judge.verdict_cache import KEPT, VerdictCache
 from lockbot.model import Host, Outcome, Phase, PhaseStarted
 from lockbot.process import CancelToken
 from lockbot.search.interface import Response
-from lockbot.update.verdict_cache import KEPT, VerdictCache
 from tests import nixes
 from tests.fleet import HostSpec
 from tests.update.inside import World
