@@ -68,7 +68,8 @@ class CompileCosts:
                 del kept[one]
 
     def may_build(self, selection: Selection) -> MayBuild | None:
-        """Who is asked, before anything is built, whether hosts may be built with these picks; None: they may."""
+        """Who is asked, before anything is built, whether hosts may be built with this selection; None: they
+        may."""
         if not any(self._weighs(name) for name in selection):
             return None
 

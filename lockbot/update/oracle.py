@@ -97,7 +97,7 @@ class CandidateOracle:
         return self._permission.revisions(input)
 
     def whole(self, selection: Selection) -> Judged | None:
-        """The whole fleet's verdict at these picks, if it was asked for."""
+        """The whole fleet's verdict at this selection, if it was asked for."""
         return self._wholes.get(frozenset(selection.items()))
 
     @property
@@ -108,7 +108,7 @@ class CandidateOracle:
     def looked_at(
         self, selection: Selection, hosts: Sequence[str], *, evaluate_only: bool
     ) -> dict[str, HostBuild]:
-        """These hosts with these picks, as they really are now; those missing where no such lock can be had.
+        """These hosts with this selection, as they really are now; those missing where no such lock can be had.
 
         What is only evaluated is not counted: it costs little, and decides what may be published.
         """
@@ -182,8 +182,8 @@ class CandidateOracle:
         return self._built(selection, hosts, lock) if lock is not None else None
 
     def _built(self, selection: Selection, hosts: Sequence[Host] | None, lock: Lock) -> Judged | None:
-        """These hosts (None: the whole fleet) with these picks. None: they can't be judged; or policy does not let
-        so much be compiled for them, which is stepped over, too, before any of it is built."""
+        """These hosts (None: the whole fleet) with this selection. None: they can't be judged; or policy does not
+        let so much be compiled for them, which is stepped over, too, before any of it is built."""
         may_build = self._permission.costs.may_build(selection)
         try:
             if hosts is None:

@@ -32,7 +32,7 @@ AT_A_TIME = 4
 
 
 class HostOracle(Oracle, Protocol):
-    """A search's trial that also tells what it has seen of hosts, answers and all."""
+    """The search's oracle, which also tells what it has seen of hosts, failures and all."""
 
     repairable: frozenset[str]
     """Hosts that count as broken by the change wherever it changes them and they are bad."""
@@ -43,14 +43,14 @@ class HostOracle(Oracle, Protocol):
         ...
 
     def whole(self, selection: Selection) -> Judged | None:
-        """The whole fleet's verdict at these picks, if it was asked for."""
+        """The whole fleet's verdict at this selection, if it was asked for."""
         ...
 
     def looked_at(
         self, selection: Selection, hosts: Sequence[str], *, evaluate_only: bool
     ) -> Mapping[str, HostBuild]:
-        """These hosts with these picks; those missing that nobody can look at there. May raise BudgetSpent where
-        it is more than an evaluation."""
+        """These hosts with this selection; those missing that nobody can look at there. May raise BudgetSpent
+        where it is more than an evaluation."""
         ...
 
     def derivation_at_base(self, host: str) -> str | None: ...
@@ -78,7 +78,7 @@ def best_supported(
     gate: Gate = Gate.NO_REGRESSION,
     watch: Watch = unwatched,
 ) -> tuple[SearchResult, tuple[Unsupported, ...]]:
-    """The best of `targets` that passes and that hosts speak for; and the units for which none does.
+    """The best of `targets` that passes and that hosts speak for; and the groups for which none does.
 
     The whole fleet was asked about all of `targets` before.
     """
@@ -115,7 +115,7 @@ def _update_groups(
 
 @dataclass(frozen=True)
 class Unsupported:
-    """A unit for which nothing speaks, and the hosts that it reaches."""
+    """A group for which nothing speaks, and the hosts that it reaches."""
 
     group: UpdateGroup
     hosts: tuple[HostBuild, ...]
@@ -140,7 +140,7 @@ def _said(failure: Failure) -> str:
 def _unsupported(
     oracle: HostOracle, selection: Selection, update_groups: Sequence[UpdateGroup], gate: Gate
 ) -> tuple[Unsupported, ...]:
-    """The units of `selection`, which were judged whole, that change no host that is good with them, but others.
+    """The groups of `selection`, which were judged whole, that change no host that is good with them, but others.
 
     Costs nothing where every host that changed is good: then one speaks for whatever changes any.
     """
@@ -163,7 +163,7 @@ def _reached(
     good: Sequence[HostBuild],
     undecided: Sequence[HostBuild],
 ) -> tuple[HostBuild, ...]:
-    """The quiet hosts that a unit changes, unless it changes a good one, too."""
+    """The undecided hosts that a group changes, unless it changes a good one, too."""
     less = {name: revision for name, revision in selection.items() if name not in group.inputs}
     if _any_moves(oracle, selection, less, good[:1]):  # most inputs reach most hosts
         return ()
@@ -183,7 +183,7 @@ def _any_moves(oracle: HostOracle, selection: Selection, less: Selection, builds
 def _moves(
     oracle: HostOracle, selection: Selection, less: Selection, builds: Sequence[HostBuild], *, unknown: bool
 ) -> bool:
-    """Whether one of these hosts is another derivation without the unit; `unknown`: what is said where nobody can
+    """Whether one of these hosts is another derivation without the group; `unknown`: what is said where nobody can
     tell."""
     seen = oracle.looked_at(less, [build.host.name for build in builds], evaluate_only=True) if less else {}
     for build in builds:
@@ -218,7 +218,7 @@ def _differ(
 def repairable(
     oracle: HostOracle, selection: Selection, groups: Sequence[frozenset[str]], strategy: Strategy
 ) -> frozenset[str]:
-    """The hosts that are broken before and after, and would be good without one of the units, or with one alone.
+    """The hosts that are broken before and after, and would be good without one of the groups, or with one alone.
 
     A host whose failure is the very same derivation's as before is not looked at: nothing repairs that.
     """
@@ -249,7 +249,7 @@ def repairable(
 def _ways_to_repair(
     oracle: HostOracle, selection: Selection, update_groups: Sequence[UpdateGroup], build: HostBuild
 ) -> Iterator[Selection]:
-    """All but one of the units, those that the failure names first; then each alone. Those that leave the host as
+    """All but one of the groups, those that the failure names first; then each alone. Those that leave the host as
     it is, with all of them or with none, are left out."""
     suspects = oracle.suspects(build, selection)
     for group in sorted(update_groups, key=lambda group: not any(name in suspects for name in group.inputs)):
@@ -272,7 +272,7 @@ def _same_failure(build: HostBuild, base: Baseline) -> bool:
 
 
 def _still_broken(oracle: HostOracle, selection: Selection) -> frozenset[str]:
-    """The repairable hosts that are not good with these picks: the repair could not be taken."""
+    """The repairable hosts that are not good with this selection: the repair could not be taken."""
     judged = oracle.whole(selection) if selection else None
     if judged is None:
         return oracle.repairable
