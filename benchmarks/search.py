@@ -35,7 +35,7 @@ def main() -> int:
         lines.append(
             (
                 row.name,
-                f"{ours.oracle:.1f}",
+                f"{ours.probes:.1f}",
                 f"{ours.evaluations:.2f}",
                 f"{MARGIN * row.evaluations:.2f}",
                 f"{ours.builds:.2f}",
