@@ -52,12 +52,12 @@ def main() -> int:
         for where, place in (("anywhere", anywhere), ("recent", recent)):
             chance = seeded(count, where)
             made = [history(chance, count, place(chance, count)) for _ in range(worlds)]
-            oracle = statistics.fmean(steps_to_newest(world) for world in made)
+            probes = statistics.fmean(steps_to_newest(world) for world in made)
             plain = statistics.fmean(steps_to_newest(world, looks=0) for world in made)
             bound = most_steps(count)
-            if oracle > bound:
+            if probes > bound:
                 broken.append(f"K = {count}, {where}")
-            more.append((str(count), where, f"{oracle:.1f}", f"{plain:.1f}", str(bound)))
+            more.append((str(count), where, f"{probes:.1f}", f"{plain:.1f}", str(bound)))
     sys.stdout.write(aligned(more) + "\n")
     for name in broken:
         sys.stdout.write(f"over its bound: {name}\n")
