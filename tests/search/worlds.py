@@ -101,7 +101,7 @@ class World:
         return int.from_bytes(digest, "big") / 2**64
 
     def largest(self, groups: Sequence[frozenset[str]]) -> int:
-        """Brute force: how many of these units can be at their tips at once, the others locked."""
+        """Brute force: how many of these groups can be at their tips at once, the others locked."""
         for size in range(len(groups), 0, -1):
             for chosen in combinations(groups, size):
                 if self.good({name: self.tips[name] for group in chosen for name in group}):
@@ -111,7 +111,7 @@ class World:
 
 @dataclass
 class Bench:
-    """A trial over a world, and what it cost."""
+    """An oracle over a world, and what it cost."""
 
     world: World
     budget: int = FOREVER
