@@ -169,9 +169,19 @@ class _Proposing:
         answered = {name: locked for name in asked if (locked := new.locked(name)) is not None}
         answered |= {one.input: one.tip for one in unlockable}
         were = {name: locked for name in (*names, *request.overrides) if (locked := old.locked(name)) is not None}
-        tips = _tips(asked, changes, new)
         content = (self._bytes() or b"") if changes else b""
-        return Proposal(changes, held, notes, before, content, unlockable, tips, answered, were, new.paths())
+        return Proposal(
+            changes,
+            held,
+            notes,
+            base=before,
+            content=content,
+            unlockable=unlockable,
+            tips=_tips(asked, changes, new),
+            asked=answered,
+            locked_before=were,
+            paths=new.paths(),
+        )
 
     # -- one call of Nix, and whether to believe it --------------------------------------------------------
 
