@@ -28,7 +28,7 @@ from lockbot.state import RunLock, check_disk, new_run_id
 from lockbot.update.context import RunConfig, RunContext
 from lockbot.update.cycle import recover, run_cycle
 from lockbot.update.regenerate import Commands
-from lockbot.update.support import UNJUDGED
+from lockbot.update.votes import UNJUDGED
 
 
 def update(app: App, wish: UpdateRequest, options: Options) -> Run:

@@ -28,7 +28,7 @@ from lockbot.search import interface
 from lockbot.search.interface import SearchEvent, SearchResult, Selection
 from lockbot.search.strategies import Strategy
 from lockbot.state import UPSTREAMS
-from lockbot.update import support
+from lockbot.update import votes
 from lockbot.update.candidates import CandidateBuilder
 from lockbot.update.explanation import Explanation, explain
 from lockbot.update.input_status import InputStatuses, at_final_revision
@@ -121,7 +121,7 @@ class Attempt:
         oracle.probe(permission.targets, None)
         if self._is_red_anyway(oracle, permission) and not oracle.trouble:
             return AttemptResult(held, oracle.last_whole, observations=statuses.observations({}, ()))
-        found, unsupported = support.best_supported(
+        found, unsupported = votes.best_supported(
             oracle,
             permission.targets,
             groups=self._config.groups,
@@ -167,7 +167,7 @@ class Attempt:
         judged = oracle.whole(permission.targets)
         builds = judged.verdict.builds if judged is not None else ()
         broken = {build.host.name for build in builds if build.status is HostStatus.BROKEN_BEFORE}
-        repairable = support.repairable(oracle, permission.targets, self._config.groups, self._config.strategy)
+        repairable = votes.repairable(oracle, permission.targets, self._config.groups, self._config.strategy)
         return not broken <= repairable
 
     def _is_good(self, judged: Judged) -> bool:

@@ -27,7 +27,7 @@ from lockbot.model import (
 )
 from lockbot.search import interface
 from lockbot.search.interface import FindingReason, RevisionRange, Selection
-from lockbot.update.support import best_supported
+from lockbot.update.votes import best_supported
 
 GOOD, BAD, UNJUDGED = Answer.GOOD, Answer.BAD, Answer.UNJUDGED
 FOR, NOTHING, BLOCKS, BLAMES = Vote.FOR, Vote.NOTHING, Vote.BLOCKS, Vote.BLAMES

@@ -1,9 +1,9 @@
-"""Whether anything speaks for each input that is to move, and whether one of them spoils what another repairs.
+"""Whether a host votes for each input that is to move, and whether one of them spoils what another repairs.
 
-Hosts that say nothing (the gate's word: broken before and after, or unjudged on both sides) let a change pass.
-So two questions remain, asked by looking at hosts without one of the inputs. Does an input reach only such hosts?
-Then nothing speaks for it. Would such a host be good without one of the inputs? Then that one breaks it anew. It
-must not know how questions are answered.
+Hosts that say nothing (`judge.gate`, `Vote.NOTHING`: broken before and after, or unjudged on both sides) let a
+change pass. So two questions remain, asked by looking at hosts without one of the inputs. Does an input reach only
+such hosts? Then nothing speaks for it. Would such a host be good without one of the inputs? Then that one breaks
+it anew. It must not know how questions are answered.
 """
 
 from __future__ import annotations
