@@ -15,9 +15,9 @@ from lockbot.lock.propose import Lock
 from lockbot.model import FailureKind, Locked
 from lockbot.nix import failure, lockfile
 from lockbot.nix.command import Nix
+from lockbot.nix.derivation import source_path
 from lockbot.nix.flakeref import FlakeRef
 from lockbot.nix.lockfile import LOCK_NAME, LockFile
-from lockbot.nix.storepath import source_path
 from lockbot.oserrors import naming
 from lockbot.process import Deadline
 from lockbot.search.interface import Selection

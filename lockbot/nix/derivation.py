@@ -1,4 +1,4 @@
-"""What a derivation is, by its structure: the evidence that no builder's words can forge.
+"""What a derivation is, by its structure, and where a source lies: evidence that no builder's words can forge.
 
 Reads what `nix derivation show` prints (both forms), and the `.drv` file itself where that command refuses: it
 does so for content-addressed derivations without their experimental feature. It must not know why one failed.
@@ -6,6 +6,9 @@ does so for content-addressed derivations without their experimental feature. It
 
 from __future__ import annotations
 
+import base64
+import binascii
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -21,6 +24,9 @@ HEADER_BYTES = 64 * 1024
 _OUTPUTS = re.compile(r"Derive\(\[(.*?)\],\[")
 _OUTPUT = re.compile(r'\("([^"]*)","([^"]*)","([^"]*)","([^"]*)"\)')
 _SYSTEM = re.compile(r'\],\[[^\]]*\],"([^"]*)","')
+
+_ALPHABET = "0123456789abcdfghijklmnpqrsvwxyz"
+_DIGEST_BYTES = 20
 
 
 @dataclass(frozen=True)
@@ -105,3 +111,30 @@ def _read(file: Path) -> Derivation | None:
         any(content not in ("", "impure") for *_, content in outputs),
         any(content == "impure" for *_, content in outputs),
     )
+
+
+def source_path(nar_hash: str, store: str = "/nix/store") -> str | None:
+    """Where an input's source lies, by which Nix's errors name it: `sha256-…` → `/nix/store/…-source`.
+
+    After Nix's manual, "Store path specification": a source's path is made of the hash of its content alone. None
+    for any other kind of hash.
+    """
+    kind, _, encoded = nar_hash.partition("-")
+    try:
+        digest = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    if kind != "sha256" or len(digest) != hashlib.sha256().digest_size:
+        return None
+    described = hashlib.sha256(f"source:sha256:{digest.hex()}:{store}:source".encode()).digest()
+    folded = bytearray(_DIGEST_BYTES)
+    for place, byte in enumerate(described):
+        folded[place % _DIGEST_BYTES] ^= byte
+    return f"{store}/{_base32(bytes(folded))}-source"
+
+
+def _base32(data: bytes) -> str:
+    """Nix's own base 32: least significant digit last, without e, o, u and t."""
+    number = int.from_bytes(data, "little")
+    digits = (len(data) * 8 - 1) // 5 + 1
+    return "".join(_ALPHABET[number >> (5 * place) & 31] for place in reversed(range(digits)))

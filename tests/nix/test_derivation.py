@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lockbot.nix.storepath import source_path
+from lockbot.nix.derivation import source_path
 from tests import nixes
 from tests.fleet import Fleet, HostSpec, Upstream
 
