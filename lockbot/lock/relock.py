@@ -21,7 +21,7 @@ from lockbot.model import Locked
 from lockbot.nix.command import Nix
 from lockbot.nix.flakeref import Attr, FlakeRef, nix_string
 from lockbot.nix.lockfile import LOCK_NAME, LockFile, locked_at, names_of
-from lockbot.nix.locknodes import InputPath, Node
+from lockbot.nix.lockfile.nodes import InputPath, Node
 from lockbot.process import Deadline, Finished
 
 _TAKEN = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]*")

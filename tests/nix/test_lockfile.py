@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from lockbot.errors import LockbotError
 from lockbot.model import ChangeKind
-from lockbot.nix.jsontext import Json, JsonError
 from lockbot.nix.lockfile import EMPTY, Fixed, LockFile, LockFileError, diff, names_of, spelled
+from lockbot.nix.lockfile.jsontext import Json, JsonError
 from lockbot.report.block import lock_block
 from tests import nixes
 

@@ -16,10 +16,10 @@ from enum import StrEnum
 from pathlib import Path
 
 from lockbot.model import ChangeKind, InputChange, Locked
-from lockbot.nix import locknodes
 from lockbot.nix.flakeref import Attr, FlakeRef
-from lockbot.nix.jsontext import shown
-from lockbot.nix.locknodes import NEWEST, RESTORE, Edge, InputPath, LockFileError, Node, Nodes
+from lockbot.nix.lockfile import nodes
+from lockbot.nix.lockfile.jsontext import shown
+from lockbot.nix.lockfile.nodes import NEWEST, RESTORE, Edge, InputPath, LockFileError, Node, Nodes
 
 __all__ = [
     "EMPTY",
@@ -114,7 +114,7 @@ class LockFile:
     @classmethod
     def parse(cls, text: str, name: str = "flake.lock") -> LockFile:
         """Raises LockFileError; `name` is what it calls the file."""
-        return cls(locknodes.parse(text, name))
+        return cls(nodes.parse(text, name))
 
     @classmethod
     def read(cls, path: Path) -> LockFile:

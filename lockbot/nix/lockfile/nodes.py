@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from lockbot.errors import LockbotError
 from lockbot.nix.flakeref import Attr, FlakeRef, FlakeRefError
-from lockbot.nix.jsontext import Json, JsonError, shown
+from lockbot.nix.lockfile.jsontext import Json, JsonError, shown
 
 OLDEST, NEWEST = 5, 7
 DEEPEST = 64
