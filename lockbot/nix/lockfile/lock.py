@@ -1,4 +1,4 @@
-"""What a flake.lock says, and what changed between two of them.
+"""What a flake.lock says: its inputs, by path, and what is locked there.
 
 An edge leads from an input's name to a node's label, or *follows* another input, whose path starts at the root.
 Names and labels differ (`nixpkgs` may be the node `nixpkgs_2`), so everything here is found by **input path**:
@@ -15,24 +15,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from lockbot.model import ChangeKind, InputChange, Locked
-from lockbot.nix.flakeref import Attr, FlakeRef
+from lockbot.model import Locked
+from lockbot.nix.flakeref import FlakeRef
 from lockbot.nix.lockfile import nodes
 from lockbot.nix.lockfile.jsontext import shown
 from lockbot.nix.lockfile.nodes import NEWEST, RESTORE, Edge, InputPath, LockFileError, Node, Nodes
-
-__all__ = [
-    "EMPTY",
-    "LOCK_NAME",
-    "Fixed",
-    "Input",
-    "LockFile",
-    "LockFileError",
-    "diff",
-    "locked_at",
-    "names_of",
-    "spelled",
-]
 
 LOCK_NAME = "flake.lock"
 LARGEST = 32 * 1024 * 1024
@@ -177,7 +164,7 @@ class LockFile:
         A node that several inputs share (no Nix writes this any more) has its inputs listed once.
         """
         own = (path for path, edge in self.graph.edges.items() if isinstance(edge, str))
-        return tuple(spelled(path) for path in sorted(own, key=_root_first))
+        return tuple(spelled(path) for path in sorted(own, key=root_first))
 
     def edge(self, path: InputPath) -> Edge | None:
         """How the input at a path is given; None: there is none, or something on the way to it follows another."""
@@ -233,73 +220,6 @@ def _regular_file(path: Path) -> bytes:
         return file.read()
 
 
-def diff(old: LockFile, new: LockFile) -> tuple[InputChange, ...]:
-    """What became of each input: the root's first, then by path. What merely follows a changed input is unchanged.
-
-    `updated` is any difference in what is locked or asked for, but for what versions of Nix spell differently:
-    `main` or `refs/heads/main`, and what one side leaves out (`lastModified` everywhere; `narHash` and `revCount`
-    where a `rev` names the content). A `follows` that is added or removed carries its target in `new_follows` or
-    `old_follows`.
-    """
-    changes = (_change(path, old, new) for path in sorted({*old.graph.edges, *new.graph.edges}, key=_root_first))
-    return tuple(change for change in changes if change is not None)
-
-
-def _change(path: InputPath, old: LockFile, new: LockFile) -> InputChange | None:
-    before, after = old.edge(path), new.edge(path)
-    was = old.end(before) if before is not None else None
-    now = new.end(after) if after is not None else None
-    if before is None:
-        kind = ChangeKind.ADDED
-    elif after is None:
-        kind = ChangeKind.REMOVED
-    elif isinstance(before, str) and isinstance(after, str):
-        if was is None or now is None or _same(was, now):
-            return None
-        kind = ChangeKind.UPDATED
-    elif before == after:
-        return None
-    else:
-        kind = ChangeKind.REFOLLOWED
-    return InputChange(
-        spelled(path),
-        kind,
-        old=locked_at(was) if was else None,
-        new=locked_at(now) if now else None,
-        old_follows=spelled(before) if isinstance(before, tuple) else None,
-        new_follows=spelled(after) if isinstance(after, tuple) else None,
-        commits=_commits(was, now),
-    )
-
-
-def _commits(old: Node | None, new: Node | None) -> int | None:
-    """How many commits lie between, where Nix counted them: in git inputs of one source."""
-    if old is None or new is None or old.original != new.original or not old.locked or not new.locked:
-        return None
-    before, after = old.locked.get("revCount"), new.locked.get("revCount")
-    if not isinstance(before, int) or not isinstance(after, int) or after <= before:
-        return None
-    return after - before
-
-
-def _same(old: Node, new: Node) -> bool:
-    if old.original != new.original or old.locked is None or new.locked is None:
-        return old.original == new.original and old.locked == new.locked
-    one, other = _spelled(old.locked), _spelled(new.locked)
-    if one["type"] == other["type"] and one["type"] in ("tarball", "file") and "narHash" in one:
-        return one["narHash"] == other.get("narHash")  # packed anew, or served from elsewhere
-    optional = {"lastModified"} | ({"narHash", "revCount"} if old.locked.rev else set())
-    differing = {name for name in one.keys() | other.keys() if one.get(name) != other.get(name)}
-    return all(name in optional and not (name in one and name in other) for name in differing)
-
-
-def _spelled(ref: FlakeRef) -> dict[str, Attr]:
-    attrs = dict(ref.attrs) | {"type": ref.type}
-    if ref.ref is not None:
-        attrs["ref"] = ref.ref.removeprefix("refs/heads/")
-    return attrs
-
-
 def locked_at(node: Node) -> Locked | None:
     """What a node is locked at; None: it is a root."""
     if node.locked is None:
@@ -318,5 +238,6 @@ def locked_at(node: Node) -> Locked | None:
     )
 
 
-def _root_first(path: InputPath) -> tuple[bool, InputPath]:
+def root_first(path: InputPath) -> tuple[bool, InputPath]:
+    """Sorts input paths: the flake's own first."""
     return len(path) > 1, path
