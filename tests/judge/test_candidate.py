@@ -28,6 +28,7 @@ from lockbot.model import (
     Retrying,
 )
 from lockbot.nix import build, command, evaluate
+from lockbot.nix.evaluate import pool
 from lockbot.nix.flakeref import local_flake
 from lockbot.process import CancelToken, Deadline
 from tests import nixes
@@ -251,7 +252,7 @@ def is_evaluator(pid: int) -> bool:
     return b"eval" in argv
 
 
-@pytest.mark.parametrize("between_looks", [evaluate.SAMPLE_SECONDS, 0.3], ids=["in time", "late"])
+@pytest.mark.parametrize("between_looks", [pool.SAMPLE_SECONDS, 0.3], ids=["in time", "late"])
 def test_memory_stays_within_the_budget(
     one_nix: nixes.Nix,
     tmp_path: Path,
@@ -260,7 +261,7 @@ def test_memory_stays_within_the_budget(
     between_looks: float,
 ) -> None:
     """One evaluator needs 450 MiB here: two are begun, one is ended, and every host is judged all the same."""
-    monkeypatch.setattr(evaluate, "SAMPLE_SECONDS", between_looks)
+    monkeypatch.setattr(pool, "SAMPLE_SECONDS", between_looks)
     budget = 640 * 2**20
     here = court(one_nix, tmp_path, cancel, [HostSpec(f"h{n}", ["a"], cost=6_000_000) for n in range(3)])
     peak = 0

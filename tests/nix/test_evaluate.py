@@ -13,7 +13,7 @@ from lockbot.model import Failure, FailureKind, Host, HostKind, Retrying
 from lockbot.nix import command, evaluate, flakeref
 from lockbot.nix.build import Builder, Target
 from lockbot.nix.build import Limits as BuildLimits
-from lockbot.nix.evaluate import Evaluation, Job, Limits
+from lockbot.nix.evaluate import Evaluation, Job, Limits, pool
 from lockbot.process import CancelToken, Deadline
 from tests import nixes
 
@@ -291,7 +291,7 @@ def test_what_never_builds_within_an_evaluation_is_not_judged(make: Make) -> Non
 
     done = make().evaluate({"a": 'reads (plain "gen" "exit 1" { })'}, explain=explain)
     assert done["a"].failure is not None and done["a"].failure.kind is FailureKind.UNKNOWN
-    assert len(asked) == evaluate.REBUILDS + 1
+    assert len(asked) == pool.REBUILDS + 1
 
 
 def test_what_needs_the_content_addressed_is_judged_by_its_build(make: Make) -> None:

@@ -23,11 +23,9 @@ from lockbot.errors import DeadlineExceeded, LockbotError, SurroundingsError
 from lockbot.model import Failure, FailureKind, Host, HostKind, Progress, Retrying
 from lockbot.nix import failure
 from lockbot.nix.command import Nix
-from lockbot.nix.evaluator import Evaluation, Job, Reader
+from lockbot.nix.evaluate.evaluator import Evaluation, Job, Reader
 from lockbot.nix.flakeref import nix_string
 from lockbot.process import Deadline
-
-__all__ = ["Evaluation", "Explain", "Job", "Limits", "evaluate", "host_names"]
 
 LARGEST_SHARE = 100
 """Hosts in one process, at most: the expression is an argument, and those are limited to 128 KiB."""

@@ -1,7 +1,7 @@
 """One evaluator: the expression that it works through, and what it says while it does.
 
 What the hosts' own code prints and throws comes the same way as Nix's own words, so the marks of progress can't
-be guessed, and errors are read by their structure (see evaluation_error). It must not know processes or retries.
+be guessed, and errors are read by their structure (see `fault`). It must not know processes or retries.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from typing import Any
 
 from lockbot.errors import DeadlineExceeded
 from lockbot.model import Failure, FailureKind, Host, silent
-from lockbot.nix import blame, evaluation_error, failure
+from lockbot.nix import blame, failure
 from lockbot.nix.command import Nix
-from lockbot.nix.evaluation_error import NixError
+from lockbot.nix.evaluate import fault
+from lockbot.nix.evaluate.fault import NixError
 from lockbot.nix.flakeref import nix_string
 from lockbot.process import LINE_BYTES, Deadline
 
@@ -169,7 +170,7 @@ in builtins.foldl' (done: job: builtins.seq (one job) (done + 1)) 0 jobs
         error = self._errors[-1]
         if not error.thrown and (unbuilt := self._unbuilt()) is not None:
             return replace(unbuilt, tail=unbuilt.tail or tail, log=text)
-        kind = evaluation_error.kind(error, self._bare)
+        kind = fault.kind(error, self._bare)
         return Failure(kind, failure.explain(text), tail=tail, log=text)
 
     def _unbuilt(self) -> Failure | None:
