@@ -15,7 +15,7 @@ from lockbot.cli import cli
 from lockbot.config.template import table
 from lockbot.git import settings
 from lockbot.model import HostStatus, Outcome
-from lockbot.nix import command
+from lockbot.nix import environment
 from lockbot.report.document import dump, run_document
 from tests.nixes import PROJECT
 from tests.report.examples import MORNING
@@ -133,7 +133,7 @@ def test_the_settings_that_are_obeyed_and_those_that_are_not() -> None:
     assert sorted(told) == sorted(settings.LET_THROUGH)
     assert {f"`{name}`" for name in settings.LOCKBOTS_OWN} <= set(re.findall(r"`http\.[^`]+`", text))
     own = re.findall(r"`([^`]+)`", text.split("lockbot sets")[1].split(" itself")[0])
-    assert {*own, "extra-experimental-features"} == set(command.SETTINGS)
+    assert {*own, "extra-experimental-features"} == set(environment.SETTINGS)
 
 
 def test_links_lead_somewhere() -> None:

@@ -19,6 +19,7 @@ from lockbot.errors import CommandError
 from lockbot.model import DerivationStarted, DerivationStopped, Failure, FailureKind, Progress
 from lockbot.nix import derivation, failure
 from lockbot.nix.command import Nix
+from lockbot.nix.lines import shortened, strip_ansi
 
 TAIL_LINES = 20
 LOG_BYTES = 16 * 1024 * 1024
@@ -83,7 +84,7 @@ class Watched:
     def take(self, said: Event) -> None:
         match said:
             case {"action": "msg", "level": int(level), "msg": str(text)} if level <= 1:
-                self.messages.append(failure.strip_ansi(text))
+                self.messages.append(strip_ansi(text))
             case {"action": "start", "type": 105, "id": int(number), "fields": [str(drv), *rest]}:
                 self._start(drv, number, str(rest[0]) if rest else "")
             case {"action": "result", "type": 101, "id": int(number), "fields": [str(text), *_]}:
@@ -249,7 +250,7 @@ def _remote(problem: Failure, machine: str, watched: Watched) -> Failure:
     if report is None:
         lost = (text for text in watched.messages if failure.classify(text).surroundings)
         words = failure.explain(next(lost, problem.message))
-        message = failure.shortened(f"the builder {machine} was lost while it built {culprit}: {words}")
+        message = shortened(f"the builder {machine} was lost while it built {culprit}: {words}")
         return replace(problem, kind=FailureKind.BUILDER_HOST, message=message)
     told = failure.derivation_failures(report).get(culprit)
     if told is not None:
@@ -267,7 +268,7 @@ def _with_log(nix: Nix, problem: Failure, watched: Watched) -> Failure:
     log = nix.log(culprit)
     if log is None:
         log = "\n".join(watched.logs.get(watched.started.get(culprit, -1), ()))
-    lines = failure.strip_ansi(log[-LOG_BYTES:]).rstrip().splitlines()
+    lines = strip_ansi(log[-LOG_BYTES:]).rstrip().splitlines()
     return replace(problem, tail=tuple(lines[-TAIL_LINES:]), log="\n".join(lines))
 
 
@@ -291,13 +292,13 @@ def _of_source(problem: Failure, urls: Sequence[str], log: str) -> Failure:
     why = next((line.strip() for line in reversed(log.splitlines()) if _NO_NETWORK.search(line)), "")
     kind = FailureKind.NETWORK if why else FailureKind.SOURCE
     said = why or next((line.strip() for line in reversed(log.splitlines()) if line.strip()), problem.message)
-    what = urls[0] if urls else failure.shortened(problem.culprit or "its source")
-    return replace(problem, kind=kind, message=failure.shortened(f"cannot fetch {what}: {said}"))
+    what = urls[0] if urls else shortened(problem.culprit or "its source")
+    return replace(problem, kind=kind, message=shortened(f"cannot fetch {what}: {said}"))
 
 
 def _because(problem: Failure, log: str, words: re.Pattern[str]) -> str:
     line = next(line.strip() for line in reversed(log.splitlines()) if words.search(line))
-    return failure.shortened(f"{problem.message}: {line}")
+    return shortened(f"{problem.message}: {line}")
 
 
 def known_to_fail(broken: Mapping[str, Failure], needed: frozenset[str]) -> Failure | None:

@@ -19,6 +19,7 @@ from lockbot import process
 from lockbot.errors import LockbotError, SurroundingsError
 from lockbot.model import FailureKind
 from lockbot.nix import failure
+from lockbot.nix.environment import FEATURES, SETTINGS, environment
 from lockbot.process import CancelToken, Deadline, Finished
 
 if TYPE_CHECKING:  # it asks Nix by way of this module
@@ -26,72 +27,12 @@ if TYPE_CHECKING:  # it asks Nix by way of this module
 
 OLDEST = "2.19"
 
-PASSED = (
-    "PATH",
-    "HOME",
-    "USER",
-    "LOGNAME",
-    "TMPDIR",
-    "SSH_AUTH_SOCK",
-    "XDG_CACHE_HOME",
-    "XDG_CONFIG_HOME",
-    "XDG_RUNTIME_DIR",
-    *(f"NIX_{name}_DIR" for name in ("STORE", "STATE", "LOG", "CONF", "DATA", "LOCALSTATE")),
-    *(f"NIX_{name}" for name in ("REMOTE", "DAEMON_SOCKET_PATH", "SSHOPTS", "SSL_CERT_FILE")),
-    *(f"NIX_{name}" for name in ("USER_CONF_FILES", "CACHE_HOME", "CONFIG_HOME")),
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    *(name for proxy in ("http", "https", "all", "no") for name in (f"{proxy}_proxy", f"{proxy}_proxy".upper())),
-    "LOCALE_ARCHIVE",
-)
-"""What Nix may see of the operator's environment, and nothing else; what is git's is given beside it."""
-
-SETTINGS = {
-    "extra-experimental-features": "nix-command flakes",
-    "accept-flake-config": "false",
-    "use-registries": "false",
-    "warn-dirty": "false",
-    "connect-timeout": "15",
-    "stalled-download-timeout": "60",
-    "download-attempts": "3",
-    "allow-dirty": "true",  # lockbot's own worktree is, between an update and its commit
-    "pure-eval": "true",
-    "print-missing": "true",  # what would have to be built is read of it
-    "log-lines": "25",
-    "keep-failed": "false",
-    "trace-function-calls": "false",
-    "eval-profiler": "disabled",
-}
-"""What nix.conf does not decide: it would stop or mislead a run, or fill the disk. All else is the user's."""
-_ENABLED = "extra-experimental-features"
 _DIRTY = ("--option", "allow-dirty-locks", "true", "--option", "warn-dirty", "true")
 EVENT_BYTES = 16 * 2**20
 """The longest event of an evaluator that is read: the error of an endless recursion is one of 2 MiB."""
 DAEMON_TRIES = 4
 DAEMON_DELAY = 0.5
 """Seconds before a question to the store is asked again, doubled each time: a daemon restarts in a few."""
-
-
-def environment(
-    environ: Mapping[str, str], data_home: Path, settings: Mapping[str, str], git: Mapping[str, str]
-) -> dict[str, str]:
-    """Nix's environment, from scratch. `data_home` hides the list of `nixConfig` values a user once trusted.
-
-    `git` is what the git that Nix starts gets to see besides.
-    """
-    passed = {name: environ[name] for name in PASSED if name in environ}
-    lines = [environ.get("NIX_CONFIG", ""), *(f"{name} = {value}" for name, value in settings.items())]
-    return passed | {
-        "NIX_CONFIG": "\n".join(line for line in lines if line) + "\n",
-        "XDG_DATA_HOME": str(data_home),
-        "NIX_DATA_HOME": str(data_home / "nix"),
-        "NO_COLOR": "1",
-        "LANG": "C.UTF-8",
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_ASKPASS": "/bin/false",
-        "SSH_ASKPASS": "/bin/false",
-        **git,
-    }
 
 
 @dataclass(frozen=True)
@@ -361,7 +302,7 @@ def find(
     nix = Nix(
         nix=Path(programs["nix"] or "").absolute(),
         nix_store=Path(programs["nix-store"] or "").absolute(),
-        environ=environment(environ, data_home, {_ENABLED: SETTINGS[_ENABLED]}, git),
+        environ=environment(environ, data_home, {FEATURES: SETTINGS[FEATURES]}, git),
         cancel=cancel,
         banner="",
     )
@@ -378,7 +319,7 @@ def find(
             "install Nix from its own installer or from a newer Debian)",
         )
     # Each setting is an option, too. Of one that it does not know Nix would complain at every call.
-    known = {name: value for name, value in SETTINGS.items() if name == _ENABLED or name in cli.get("flags", {})}
+    known = {name: value for name, value in SETTINGS.items() if name == FEATURES or name in cli.get("flags", {})}
     return replace(nix, environ=environment(environ, data_home, known | dict(settings), git))
 
 

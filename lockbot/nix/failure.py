@@ -3,37 +3,18 @@
 Pure text; it must not know hosts, inputs or how the text came to be. The wording of Nix 2.19 to 2.34, of Lix and
 of Determinate Nix is known here and nowhere else.
 
-Nix quotes strangers: builders' logs, what a flake throws or traces, excerpts of its source. Quoted lines are left
-out before anything is concluded. They can be told apart by Nix's marks (`> `, `name> `, `trace: `, `12| `), with
-one exception: `nix-store --realise` passes a builder's lines on bare, so ask it to keep them back (`-Q`) or read
-its JSON log. In bare text a builder can make itself look like any failure.
+Nix quotes strangers (see `lines`): quoted lines are left out before anything is concluded.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
 from lockbot.model import Failure, FailureKind
-from lockbot.redact import redact
-
-MESSAGE_LENGTH = 600
-"""The longest message that `explain` and `derivation_failures` give, in characters."""
-
-LINE_LENGTH = 2000
-"""How much of a line is looked at: Nix's own are shorter, and patterns take long over a stranger's megabytes."""
-
-# CSI and OSC sequences, and other two-character escapes. None runs over the end of its line, so that an
-# unfinished one can't swallow what Nix says after it.
-_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
-
-# A log line below an error; a log line with its derivation's name (and phase) before it.
-_LOG_LINE = re.compile(r" *> ?(.*)")
-_NAMED_LOG_LINE = re.compile(r"[\w.+?=-]+( \([^)\n]*\))?> ")
-# Source excerpts (`  12| code`, `    |  ^`), what the flake says itself, and what Nix has got over.
-_QUOTED = re.compile(r" +\d*\|(?: |$)|trace: |evaluation warning: |warning: |error \(ignored\)")
+from lockbot.nix.lines import LOG_LINE, error_blocks, is_quoted, own_lines, shortened, split_lines
 
 _ERROR = re.compile(r" *error:(.*)")
 _THROWN = re.compile(r"… while calling the '(?:throw|abort)' builtin")
@@ -182,18 +163,13 @@ _CULPRITS: tuple[tuple[FailureKind, re.Pattern[str]], ...] = (
 )
 
 
-def strip_ansi(text: str) -> str:
-    """Without colours, links and other terminal sequences."""
-    return _ANSI.sub("", text)
-
-
 def classify(text: str) -> FailureKind:
     """Why a command failed, by its standard error. Of several, the surroundings win, then the table's first.
 
     UNKNOWN when Nix gave no error. Git's own standard error works, too.
     """
-    lines = _own_lines(text)
-    blocks = _blocks(lines)
+    lines = own_lines(text)
+    blocks = error_blocks(lines)
     if blocks and any(_THROWN.search(line) for line in blocks[-1]):
         return _own_fault("\n".join(blocks[-1]))
     said = "\n".join(lines)
@@ -209,7 +185,7 @@ def explain(text: str) -> str:
     """The one line that tells a person what went wrong. Never empty, at most `MESSAGE_LENGTH` characters."""
     if failures := derivation_failures(text):
         return next(iter(failures.values())).message
-    lines = _own_lines(text)
+    lines = own_lines(text)
     message = _assertions(lines) or _last_error(lines)
     # Said before the error, by git, ssh or the build hook, and more to the point than it.
     sources = ("fatal: ", "ssh: ") if _about_fetching(lines) else ("cannot build on '",)
@@ -228,7 +204,7 @@ def where(text: str) -> str:
 
     A stranger's flake can make it say anything: for a person to look at, nothing is concluded from it.
     """
-    lines = _own_lines(text)
+    lines = own_lines(text)
     inputs = [match[1] for line in lines if (match := _UPDATING.search(line))]
     last = max((number for number, line in enumerate(lines) if _ERROR.match(line)), default=0)
     places = [match[1] for line in lines[last:] if (match := _PLACE.fullmatch(line))]
@@ -238,7 +214,7 @@ def where(text: str) -> str:
 def said(text: str, kind: FailureKind) -> str:
     """What Nix said of a failure of this kind, where it reports several; the kind's own name where it did not."""
     pattern = next((pattern for known, pattern in _TABLE if known is kind), None)
-    lines = (line for line in _own_lines(text) if pattern is not None and pattern.search(line))
+    lines = (line for line in own_lines(text) if pattern is not None and pattern.search(line))
     return shortened(next(lines, str(kind)).strip().removeprefix("error:"))
 
 
@@ -248,17 +224,17 @@ def derivation_failures(stderr: str) -> Mapping[str, Failure]:
     Those that only miss a dependency are left out (see `dependency_failures`). Nix does not name the derivation of
     every failure: not at a timeout in 2.34, nor at a forbidden reference. `tail` is what Nix quotes of the log.
     """
-    lines = [line for line in _lines(stderr) if not _left_out(line)]
+    lines = [line for line in split_lines(stderr) if not is_quoted(line)]
     dead_builder = next((line for line in lines if line.startswith("cannot build on '")), "")
     found: dict[str, Failure] = {}
-    for block in _blocks(lines):
-        failure = _culprit("\n".join(line for line in block if not _LOG_LINE.match(line)))
+    for block in error_blocks(lines):
+        failure = _culprit("\n".join(line for line in block if not LOG_LINE.match(line)))
         if failure is None:
             continue
         drv = failure.culprit or ""
         if dead_builder and failure.kind in (FailureKind.PLATFORM, FailureKind.REFUSED):
             failure = replace(failure, kind=FailureKind.BUILDER_HOST, message=shortened(dead_builder))
-        tail = tuple(match[1] for line in block if (match := _LOG_LINE.match(line)))
+        tail = tuple(match[1] for line in block if (match := LOG_LINE.match(line)))
         # 2.34 names a failed derivation again for each that needed it.
         earlier = found.get(drv)
         if earlier is None or len(tail) > len(earlier.tail):
@@ -268,19 +244,19 @@ def derivation_failures(stderr: str) -> Mapping[str, Failure]:
 
 def dependency_failures(stderr: str) -> frozenset[str]:
     """The derivations that were not tried, because one that they need has failed."""
-    said = "\n".join(_own_lines(stderr))
+    said = "\n".join(own_lines(stderr))
     return frozenset(match[1] or match[2] for match in _DEPENDENCY.finditer(said))
 
 
 def fetch_kind(text: str) -> FailureKind:
     """Why a fetch failed, by what Nix and git say; UNKNOWN where neither gives a reason that is known."""
-    said = "\n".join(_own_lines(text))
+    said = "\n".join(own_lines(text))
     return next((kind for kind, pattern in _FETCH_TABLE if pattern.search(said)), FailureKind.UNKNOWN)
 
 
 def stale_fetch_lines(stderr: str) -> tuple[str, ...]:
     """The lines by which an update that ended well admits that it could not look: the answer is an old one."""
-    lines = (line for line in _lines(stderr) if not line.startswith(("trace: ", "evaluation warning: ")))
+    lines = (line for line in split_lines(stderr) if not line.startswith(("trace: ", "evaluation warning: ")))
     return tuple(dict.fromkeys(line.strip() for line in lines if _STALE.search(line)))
 
 
@@ -289,39 +265,10 @@ def _own_fault(said: str) -> FailureKind:
     return FailureKind.ASSERTION if unequal or _ASSERTION.search(said) else FailureKind.EVALUATION
 
 
-def _left_out(line: str) -> bool:
-    return bool(_NAMED_LOG_LINE.match(line) or _QUOTED.match(line))
-
-
-def _own_lines(text: str) -> list[str]:
-    """What Nix and git say themselves."""
-    return [line for line in _lines(text) if not (_left_out(line) or _LOG_LINE.match(line))]
-
-
-def _lines(text: str) -> list[str]:
-    """Only line feeds end a line: a quoted carriage return must not start one. Over-long ones are cut."""
-    return [line[:LINE_LENGTH] for line in strip_ansi(text).split("\n")]
-
-
-def _blocks(lines: Iterable[str]) -> list[list[str]]:
-    """Each error with the indented lines that belong to it."""
-    blocks: list[list[str]] = []
-    within = False
-    for line in lines:
-        if line.startswith("error:"):
-            blocks.append([line])
-            within = True
-        elif within and (not line or line[0] in " \t"):
-            blocks[-1].append(line)
-        else:
-            within = False
-    return blocks
-
-
 def _about_fetching(lines: Sequence[str]) -> bool:
     """Is the fetch what failed? Git's `fatal:` counts only then: Nix may have gone on after it."""
     last_fatal = max((index for index, line in enumerate(lines) if line.startswith("fatal: ")), default=-1)
-    after = [line for block in _blocks(lines[last_fatal + 1 :]) for line in block]
+    after = [line for block in error_blocks(lines[last_fatal + 1 :]) for line in block]
     return not after or any(map(_FETCHING.search, after))
 
 
@@ -380,10 +327,3 @@ def _built(kind: FailureKind, message: str, drv: str, block: str) -> Failure:
     if "lack of free disk space" in block:
         kind, message = FailureKind.DISK_FULL, f"{message}, perhaps by lack of free disk space"
     return Failure(kind, shortened(message), culprit=drv)
-
-
-def shortened(message: str) -> str:
-    """One line: whatever Python takes for the end of a line becomes a space. Without secrets: half of one that is
-    cut could no longer be told by what stands around it."""
-    message = " ".join(redact(message).split())
-    return message if len(message) <= MESSAGE_LENGTH else message[: MESSAGE_LENGTH - 1] + "…"

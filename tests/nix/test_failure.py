@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from lockbot.model import FailureKind as Kind
 from lockbot.nix import failure
+from lockbot.nix.lines import MESSAGE_LENGTH, strip_ansi
 
 RECORDED = Path(__file__).parent / "recorded"
 VERSIONS = sorted(path.stem.removeprefix("failures-") for path in RECORDED.glob("failures-*.txt"))
@@ -135,10 +136,8 @@ def test_colours_change_nothing(version: str) -> None:
 
 
 def test_strips_every_terminal_sequence() -> None:
-    assert (
-        failure.strip_ansi("\x1b[1;31mred\x1b[0m \x1b]8;;https://x\x1b\\link\x1b]8;;\x07 \x1bMup") == "red link up"
-    )
-    assert failure.strip_ansi("\x1b]0;never ended\nerror: x") == "\nerror: x"
+    assert strip_ansi("\x1b[1;31mred\x1b[0m \x1b]8;;https://x\x1b\\link\x1b]8;;\x07 \x1bMup") == "red link up"
+    assert strip_ansi("\x1b]0;never ended\nerror: x") == "\nerror: x"
 
 
 def named(text: str) -> dict[str, Kind]:
@@ -285,7 +284,7 @@ def test_stale_lines_are_nix_own_and_each_once() -> None:
 
 def test_messages_are_short_and_of_one_line() -> None:
     text = "error: " + "x" * 10000 + "\u2028y"
-    assert len(failure.explain(text)) == failure.MESSAGE_LENGTH
+    assert len(failure.explain(text)) == MESSAGE_LENGTH
     assert failure.explain("error: a\u2028\x0bb") == "a b"
     assert failure.explain("") == "no error message"
     assert failure.explain("nix: command went away\n\n") == "nix: command went away"
@@ -300,7 +299,7 @@ def test_any_text_has_a_kind_and_a_line(text: str) -> None:
     line = failure.explain(text)
     assert line
     assert len(line.splitlines()) == 1
-    assert len(line) <= failure.MESSAGE_LENGTH
+    assert len(line) <= MESSAGE_LENGTH
     for drv, found in failure.derivation_failures(text).items():
         assert found.culprit == drv
     failure.dependency_failures(text)

@@ -20,6 +20,7 @@ from lockbot.nix.command import Nix
 from lockbot.nix.evaluate import fault
 from lockbot.nix.evaluate.fault import NixError
 from lockbot.nix.flakeref import nix_string
+from lockbot.nix.lines import strip_ansi
 from lockbot.process import LINE_BYTES, Deadline
 
 ERROR_LINES = 2000
@@ -159,7 +160,7 @@ in builtins.foldl' (done: job: builtins.seq (one job) (done + 1)) 0 jobs
     def problem(self, code: int, late: DeadlineExceeded | None) -> Failure:
         """Why the current job has no derivation; its `culprit` is a derivation that it wanted to read from."""
         head = ["error:"] if len(self._said) == ERROR_LINES else []  # its own was dropped: the rest belongs to it
-        text = failure.strip_ansi("\n".join([*head, *self._said]))
+        text = strip_ansi("\n".join([*head, *self._said]))
         if late is not None:
             return Failure(FailureKind.TIMEOUT, late.message, log=text)
         if code < 0 or code in (137, 139):

@@ -17,6 +17,7 @@ from typing import Any
 
 from lockbot.model import FailureKind
 from lockbot.nix import failure
+from lockbot.nix.lines import strip_ansi
 
 _BUILTIN = re.compile(r"while calling the '([^'\n]+'?)' builtin")
 _ELSEWHERE = re.compile(r"while calling '|while calling anonymous|from call site|while evaluating the attribute '")
@@ -130,9 +131,9 @@ class NixError:
             return None
         trace = event.get("trace") or ()
         return cls(
-            failure.strip_ansi(event["raw_msg"]).strip(),
+            strip_ansi(event["raw_msg"]).strip(),
             event.get("file") is not None,
-            tuple(failure.strip_ansi(str(frame["raw_msg"])) for frame in trace if frame.get("file") is not None),
+            tuple(strip_ansi(str(frame["raw_msg"])) for frame in trace if frame.get("file") is not None),
             _pointed_at(event),
         )
 
@@ -208,5 +209,5 @@ def _pointed_at(event: dict[str, Any]) -> str:
     line, column = event.get("line"), event.get("column")
     if not isinstance(line, int) or not isinstance(column, int) or column < 1:
         return ""
-    shown = re.findall(rf"^ *{line}\| (.*)$", failure.strip_ansi(str(event.get("msg", ""))), re.MULTILINE)
+    shown = re.findall(rf"^ *{line}\| (.*)$", strip_ansi(str(event.get("msg", ""))), re.MULTILINE)
     return str(shown[-1])[column - 1 :] if shown else ""

@@ -1,4 +1,4 @@
-"""Asking a flake what it builds: the names of its hosts, and each host's derivation.
+"""Many hosts' derivations, evaluated side by side.
 
 Several evaluators run at a time, each over its share of the hosts in one process: what hosts have in common is
 read once, and a host's values are garbage as soon as its derivation is printed (by `builtins.trace`, so that
@@ -9,7 +9,6 @@ that it met. It must not know what a failure means for the update.
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 import time
@@ -19,13 +18,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from lockbot import process
-from lockbot.errors import DeadlineExceeded, LockbotError, SurroundingsError
-from lockbot.model import Failure, FailureKind, Host, HostKind, Progress, Retrying
-from lockbot.nix import failure
+from lockbot.errors import DeadlineExceeded, LockbotError
+from lockbot.model import Failure, FailureKind, Progress, Retrying
 from lockbot.nix.command import Nix
 from lockbot.nix.evaluate.evaluator import Evaluation, Job, Reader
-from lockbot.nix.flakeref import nix_string
-from lockbot.process import Deadline
+from lockbot.nix.lines import shortened
 
 LARGEST_SHARE = 100
 """Hosts in one process, at most: the expression is an argument, and those are limited to 128 KiB."""
@@ -38,12 +35,6 @@ LEAST = 256 * 2**20
 """Bytes that an evaluator is expected to need, until it is seen to need more."""
 
 _DURATION = re.compile(r"after \d+ ms")  # curl's: it differs from try to try
-
-_SUFFIX = {
-    HostKind.NIXOS: ("config", "system", "build", "toplevel"),
-    HostKind.DARWIN: ("system",),
-    HostKind.HOME: ("activationPackage",),
-}
 
 
 Explain = Callable[[str], Failure | None]
@@ -72,32 +63,6 @@ class Limits:
     @property
     def options(self) -> dict[str, str]:
         return {**self.building, "allow-import-from-derivation": str(self.import_from_derivation).lower()}
-
-
-def host_names(nix: Nix, flake: str, deadline: Deadline) -> tuple[Host, ...]:
-    """Every host that the flake has, of every kind. Two kinds with the same name keep their kind in it."""
-    expression = (
-        f"let flake = builtins.getFlake {nix_string(flake)}; names = set: "
-        "if builtins.hasAttr set flake then builtins.attrNames flake.${set} else [ ]; "
-        "in builtins.listToAttrs (map (set: { name = set; value = names set; }) "
-        f"[ {' '.join(nix_string(kind.value) for kind in _SUFFIX)} ])"
-    )
-    finished = nix.evaluate(expression, deadlines=[deadline])
-    if finished.code != 0:
-        problem = failure.classify(finished.stderr)
-        words = failure.explain(finished.stderr)
-        if problem.surroundings:
-            raise SurroundingsError(f"cannot ask the flake for its hosts: {words}")
-        raise finished.error(f"cannot ask the flake for its hosts: {words}", "does `nix flake show` work there?")
-    found: dict[str, list[str]] = json.loads(finished.stdout)
-    hosts: dict[str, Host] = {}
-    for kind, suffix in _SUFFIX.items():
-        for name in found.get(kind.value, []):
-            unique = name
-            while unique in hosts:
-                unique = f"{kind.value}.{unique}"
-            hosts[unique] = Host(unique, (kind.value, name, *suffix), kind)
-    return tuple(hosts.values())
 
 
 def evaluate(
@@ -279,7 +244,7 @@ class _Pool:
         """It fails as what it wanted to read from does; where that can be built now, it is evaluated again."""
         found = explain(drv)
         if found is not None:
-            words = failure.shortened(f"wants to read what {drv} builds: {found.message}")
+            words = shortened(f"wants to read what {drv} builds: {found.message}")
             return self._failed(rest, replace(found, message=words))
         times = self.built.get(rest[0], 0)
         if times >= REBUILDS:
