@@ -9,7 +9,8 @@ from enum import StrEnum
 from urllib.parse import unquote, urlsplit
 
 from lockbot.model import Locked
-from lockbot.nix.flakeref import KNOWN_HOSTS, FlakeRef, FlakeRefError
+from lockbot.nix.flakeref import FlakeRef, FlakeRefError
+from lockbot.nix.forges import FORGES, KIND_AT, is_plain, repository
 
 HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[0-9]{1,5})?")
 """A host as a forge is named by: lower case, with its port where that is not the usual one."""
@@ -41,20 +42,14 @@ class Place:
     path: tuple[str, ...]
 
 
-_DEFAULTS = {"github": "github.com", "gitlab": "gitlab.com"}
-_KNOWN = {host: Kind(kind) for host, kind in KNOWN_HOSTS.items() if kind in frozenset(Kind)}
-
-
 def place_of(locked: Locked, accounts: Mapping[str, Account]) -> Place | None:
     """Where an input was fetched from; None: from no forge that is known or configured (`accounts`, by host)."""
     try:
         ref = FlakeRef.read(locked.url)
     except FlakeRefError:
         return None
-    if ref.type in _DEFAULTS:
-        host = ref.text("host") or _DEFAULTS[ref.type]
-        # GitLab's groups are nested: older locks hold their slashes encoded.
-        return _place(host, [*unquote(ref.text("owner")).split("/"), ref.text("repo")], accounts, Kind(ref.type))
+    if found := repository(ref):
+        return _place(found.host, found.path, accounts, found.kind)
     if ref.type != "git":
         return None
     try:
@@ -64,17 +59,15 @@ def place_of(locked: Locked, accounts: Mapping[str, Account]) -> Place | None:
         return None
     if url.scheme not in ("http", "https", "ssh") or url.hostname is None:
         return None
-    path = unquote(url.path).strip("/").removesuffix(".git").split("/")
-    return _place(url.hostname + port, path, accounts, None)
+    path = tuple(unquote(url.path).strip("/").removesuffix(".git").split("/"))
+    host = (url.hostname + port).lower()
+    return _place(host, path, accounts, KIND_AT.get(host, ""))
 
 
-def _place(host: str, path: list[str], accounts: Mapping[str, Account], kind: Kind | None) -> Place | None:
+def _place(host: str, path: tuple[str, ...], accounts: Mapping[str, Account], kind: str) -> Place | None:
     host = host.lower()
-    account = accounts.get(host, Account())
-    kind = account.kind or kind or _KNOWN.get(host)
-    nested = kind is Kind.GITLAB and len(path) > 2
-    if kind is None or not HOST.fullmatch(host) or not (len(path) == 2 or nested):
+    api = accounts.get(host, Account()).kind or (Kind(kind) if kind in frozenset(Kind) else None)
+    if api is None or not HOST.fullmatch(host) or not is_plain(path):
         return None
-    if not all(part.isprintable() and part not in ("", ".", "..") for part in path):
-        return None
-    return Place(kind, host, tuple(path))
+    nested = FORGES[api].nested and len(path) > 2
+    return Place(api, host, path) if len(path) == 2 or nested else None

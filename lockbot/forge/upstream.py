@@ -16,6 +16,7 @@ from lockbot.forge.gitlab import GitLab
 from lockbot.forge.http import Client, Patience
 from lockbot.forge.place import Account, Kind, Place, place_of
 from lockbot.model import Locked
+from lockbot.nix import forges
 from lockbot.nix.flakeref import FlakeRef
 from lockbot.policy.upstream_checks import Checks, Standing
 from lockbot.process import CancelToken
@@ -66,7 +67,7 @@ class UpstreamChecks:
             if error.everywhere:
                 self._silent[place.host] = answer
             return answer
-        return sum_up(checks, FlakeRef.read(locked.url).commit_link(revision))
+        return sum_up(checks, forges.commit_link(FlakeRef.read(locked.url), revision))
 
 
 def sum_up(checks: tuple[Check, ...], page: str | None) -> Checks:

@@ -1,4 +1,4 @@
-"""Flake references: from a lock's attributes to the URL that Nix prints, and back, and to pages on the web.
+"""Flake references: from a lock's attributes to the URL that Nix prints, and back.
 
 Pure text; it must not know lock files or run Nix. URLs are spelled as Nix 2.34 does. 2.26 differs in three places:
 it leaves out `host`, writes a `/` in a ref or a GitLab group bare, and knows no `lfs`.
@@ -13,12 +13,12 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from lockbot.errors import UsageError
-from lockbot.model import Locked
 from lockbot.redact import redact
 
 Attr = str | int | bool
 
-_FORGES = frozenset({"github", "gitlab", "sourcehut"})
+FORGE_TYPES = frozenset({"github", "gitlab", "sourcehut"})
+"""The types by which Nix names a repository on a forge; which forges there are, `forges` says."""
 _REQUIRED = {
     "github": ("owner", "repo"),
     "gitlab": ("owner", "repo"),
@@ -46,27 +46,13 @@ _QUERY = {
 """The attributes that stand behind the `?`, by type."""
 _NUMBERS = frozenset({"lastModified", "revCount"})
 
-_REV = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+REV = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _ID = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]*")
-_URL = re.compile(r"(?s)([a-zA-Z][a-zA-Z0-9+.-]*):(?://([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#(.*))?")
+URL = re.compile(r"(?s)([a-zA-Z][a-zA-Z0-9+.-]*):(?://([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#(.*))?")
 _SCP = re.compile(r"(?s)([^/:]*@[^/:]+):(?!//)(.*)")
-_HOST = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?(?::[0-9]{1,5})?")
 
 _IN_QUERY, _IN_PATH, _IN_SEGMENT = ":@/?", ":@/", ":@"
 """What Nix leaves unencoded there, beside letters, digits and `-._~`."""
-
-# Git servers whose web pages are known by their name: the kind of forge that runs there.
-KNOWN_HOSTS = {
-    "github.com": "github",
-    "gitlab.com": "gitlab",
-    "gitlab.gnome.org": "gitlab",
-    "gitlab.freedesktop.org": "gitlab",
-    "invent.kde.org": "gitlab",
-    "codeberg.org": "forgejo",
-    "gitea.com": "forgejo",
-    "git.sr.ht": "sourcehut",
-}
-_DEFAULT_HOSTS = {"github": "github.com", "gitlab": "gitlab.com", "sourcehut": "git.sr.ht"}
 
 
 class FlakeRefError(UsageError):
@@ -93,7 +79,7 @@ class FlakeRef:
             if not isinstance(attrs.get(name), str):
                 raise FlakeRefError(f"is of type {kind} and has no {name}")
         rev = attrs.get("rev")
-        if rev is not None and not (isinstance(rev, str) and _REV.fullmatch(rev)):
+        if rev is not None and not (isinstance(rev, str) and REV.fullmatch(rev)):
             raise FlakeRefError(f"has a rev that is not a commit's hash: {str(rev)[:60]!r}")
         return cls(kind, tuple(sorted((name, value) for name, value in attrs.items() if name != "type")))
 
@@ -107,7 +93,7 @@ class FlakeRef:
     def read(cls, text: str) -> FlakeRef:
         """A URL as Nix prints it of a lock, with what secrets flake.nix has put there. Raises FlakeRefError."""
         _refuse_unsafe(text)
-        if match := _URL.fullmatch(text):
+        if match := URL.fullmatch(text):
             return cls.from_attrs(_from_url(text, *match.groups()))
         if _ID.fullmatch(text.partition("/")[0]):
             return cls.from_attrs(_from_url(text, "flake", None, text, None, None))
@@ -177,65 +163,13 @@ class FlakeRef:
         What belongs to another commit (hash, dates) is dropped. A git repository's ref stays, for Nix must know
         which branch to fetch; a forge's goes, for Nix refuses both.
         """
-        if not _REV.fullmatch(rev):
+        if not REV.fullmatch(rev):
             raise FlakeRefError(f"not a commit's hash: {rev[:80]!r}", "a full one has 40 hexadecimal digits")
-        if self.type not in (*_FORGES, "git", "hg"):
+        if self.type not in (*FORGE_TYPES, "git", "hg"):
             raise FlakeRefError(f"an input of type {self.type} can't be pinned to a commit: {self}")
-        dropped = {"rev", "narHash", "lastModified", "revCount"} | ({"ref"} if self.type in _FORGES else set())
+        dropped = {"rev", "narHash", "lastModified", "revCount"} | ({"ref"} if self.type in FORGE_TYPES else set())
         kept = {name: value for name, value in self.attrs if name not in dropped}
         return FlakeRef.from_attrs(kept | {"type": self.type, "rev": rev})
-
-    def host_link(self, old: str, new: str) -> str | None:
-        """The web page that shows the commits from `old` to `new` (sourcehut has none: its log from `new` on)."""
-        if (page := self._page()) is None or not (_REV.fullmatch(old) and _REV.fullmatch(new)):
-            return None
-        kind, url = page
-        match kind:
-            case "gitlab":
-                return f"{url}/-/compare/{old}...{new}"
-            case "sourcehut":
-                return f"{url}/log/{new}"
-            case _:
-                return f"{url}/compare/{old}...{new}"
-
-    def commit_link(self, rev: str) -> str | None:
-        """The web page of one commit."""
-        if (page := self._page()) is None or not _REV.fullmatch(rev):
-            return None
-        kind, url = page
-        return f"{url}/-/commit/{rev}" if kind == "gitlab" else f"{url}/commit/{rev}"
-
-    def _page(self) -> tuple[str, str] | None:
-        """The kind of forge, and the repository's page there. What comes from the lock is checked or encoded."""
-        if self.type in _FORGES:
-            kind, host = self.type, self.text("host") or _DEFAULT_HOSTS[self.type]
-            # GitLab's groups are nested; older locks hold their slashes encoded.
-            path = [*unquote(self.text("owner")).split("/"), self.text("repo")]
-        elif self.type == "git" and (match := _URL.fullmatch(str(self))):
-            host = (match[2] or "").rpartition("@")[2]
-            kind = KNOWN_HOSTS.get(host, "")
-            path = unquote(match[3]).strip("/").removesuffix(".git").split("/")
-        else:
-            return None
-        deep = kind == "gitlab" and len(path) > 2
-        if not kind or not _HOST.fullmatch(host) or not (len(path) == 2 or deep) or not all(map(_harmless, path)):
-            return None
-        return kind, f"https://{host}/" + "/".join(quote(part, safe="~") for part in path)
-
-
-def compare_link(old: Locked, new: Locked) -> str | None:
-    """The web page that shows what came between two states of one input; None: none is known, or two sources."""
-    try:
-        before, after = FlakeRef.read(old.url), FlakeRef.read(new.url)
-    except FlakeRefError:
-        return None
-    if before._page() != after._page() or old.rev is None or new.rev is None:
-        return None
-    return after.host_link(old.rev, new.rev)
-
-
-def _harmless(part: str) -> bool:
-    return part not in ("", ".", "..") and part.isprintable()
 
 
 def _joined(*parts: str | None) -> str:
@@ -251,7 +185,7 @@ def _url(scheme: str, path: str, query: Mapping[str, str], separator: str = ":")
 
 def _with_query(url: str, query: Mapping[str, str]) -> str:
     """A whole URL with more behind its `?`, encoded anew as Nix does it. What is no URL is made printable."""
-    match = _URL.fullmatch(url)
+    match = URL.fullmatch(url)
     if match is None:
         return quote(url, safe=_PRINTABLE)
     scheme, authority, path, old, _ = match.groups()
@@ -351,7 +285,7 @@ def _forge_attrs(text: str, scheme: str, path: str, given: Mapping[str, str]) ->
     if len(named) > 1:
         raise FlakeRefError(f"names both a ref and a commit: {text!r}", "one of them is enough")
     attrs: dict[str, Attr] = {"type": scheme, "owner": unquote(owner), "repo": unquote(repo)}
-    return attrs | {"rev" if _REV.fullmatch(name) else "ref": name for name in named}
+    return attrs | {"rev" if REV.fullmatch(name) else "ref": name for name in named}
 
 
 def _registry_attrs(text: str, path: str) -> dict[str, Attr]:
@@ -359,7 +293,7 @@ def _registry_attrs(text: str, path: str) -> dict[str, Attr]:
     if not _ID.fullmatch(name) or len(rest) > 2:
         raise FlakeRefError(f"not the name of a registry's entry: {text!r}")
     attrs: dict[str, Attr] = {"type": "indirect", "id": name}
-    return attrs | {"rev" if _REV.fullmatch(part) else "ref": part for part in rest}
+    return attrs | {"rev" if REV.fullmatch(part) else "ref": part for part in rest}
 
 
 def _typed(name: str, value: str, text: str) -> Attr:

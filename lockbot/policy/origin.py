@@ -5,15 +5,10 @@ Pure; it must not ask anybody.
 
 from __future__ import annotations
 
-import re
-from urllib.parse import quote, unquote
-
 from lockbot.errors import UsageError
 from lockbot.git.upstream import Origin
 from lockbot.nix.flakeref import FlakeRef
-
-_HOSTS = {"github": "github.com", "gitlab": "gitlab.com", "sourcehut": "git.sr.ht"}
-_HOST = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?(?::[0-9]{1,5})?")
+from lockbot.nix.forges import repository
 
 
 def origin_of(reference: FlakeRef | str) -> Origin | None:
@@ -32,12 +27,7 @@ def origin_of(reference: FlakeRef | str) -> Origin | None:
 def _url(ref: FlakeRef) -> str | None:
     if ref.type == "git":
         return ref.text("url")
-    if ref.type not in _HOSTS:
+    found = repository(ref)
+    if found is None:
         return None
-    host = ref.text("host") or _HOSTS[ref.type]
-    # GitLab's groups are nested: older locks hold their slashes encoded.
-    parts = [*unquote(ref.text("owner")).split("/"), ref.text("repo")]
-    if not _HOST.fullmatch(host) or not all(part.isprintable() and part not in ("", ".", "..") for part in parts):
-        return None
-    path = "/".join(quote(part, safe="~") for part in parts)
-    return f"https://{host}/{path}" + ("" if ref.type == "sourcehut" else ".git")
+    return found.url + ("" if found.kind == "sourcehut" else ".git")

@@ -17,6 +17,7 @@ from lockbot.git.publish import only_updates
 from lockbot.git.revisions import Description, Relation, Upstream, open_upstream
 from lockbot.history.ledger import Ledger
 from lockbot.model import Locked
+from lockbot.nix import forges
 from lockbot.nix.flakeref import FlakeRef, FlakeRefError
 from lockbot.policy.minimum_age import tips_ahead
 from lockbot.policy.origin import origin_of
@@ -99,6 +100,6 @@ class InputRevisions:
 def commit_link(locked: Locked, revision: str) -> str | None:
     """The web page of one upstream commit."""
     try:
-        return FlakeRef.read(locked.url).commit_link(revision)
+        return forges.commit_link(FlakeRef.read(locked.url), revision)
     except FlakeRefError:
         return None

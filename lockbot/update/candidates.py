@@ -33,7 +33,7 @@ from lockbot.model import (
     PhaseStarted,
 )
 from lockbot.nix import evaluate
-from lockbot.nix.flakeref import compare_link
+from lockbot.nix.forges import compare_link
 from lockbot.nix.lockfile import LOCK_NAME
 from lockbot.oserrors import naming
 from lockbot.process import Deadline

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lockbot.model import Locked
-from lockbot.nix.flakeref import Attr, FlakeRef, FlakeRefError, compare_link
+from lockbot.nix import forges
+from lockbot.nix.flakeref import Attr, FlakeRef, FlakeRefError
 from tests import nixes
 
 REV, OTHER = "0123456789" * 4, "a" * 40
@@ -200,9 +201,9 @@ def test_pins_only_what_has_revisions() -> None:
 )  # fmt: skip
 def test_links_to_the_forge(url: str, compare: str, commit: str) -> None:
     ref = FlakeRef.parse(url)
-    assert ref.host_link(OTHER, REV) == compare.replace("OLD", OTHER).replace("NEW", REV)
-    assert ref.commit_link(REV) == commit.replace("NEW", REV)
-    assert ref.host_link("main", REV) is None
+    assert forges.range_link(ref, OTHER, REV) == compare.replace("OLD", OTHER).replace("NEW", REV)
+    assert forges.commit_link(ref, REV) == commit.replace("NEW", REV)
+    assert forges.range_link(ref, "main", REV) is None
 
 
 @pytest.mark.parametrize(
@@ -218,12 +219,12 @@ def test_links_to_the_forge(url: str, compare: str, commit: str) -> None:
     ],
 )
 def test_makes_no_link_of_what_it_does_not_know(attrs: dict[str, Attr]) -> None:
-    assert FlakeRef.from_attrs(attrs).host_link(OTHER, REV) is None
+    assert forges.range_link(FlakeRef.from_attrs(attrs), OTHER, REV) is None
 
 
 def test_links_hold_no_markup() -> None:
     ref = FlakeRef.from_attrs({"type": "github", "owner": 'o"><script>', "repo": "r](javascript:x)"})
-    link = ref.host_link(OTHER, REV)
+    link = forges.range_link(ref, OTHER, REV)
     assert link is not None
     assert link.startswith("https://github.com/")
     assert not set(link) & set("\"'<>()[] ")
@@ -233,10 +234,10 @@ def test_compares_two_states_of_one_source_only() -> None:
     def locked(url: str, rev: str) -> Locked:
         return Locked("github", f"{url}/{rev}?narHash={ENCODED_HASH}", url, rev=rev)
 
-    link = compare_link(locked("github:o/r", OTHER), locked("github:o/r", REV))
+    link = forges.compare_link(locked("github:o/r", OTHER), locked("github:o/r", REV))
     assert link == f"https://github.com/o/r/compare/{OTHER}...{REV}"
-    assert compare_link(locked("github:o/r", OTHER), locked("github:fork/r", REV)) is None
-    assert compare_link(Locked("x", "\n", ""), Locked("x", "", "")) is None
+    assert forges.compare_link(locked("github:o/r", OTHER), locked("github:fork/r", REV)) is None
+    assert forges.compare_link(Locked("x", "\n", ""), Locked("x", "", "")) is None
 
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -257,7 +258,7 @@ def test_whatever_the_attributes_the_url_is_one_printable_word(kind: str, attrs:
     assert str(ref).isascii()
     assert str(ref).isprintable()
     assert " " not in str(ref)
-    ref.host_link(OTHER, REV)
+    forges.range_link(ref, OTHER, REV)
 
 
 @given(_TEXT | st.from_regex(r"(github|git\+https|path|flake|https):(//)?[!-~]*", fullmatch=True))
