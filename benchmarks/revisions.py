@@ -17,8 +17,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from lockbot.git.revisions import Relation, open_upstream
-from lockbot.git.upstream import Origin
+from lockbot.git.inputs.revisions import Relation, open_upstream
+from lockbot.git.inputs.upstream import Origin
 from lockbot.process import CancelToken
 
 COMMITS = 22_000

@@ -13,7 +13,7 @@ from lockbot import state
 from lockbot.app import flake_key
 from lockbot.commands import listing, metrics, status
 from lockbot.commands.history import history
-from lockbot.git import cache
+from lockbot.git.inputs import cache
 from lockbot.git.publish import parking
 from lockbot.history import logs
 from lockbot.history.summaries import RunSummary

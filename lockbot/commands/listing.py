@@ -13,9 +13,9 @@ from lockbot.commands.update import fingerprint, host_patterns
 from lockbot.errors import UsageError
 from lockbot.git.clone import Clone
 from lockbot.git.command import Git, user_environment
+from lockbot.git.inputs.upstream import Tip, ask_tips
 from lockbot.git.source import LocalSource, Source
 from lockbot.git.sync import Base, sync
-from lockbot.git.upstream import Tip, ask_tips
 from lockbot.git.worktree import Worktree, worktree
 from lockbot.judge.hosts import select
 from lockbot.model import Host, HostBuild, HostStatus, Locked

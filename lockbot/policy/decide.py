@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from lockbot.git.revisions import Relation
+from lockbot.git.inputs.revisions import Relation
 from lockbot.model import ChangeKind, InputChange, Locked
 from lockbot.nix.flakeref import FlakeRef, FlakeRefError
 from lockbot.policy import minimum_age

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from lockbot.git.revisions import Relation
+from lockbot.git.inputs.revisions import Relation
 from lockbot.history.values import Acceptance, UserHold
 from lockbot.model import InputChange
 

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 from lockbot.errors import LockbotError
-from lockbot.git.revisions import Relation
+from lockbot.git.inputs.revisions import Relation
 from lockbot.history.ledger import Ledger
 from lockbot.model import ChangeKind, InputChange, Locked
 from lockbot.policy import compile_cost, minimum_age, upstream_checks

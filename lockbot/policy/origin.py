@@ -6,7 +6,7 @@ Pure; it must not ask anybody.
 from __future__ import annotations
 
 from lockbot.errors import UsageError
-from lockbot.git.upstream import Origin
+from lockbot.git.inputs.upstream import Origin
 from lockbot.nix.flakeref import FlakeRef
 from lockbot.nix.forges import repository
 

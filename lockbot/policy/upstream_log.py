@@ -13,8 +13,8 @@ from typing import TypeVar
 
 from lockbot.errors import LockbotError
 from lockbot.git.clone import Clone
+from lockbot.git.inputs.revisions import Description, Relation, Upstream, open_upstream
 from lockbot.git.publish import only_updates
-from lockbot.git.revisions import Description, Relation, Upstream, open_upstream
 from lockbot.history.ledger import Ledger
 from lockbot.model import Locked
 from lockbot.nix import forges

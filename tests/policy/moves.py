@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
 
-from lockbot.git.revisions import Relation
+from lockbot.git.inputs.revisions import Relation
 from lockbot.history.values import Acceptance, UserHold
 from lockbot.model import ChangeKind, InputChange, Locked
 from lockbot.policy import minimum_age

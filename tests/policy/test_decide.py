@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lockbot.git.revisions import Relation
+from lockbot.git.inputs.revisions import Relation
 from lockbot.history.values import Acceptance, UserHold
 from lockbot.model import ChangeKind, InputChange, Locked
 from lockbot.nix import lockfile

@@ -11,7 +11,7 @@ from freezegun import freeze_time
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lockbot.git.revisions import Relation
+from lockbot.git.inputs.revisions import Relation
 from lockbot.history.values import SeenTip
 from lockbot.policy import minimum_age
 from lockbot.policy.decide import decide

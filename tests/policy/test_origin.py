@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lockbot.git.upstream import Origin
+from lockbot.git.inputs.upstream import Origin
 from lockbot.policy.origin import origin_of
 
 REV = "a" * 40

@@ -23,8 +23,8 @@ from lockbot import files
 from lockbot.errors import CommandError, SurroundingsError
 from lockbot.git import failure
 from lockbot.git.command import Git, own_environment, user_environment
+from lockbot.git.inputs.upstream import REMOTE, Origin
 from lockbot.git.sync import talk
-from lockbot.git.upstream import REMOTE, Origin
 from lockbot.process import CancelToken, Deadline
 from lockbot.redact import without_secrets
 

@@ -17,11 +17,11 @@ from pathlib import Path
 import pytest
 
 from lockbot.errors import Cancelled, UsageError
-from lockbot.git import cache, revisions
 from lockbot.git.command import Git, user_environment
 from lockbot.git.failure import RemoteError
-from lockbot.git.revisions import Relation, Upstream, open_upstream
-from lockbot.git.upstream import Origin, Tip, ask_tips
+from lockbot.git.inputs import cache, revisions
+from lockbot.git.inputs.revisions import Relation, Upstream, open_upstream
+from lockbot.git.inputs.upstream import Origin, Tip, ask_tips
 from lockbot.model import FailureKind
 from lockbot.process import CancelToken, Deadline, descendants, kill
 from tests.git.world import script
@@ -571,8 +571,8 @@ def test_a_cache_that_has_grown_is_made_anew(repo: Repo, monkeypatch: pytest.Mon
 WORKER = """
 import sys
 from pathlib import Path
-from lockbot.git.revisions import open_upstream
-from lockbot.git.upstream import Origin
+from lockbot.git.inputs.revisions import open_upstream
+from lockbot.git.inputs.upstream import Origin
 from lockbot.process import CancelToken
 import os
 root, url, old, new = sys.argv[1:]

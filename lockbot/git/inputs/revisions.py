@@ -15,10 +15,10 @@ from enum import StrEnum
 from pathlib import Path
 
 from lockbot.errors import UsageError
-from lockbot.git.cache import Cache, open_cache
 from lockbot.git.command import TIMEOUT
 from lockbot.git.failure import RemoteError
-from lockbot.git.upstream import Origin
+from lockbot.git.inputs.cache import Cache, open_cache
+from lockbot.git.inputs.upstream import Origin
 from lockbot.model import FailureKind
 from lockbot.process import CancelToken
 
