@@ -1,29 +1,25 @@
 """Landing: bring a commit into the user's repository and move the branch there, wholly or not at all.
 
-Every write to the user's refs and files is in here, but for parking. Whichever fails: no ref moves to a commit of
+Every write to the user's refs is in here, but for parking; the files of a checkout that was moved in vain are put
+back by `userfiles`. Whichever fails: no ref moves to a commit of
 which something is missing, nothing half-done stays in a work tree, and what is the user's is never touched.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
-import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from lockbot import files
-from lockbot.errors import DeadlineExceeded, LockbotError
+from lockbot.errors import LockbotError
 from lockbot.git.busy import Checkout, checkouts, operation, setting_aside
 from lockbot.git.clone import Clone, Mark, hand_over, is_whole, mark, unmark
 from lockbot.git.command import Git
 from lockbot.git.failure import refusal
 from lockbot.git.source import Repository
+from lockbot.git.userfiles import attempt, changed_paths, differing_paths, obstacles, spared, take_back
 from lockbot.process import CancelToken, Finished
 
-_IN_TREE = ("diff", "--ignore-submodules=all")  # what is checked out of them need not be in order
 PARKED = "\0"
 """Stands in a command for the parking branch, which is not chosen yet; no argument holds it otherwise."""
 Commands = tuple[tuple[str, ...], ...]
@@ -49,171 +45,6 @@ class Stuck:
     advice: Commands = ()
     fault: bool = False
     """It is nothing that the user is at: a lock file, a full disk."""
-
-
-# -- files -------------------------------------------------------------------------------------------------------
-
-
-def _top(git: Git) -> Path:
-    return Path(git.ask("rev-parse", "--show-toplevel"))
-
-
-@dataclass(frozen=True)
-class Obstacles:
-    """What is the user's where a commit differs from the one before it."""
-
-    changes: frozenset[str]
-    """Index or work tree hold something else than the commit before."""
-    unknown: frozenset[str]
-    """Files that git does not know, ignored ones too, where the commit has some: git would overwrite them."""
-    odd_names: bool
-    """A name that is not UTF-8 has come here changed: nothing can be said of that file."""
-
-    @property
-    def paths(self) -> list[str]:
-        return sorted(self.changes | self.unknown)
-
-
-def obstacles(git: Git, old: str, new: str) -> Obstacles:
-    changed, staged = _changed(git, old, new), _differing(git, "diff-index", "--cached", old)
-    changes = changed & (staged | _differing(git, *_IN_TREE))
-    unknown = _in_the_place_of(_top(git), _added(git, old, new), changed) - staged
-    return Obstacles(frozenset(changes), frozenset(unknown), any("\ufffd" in path for path in changed))
-
-
-def _in_the_place_of(top: Path, added: set[str], changed: set[str]) -> set[str]:
-    """The files that lie where added ones are to come, or where the directories of those are."""
-    found = {path for path in added if os.path.lexists(top / path)}
-    above = {str(one) for path in added for one in Path(path).parents if one.parts} - changed
-    return found | {one for one in above if os.path.lexists(top / one) and not _is_directory(top / one)}
-
-
-def _is_directory(place: Path) -> bool:
-    return place.is_dir() and not place.is_symlink()
-
-
-def is_staged(git: Git, old: str, new: str) -> bool:
-    """Whether the index, still on `old`, holds all that `new` changes: a merge that could not move the branch."""
-    changed = _changed(git, old, new)
-    return bool(changed) and not changed & _differing(git, "diff-index", "--cached", new)
-
-
-def is_squash(git: Git) -> bool:
-    """Whether what is staged is the user's: the merge of a whole branch into one commit that they are to make."""
-    return os.path.lexists(git_dir(git) / "SQUASH_MSG")
-
-
-def git_dir(git: Git) -> Path:
-    return Path(git.ask("rev-parse", "--absolute-git-dir"))
-
-
-_SPARED_EACH, _SPARED_ALL = 1 << 20, 8 << 20
-"""Bytes. An update changes a lock file or a few; a branch that was far behind may take thousands of files."""
-
-
-@contextlib.contextmanager
-def spared(git: Git, old: str, new: str, *, wanted: bool) -> Iterator[dict[str, Path]]:
-    """Copies of the files that a move replaces: by these they come back, though the disk takes no more."""
-    room = git_dir(git) / "lockbot-spared"
-    files.remove_tree(room)  # of a run that was killed
-    try:
-        yield _copied(git, room, sorted(_changed(git, old, new) - _added(git, old, new))) if wanted else {}
-    finally:
-        files.remove_tree(room)
-
-
-def _copied(git: Git, room: Path, paths: list[str]) -> dict[str, Path]:
-    top, copies, left = _top(git), dict[str, Path](), _SPARED_ALL
-    try:
-        room.mkdir()
-        for path in paths:
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # as in a sparse checkout
-                found = (top / path).lstat()
-                if stat.S_ISREG(found.st_mode) and found.st_size <= min(_SPARED_EACH, left):
-                    # No second name for the same file: that alone would have git take it for changed.
-                    shutil.copy2(top / path, room / str(len(copies)), follow_symlinks=False)
-                    copies[path] = room / str(len(copies))
-                    left -= found.st_size
-    except OSError:  # the room that there is, git needs itself; what it then leaves, it is to write anew
-        files.remove_tree(room)
-        return {}
-    return copies
-
-
-def take_back(
-    git: Git, old: str, new: str, copies: Mapping[str, Path], *, begun: bool
-) -> tuple[list[str], list[str]]:
-    """Undo a move from `old` to `new` that did not come to its end; the paths where it did, and where it can't.
-
-    Only for a tree that was clean before. What has been written since by anyone else stays. Where it isn't sure
-    that git has `begun`, what is missing or empty may be the user's doing: something else must show git's.
-    """
-    changed = _changed(git, old, new)
-    if staged := changed & _differing(git, "diff-index", "--cached", old):
-        if is_staged(git, old, new) and not is_squash(git):  # the index is written last, and as a whole
-            _attempt(git, "read-tree", "-m", "-u", new, old)  # by git's rules: it does all of it, or nothing
-        left = changed & _differing(git, "diff-index", "--cached", old)
-        return sorted(staged - left), sorted(left)
-    top, added = _top(git), _added(git, old, new)
-    before = _written(git, top, changed, added)
-    within = {path for path in before if not any((top / above).is_symlink() for above in Path(path).parents)}
-    nothing = {path for path in within if _is_nothing(top / path)}
-    ours = {path for path in within - nothing if _is_part_of(git, top / path, new, path)}
-    if begun or ours:
-        ours |= nothing
-    for path in ours:
-        with contextlib.suppress(OSError):
-            if path in added:
-                (top / path).unlink()
-            elif path in copies:
-                shutil.move(copies[path], top / path)
-    again = "".join(f"{path}\0" for path in sorted(ours & _differing(git, *_IN_TREE) - added))
-    _attempt(git, "checkout-index", "--force", "-z", "--stdin", stdin=again.encode())
-    left = _written(git, top, changed, added)
-    return sorted(ours - left), sorted(left)
-
-
-def _written(git: Git, top: Path, changed: set[str], added: set[str]) -> set[str]:
-    return changed & _differing(git, *_IN_TREE) | {path for path in added if os.path.lexists(top / path)}
-
-
-def _is_nothing(place: Path) -> bool:
-    return not os.path.lexists(place) or (stat.S_ISREG(place.lstat().st_mode) and place.stat().st_size == 0)
-
-
-def _is_part_of(git: Git, place: Path, commit: str, path: str) -> bool:
-    """Whether a file is as far as git came in writing the commit's: the beginning, or all of it."""
-    if place.is_symlink() or not place.is_file():
-        return False
-    named = _attempt(git, "rev-parse", f"{commit}:{path}")
-    if named.code == 0 and _attempt(git, "hash-object", f"--path={path}", "--", str(place)).stdout == named.stdout:
-        return True
-    whole = _attempt(git, "cat-file", "--filters", f"{commit}:{path}")
-    # What git prints comes as text: from the first byte on that is none, it isn't known.
-    return whole.code == 0 and whole.stdout.partition("\ufffd")[0].encode().startswith(place.read_bytes())
-
-
-def _attempt(git: Git, *args: str, stdin: bytes | None = None) -> Finished:
-    """Where much is to be done yet, whatever comes of this command: a deadline is a result like any other."""
-    try:
-        return git.run(*args, stdin=stdin, check=False)
-    except DeadlineExceeded as error:
-        return Finished(("git", *args), -1, "", error.message, git.timeout)
-
-
-def _changed(git: Git, old: str, new: str) -> set[str]:
-    return _differing(git, "diff-tree", "-r", old, new)
-
-
-def _differing(git: Git, *command: str) -> set[str]:
-    return set(git.ask(*command, "--name-only", "--no-renames", "--no-ext-diff", "-z", "--").split("\0")[:-1])
-
-
-def _added(git: Git, old: str, new: str) -> set[str]:
-    return _differing(git, "diff-tree", "-r", "--diff-filter=A", old, new)
-
-
-# -- the branch ----------------------------------------------------------------------------------------------
 
 
 def land(clone: Clone, repository: Repository, seen: str | None, commit: str) -> Landed | BaseMoved | Stuck:
@@ -264,7 +95,7 @@ def _move_unused(
 
 def _move_ref(git: Git, ref: str, old: str, new: str) -> Finished:
     """From `old`, or not at all."""
-    return _attempt(git, "update-ref", "-m", "lockbot: update", ref, new, old)
+    return attempt(git, "update-ref", "-m", "lockbot: update", ref, new, old)
 
 
 def _move_checkout(
@@ -334,14 +165,14 @@ def _fast_forward(git: Git, ref: str, old: str, new: str) -> Finished:
     Not by `git merge`: that moves whichever branch is checked out by the time it comes to it. Both in one command
     of git's, as there: it comes to its end though lockbot is killed.
     """
-    _attempt(git, "update-index", "-q", "--refresh")  # a file that was only touched is in nobody's way
-    return _attempt(git.configured((f"alias.{_FAST_FORWARD}", _BOTH)), _FAST_FORWARD, ref, old, new)
+    attempt(git, "update-index", "-q", "--refresh")  # a file that was only touched is in nobody's way
+    return attempt(git.configured((f"alias.{_FAST_FORWARD}", _BOTH)), _FAST_FORWARD, ref, old, new)
 
 
 def _withdraw(git: Git, old: str, new: str) -> None:
     """HEAD has left the branch since it was looked at: what was written for that is in no other's index."""
-    if _changed(git, old, new) & _differing(git, "diff-index", "--cached", "HEAD"):
-        _attempt(git, *_READ_TREE, new, old)
+    if changed_paths(git, old, new) & differing_paths(git, "diff-index", "--cached", "HEAD"):
+        attempt(git, *_READ_TREE, new, old)
 
 
 def _obstructed(git: Git, tree: Checkout, paths: list[str]) -> Stuck:

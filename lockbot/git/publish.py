@@ -8,31 +8,25 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import shlex
 from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 from lockbot.errors import CommandError, LockbotError, UsageError
-from lockbot.git.busy import Checkout, catching_up, checkouts
-from lockbot.git.clone import Clone, Mark, hand_over, is_whole, mark, marked, unmark
+from lockbot.git.busy import catching_up, checkouts
+from lockbot.git.clone import Clone, Mark, mark, unmark
 from lockbot.git.command import Git
 from lockbot.git.landing import (
-    BY_HAND,
     PARKED,
     BaseMoved,
     Landed,
     Stuck,
     follow,
-    git_dir,
-    is_staged,
     land,
-    take_back,
-    uncancelled,
 )
-from lockbot.git.push import Pushed, contains, push_commit, push_further
+from lockbot.git.push import Pushed, push_commit, push_further
 from lockbot.git.source import LocalSource, RemoteSource, Repository, Source, remote_at, remote_of
-from lockbot.git.sync import SEEN_LOCAL, TRAILER, Base, fetch_local, fetch_remote, look, saw, sync
+from lockbot.git.sync import TRAILER, Base, look, saw
 
 
 @dataclass(frozen=True)
@@ -129,13 +123,13 @@ def _bring_home(clone: Clone, repository: Repository, base: Base, commit: str) -
     if isinstance(result, Landed):
         return Moved(pushed=True, notes=notes)
     stays = f"{base.branch} in {repository.path} stays where it was ({result.why})"
-    how = _catching_up(clone, repository, result)
+    how = how_to_follow(clone, repository, result)
     if isinstance(result, Stuck) and result.fault:
         return Moved(pushed=True, notes=notes, trouble=CommandError(stays, how))
     return Moved(pushed=True, notes=(*notes, f"pushed, but {stays}: {how}"))
 
 
-def _catching_up(clone: Clone, repository: Repository, result: BaseMoved | Stuck) -> str:
+def how_to_follow(clone: Clone, repository: Repository, result: BaseMoved | Stuck) -> str:
     """What the user can run, in order, where the branch did not follow to what was pushed."""
     last = catching_up(clone.user, repository, rebase=isinstance(result, BaseMoved))
     advice = result.advice if isinstance(result, Stuck) else ()
@@ -221,163 +215,3 @@ def only_updates(clone: Clone, base: str, old: str, new: str) -> bool:
     trailer = f"--format=%(trailers:key={TRAILER},valueonly,separator=%x2C)"
     runs = clone.git.ask("log", trailer, f"{old}..{new}", "--").split("\n")
     return all(run.strip() for run in runs)
-
-
-def settle(clone: Clone, source: Source, commit: str) -> bool:
-    """After a crash: does the source's branch have the commit? If it was pushed, the local part is finished.
-
-    Raises RemoteError when the remote can't be asked.
-    """
-    if isinstance(source, RemoteSource):
-        return _settle_remote(clone, source, commit)
-    repository = look(clone, source)
-    seen = clone.git.resolve(SEEN_LOCAL)
-    local = fetch_local(clone, repository)
-    if local is not None and clone.has(commit) and clone.is_ancestor(commit, local):
-        return True
-    if local is not None and _was_torn(clone, repository, local, commit):
-        return _lands(clone, repository, local, commit)
-    if not source.push or repository.remote is None:
-        return False
-    remote = remote_of(repository)
-    settled = contains(clone, remote, repository.remote_branch, commit)
-    if settled is None or not settled.has:
-        return False
-    if fetch_remote(clone, remote, repository.remote_branch) is not None and clone.has(commit):
-        mark(clone, Mark.PUSHED, repository.branch, commit)
-        _lands(clone, repository, seen, commit)
-    return True
-
-
-def _lands(clone: Clone, repository: Repository, seen: str | None, commit: str) -> bool:
-    """If not, `mend` tells why."""
-    try:
-        return isinstance(land(clone, repository, seen, commit), Landed)
-    except LockbotError:
-        clone.cancel.check()
-        return False
-
-
-def _was_torn(clone: Clone, repository: Repository, tip: str, commit: str) -> bool:
-    """Was git killed, too, after it had written the user's files and before it moved the branch?
-
-    Then what the commit changes is staged there; to go on is what git had in mind, and nothing of the user's.
-    """
-    if not clone.has(commit) or not clone.is_ancestor(tip, commit):
-        return False
-    git = clone.user.at(repository.path)
-    with contextlib.suppress(CommandError):  # not all of the commit is there: git never came to write it
-        trees = (clone.checkout(repository.path, tree.path) for tree in _trees(git, repository))
-        return any(is_staged(tree, tip, commit) for tree in trees)
-    return False
-
-
-def _settle_remote(clone: Clone, source: RemoteSource, commit: str) -> bool:
-    base = sync(clone, source)
-    return clone.has(commit) and clone.is_ancestor(commit, base.commit)
-
-
-# -- what an earlier run could not finish ------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Mended:
-    """`moved`: the branch is not where it was seen. `trouble`: what could not be finished this time either."""
-
-    moved: bool = False
-    notes: tuple[str, ...] = ()
-    trouble: str | None = None
-
-
-def mend(clone: Clone, source: Source, base: Base) -> Mended:
-    """Finish in the user's repository what an earlier run could not; `base` is what was just seen of it."""
-    if not isinstance(source, LocalSource) or base.local is None:
-        return Mended()
-    repository = look(clone, source, base.branch)
-    try:
-        notes = _make_whole(clone, repository, base.local)
-        mended = _clear(clone, repository, base.local)
-        notes = (*notes, *mended.notes)
-        if mended.trouble is not None:
-            return replace(mended, notes=notes)
-        mended = _finish(clone, repository, base, base.local)
-    except LockbotError as error:
-        clone.cancel.check()
-        return Mended(trouble=error.message)
-    return replace(mended, notes=(*notes, *mended.notes))
-
-
-def _make_whole(clone: Clone, repository: Repository, local: str) -> tuple[str, ...]:
-    """A lockbot before this one moved refs to commits that had not arrived whole."""
-    git = clone.user.at(repository.path)
-    tip = git.resolve(repository.tracking) if repository.tracking is not None else None
-    if repository.tracking is None or tip is None or is_whole(git, local, tip):
-        return ()
-    name = repository.tracking.removeprefix("refs/remotes/")
-    if clone.has(tip):
-        with contextlib.suppress(LockbotError):
-            hand_over(clone, git, local, tip)
-            return (f"{name} in {repository.path} was at a commit of which a part was missing: it is whole again",)
-        clone.cancel.check()
-    return (
-        f"{name} in {repository.path} is at a commit of which a part is missing: "
-        f"run `git fetch --refetch {repository.remote}` there",
-    )
-
-
-def _clear(clone: Clone, repository: Repository, local: str) -> Mended:
-    """Take back what a killed run has left half-written."""
-    begun = marked(clone, Mark.TOUCHING, repository.branch)
-    if begun is None:
-        return Mended()
-    notes: tuple[str, ...] = ()
-    if clone.has(local) and local != begun and clone.is_ancestor(local, begun):
-        git = clone.user.at(repository.path)
-        hand_over(clone, git, local, begun)  # the user's git may have tidied it away since
-        for tree in [tree for tree in _trees(git, repository) if tree.head == local]:
-            there = clone.checkout(repository.path, tree.path)
-            torn = os.path.lexists(git_dir(there) / "index.lock")  # git holds it for as long as it writes files
-            with uncancelled(clone, there) as sure:
-                back, left = take_back(sure, local, begun, {}, begun=torn)
-            if back:
-                what = "what a killed lockbot had begun to write was taken back"
-                notes = (*notes, f"in {tree.path}, {what}: {', '.join(back)}")
-            if left:
-                what = (
-                    "lockbot was killed while it wrote files, and does not know whether these are as you want them"
-                )
-                return Mended(notes=notes, trouble=f"in {tree.path}, {what}: {', '.join(left)} ({BY_HAND})")
-    unmark(clone, Mark.TOUCHING, repository.branch)
-    return Mended(notes=notes)
-
-
-def _finish(clone: Clone, repository: Repository, base: Base, local: str) -> Mended:
-    """Let the branch follow to what was pushed."""
-    pushed = marked(clone, Mark.PUSHED, repository.branch)
-    if pushed is not None and base.remote is None:
-        return Mended()  # nobody can say whether it is there
-    if pushed is not None and not clone.is_ancestor(pushed, base.remote or pushed):
-        unmark(clone, Mark.PUSHED, repository.branch)
-        pushed = None
-    if pushed is None:
-        return Mended()
-    ahead = pushed != local and clone.is_ancestor(local, pushed)
-    result = land(clone, repository, local, pushed) if ahead else Landed()
-    if not isinstance(result, Landed):
-        told = f"{repository.branch} in {repository.path} still stays behind what lockbot made ({result.why})"
-        fault = isinstance(result, Stuck) and result.fault
-        how = _catching_up(clone, repository, result)
-        return Mended(trouble=told) if fault else Mended(notes=(f"{told}: {how}",))
-    notes = follow(clone, repository, pushed)
-    if not notes:
-        unmark(clone, Mark.PUSHED, repository.branch)
-    if ahead:
-        done = f"{repository.branch} in {repository.path} now has {pushed[:10]}, which an earlier run could not"
-        notes = (f"{done} move it to", *notes)
-    return Mended(moved=ahead, notes=notes)
-
-
-def _trees(git: Git, repository: Repository) -> list[Checkout]:
-    """Where the branch is checked out, as far as that is there."""
-    ref = f"refs/heads/{repository.branch}"
-    return [tree for tree in checkouts(git) if tree.branch == ref and tree.path.is_dir()]

@@ -55,6 +55,16 @@ class Signing:
     """Instead of gpg or ssh-keygen."""
 
 
+@dataclass(frozen=True)
+class Authorship:
+    """Whose commits they are, and how they are signed."""
+
+    author: Identity
+    committer: Identity | None = None
+    """None: the author."""
+    sign: Signing | None = None
+
+
 @contextlib.contextmanager
 def worktree(clone: Clone, commit: str, source: Source, *, submodules: bool = True) -> Iterator[Worktree]:
     """Check a commit out, detached, for as long as the context lasts. No hook and no filter runs (LFS: pointers).
@@ -154,10 +164,8 @@ def commit(
     message: str,
     *,
     name: str,
-    identity: Identity,
-    committer: Identity | None = None,
+    authorship: Authorship,
     when: datetime,
-    sign: Signing | None = None,
 ) -> str:
     """Commit these paths (as they lie in the worktree) on top of its commit, on no branch; the new commit's id.
 
@@ -169,13 +177,14 @@ def commit(
     content = git.ask("write-tree")
     if content == git.ask("rev-parse", f"{tree.commit}^{{tree}}"):
         raise LockbotError(f"nothing to commit: {', '.join(paths)} did not change")
+    author = authorship.author
     date = f"@{int(when.astimezone(UTC).timestamp())} +0000"
     who = {
         f"GIT_{role}_{part}": value
-        for role, person in (("AUTHOR", identity), ("COMMITTER", committer or identity))
+        for role, person in (("AUTHOR", author), ("COMMITTER", authorship.committer or author))
         for part, value in (("NAME", person.name), ("EMAIL", person.email), ("DATE", date))
     }
-    return _commit_tree(clone, content, (tree.commit,), message, who, sign, name)
+    return _commit_tree(clone, content, (tree.commit,), message, who, authorship.sign, name)
 
 
 def recommit(clone: Clone, commit: str, message: str, *, name: str, sign: Signing | None = None) -> str:

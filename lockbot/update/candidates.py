@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lockbot.errors import DeadlineExceeded, LockbotError, SurroundingsError, UnjudgedError
-from lockbot.git.worktree import commit, incomplete, recommit
+from lockbot.git.worktree import Authorship, commit, incomplete, recommit
 from lockbot.judge import gate
 from lockbot.judge.candidate import Judge
 from lockbot.judge.hosts import select
@@ -201,10 +201,8 @@ class CandidateBuilder:
             [name, *changed],
             message,
             name=self._record.run.id,
-            identity=self._config.author,
-            committer=self._config.committer,
+            authorship=Authorship(self._config.author, self._config.committer, self._config.signing),
             when=self._when,
-            sign=self._config.signing,
         )
 
     def _judge(

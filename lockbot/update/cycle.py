@@ -12,7 +12,7 @@ from typing import assert_never
 
 from lockbot import oserrors
 from lockbot.errors import Cancelled, LockbotError, UnjudgedError, UsageError
-from lockbot.git import publish
+from lockbot.git import publish, recovery
 from lockbot.git.landing import BaseMoved
 from lockbot.git.publish import Moved, Parked
 from lockbot.git.source import Source
@@ -50,7 +50,7 @@ def recover(context: RunContext, source: Source, repository: str, flake: str, *,
         published = context.history.whereabouts(run.id).publishing
         # On the branch that it was, whatever is checked out by now.
         meant = replace(source, branch=run.branch) if published is not None else source
-        landed = published is not None and publish.settle(context.clone, meant, published)
+        landed = published is not None and recovery.settle(context.clone, meant, published)
         own = run.flake == flake
         if published is not None and not landed and not own:
             left.add(run.id)
@@ -166,7 +166,7 @@ class _Cycle:
         base = sync(clone, source)
         self.unfinished = None
         if not self.config.dry_run:
-            mended = publish.mend(clone, source, base)
+            mended = recovery.mend(clone, source, base)
             self.record.note(*mended.notes)
             self.unfinished = mended.trouble
             if mended.trouble is not None:

@@ -16,11 +16,13 @@ import pytest
 from lockbot.errors import CommandError, LockbotError
 from lockbot.git.busy import catching_up
 from lockbot.git.clone import Mark, mark, marked
-from lockbot.git.landing import BaseMoved, spared
-from lockbot.git.publish import Mended, Moved, Parked, Published, mend, publish
+from lockbot.git.landing import BaseMoved
+from lockbot.git.publish import Moved, Parked, Published, publish
+from lockbot.git.recovery import Mended, mend
 from lockbot.git.source import LocalSource
 from lockbot.git.sync import look, sync
-from lockbot.git.worktree import commit, worktree
+from lockbot.git.userfiles import spared
+from lockbot.git.worktree import Authorship, commit, worktree
 from tests.git.world import LOCK, LOCKBOT, MESSAGE, WHEN, World, script
 from tests.sampling import EVERYTHING
 
@@ -537,7 +539,7 @@ def several(form: Form) -> tuple[str, str]:
         names = ("a", "added", "b", LOCK)
         for name in names:
             (tree.path / name).write_bytes(b"new \xff\n" if name == "a" else b"new\n")
-        made = commit(clone, tree, names, MESSAGE, name="r1", identity=LOCKBOT, when=WHEN)
+        made = commit(clone, tree, names, MESSAGE, name="r1", authorship=Authorship(LOCKBOT), when=WHEN)
     return base.commit, made
 
 
@@ -561,7 +563,7 @@ def test_nothing_is_taken_back_through_a_link(world: World) -> None:
     base = sync(clone, made.source)
     with worktree(clone, base.commit, made.source) as tree:
         (tree.path / "hosts" / "two.nix").write_text("new\n")
-        new = commit(clone, tree, ["hosts/two.nix"], MESSAGE, name="r1", identity=LOCKBOT, when=WHEN)
+        new = commit(clone, tree, ["hosts/two.nix"], MESSAGE, name="r1", authorship=Authorship(LOCKBOT), when=WHEN)
     mark(clone, Mark.TOUCHING, "main", new)
     (world.user / "hosts").rename(world.root / "mine")
     (world.user / "hosts").symlink_to(world.root / "mine")
@@ -637,7 +639,7 @@ def test_a_name_that_is_not_utf8_is_left_to_git(world: World) -> None:
     name = os.fsdecode(b"caf\xe9")
     with worktree(clone, base.commit, made.source) as tree:
         (tree.path / name).write_text("new\n")
-        new = commit(clone, tree, [name], MESSAGE, name="r1", identity=LOCKBOT, when=WHEN)
+        new = commit(clone, tree, [name], MESSAGE, name="r1", authorship=Authorship(LOCKBOT), when=WHEN)
     (world.user / name).write_text("mine\n")
     before = made.look()
     assert isinstance(publish(clone, made.source, base, new, run="r1"), Parked)

@@ -12,7 +12,7 @@ import pytest
 from lockbot.git.landing import BaseMoved
 from lockbot.git.publish import Moved, Parked, Published, publish
 from lockbot.git.sync import sync
-from lockbot.git.worktree import commit, worktree
+from lockbot.git.worktree import Authorship, commit, worktree
 from tests.git.world import LOCK, LOCKBOT, MESSAGE, WHEN, World, script
 
 Do = Callable[[World], str]
@@ -129,7 +129,7 @@ def adding(world: World, name: str) -> Published:
     with worktree(clone, base.commit, world.source()) as tree:
         (tree.path / name).parent.mkdir(parents=True, exist_ok=True)
         (tree.path / name).write_text("template\n")
-        made = commit(clone, tree, [name], MESSAGE, name="r1", identity=LOCKBOT, when=WHEN)
+        made = commit(clone, tree, [name], MESSAGE, name="r1", authorship=Authorship(LOCKBOT), when=WHEN)
     return publish(clone, world.source(), base, made, run="r1")
 
 

@@ -12,7 +12,8 @@ import pytest
 from lockbot.errors import CommandError, UsageError
 from lockbot.git.failure import RemoteError
 from lockbot.git.landing import BaseMoved
-from lockbot.git.publish import Moved, Parked, parking, publish, settle
+from lockbot.git.publish import Moved, Parked, parking, publish
+from lockbot.git.recovery import settle
 from lockbot.git.source import LocalSource, RemoteSource
 from lockbot.git.sync import last_seen, sync
 from tests.git.world import LOCK, World, script

@@ -12,7 +12,7 @@ from lockbot.errors import Cancelled, CommandError, LockbotError
 from lockbot.git.publish import Moved, publish
 from lockbot.git.source import LocalSource, RemoteSource
 from lockbot.git.sync import sync
-from lockbot.git.worktree import Signing, SigningFormat, commit, recommit, worktree
+from lockbot.git.worktree import Authorship, Signing, SigningFormat, commit, recommit, worktree
 from tests.git.world import LOCK, LOCKBOT, MESSAGE, WHEN, World, script
 
 
@@ -47,8 +47,8 @@ def test_only_the_named_paths_are_committed(world: World) -> None:
         (tree.path / "flake.nix").write_text("changed\n")
         (tree.path / "staged").write_text("staged\n")
         subprocess.run(["git", "-C", str(tree.path), "add", "."], env=world.environ, check=True)
-        made = commit(clone, tree, [LOCK], MESSAGE, name="r1", identity=LOCKBOT, when=WHEN)
-        again = commit(clone, tree, [LOCK], MESSAGE, name="r1", identity=LOCKBOT, when=WHEN)
+        made = commit(clone, tree, [LOCK], MESSAGE, name="r1", authorship=Authorship(LOCKBOT), when=WHEN)
+        again = commit(clone, tree, [LOCK], MESSAGE, name="r1", authorship=Authorship(LOCKBOT), when=WHEN)
     assert made == again, "made of the same, on the same"
     assert clone.git.ask("diff", "--name-only", base.commit, made) == LOCK
     assert clone.git.ask("show", "-s", "--format=%P", made) == base.commit
@@ -68,7 +68,7 @@ def test_a_lock_that_is_new_and_ignored(world: World) -> None:
     with worktree(clone, base.commit, world.source()) as tree:
         (tree.path / LOCK).write_text("{}\n")
         subprocess.run(["git", "-C", str(tree.path), "add", "-Nf", LOCK], env=world.environ, check=True)
-        made = commit(clone, tree, [LOCK], MESSAGE, name="r1", identity=LOCKBOT, when=WHEN)
+        made = commit(clone, tree, [LOCK], MESSAGE, name="r1", authorship=Authorship(LOCKBOT), when=WHEN)
     assert clone.read_file(made, LOCK) == b"{}\n"
     assert publish(clone, world.source(), base, made, run="r1") == Moved(pushed=False)
 
@@ -80,7 +80,7 @@ def test_nothing_new_is_an_error(world: World) -> None:
         worktree(clone, base.commit, world.source()) as tree,
         pytest.raises(LockbotError, match="did not change"),
     ):
-        commit(clone, tree, [LOCK], MESSAGE, name="r1", identity=LOCKBOT, when=WHEN)
+        commit(clone, tree, [LOCK], MESSAGE, name="r1", authorship=Authorship(LOCKBOT), when=WHEN)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_lfs_pointers_stay_and_no_filter_runs(world: World) -> None:
     with worktree(clone, base.commit, world.source()) as tree:
         assert (tree.path / "model.bin").read_text() == POINTER
         (tree.path / LOCK).write_text("{}\n")
-        made = commit(clone, tree, [LOCK], MESSAGE, name="r1", identity=LOCKBOT, when=WHEN)
+        made = commit(clone, tree, [LOCK], MESSAGE, name="r1", authorship=Authorship(LOCKBOT), when=WHEN)
     assert not told.exists()
     assert clone.git.ask("diff", "--name-only", base.commit, made) == LOCK
     world.git(world.user, "checkout-index", "--force", "model.bin")

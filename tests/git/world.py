@@ -11,7 +11,7 @@ from lockbot.git.clone import Clone, open_clone
 from lockbot.git.publish import Published, publish
 from lockbot.git.source import LocalSource, RemoteSource, Source
 from lockbot.git.sync import Base, sync
-from lockbot.git.worktree import Identity, Signing, commit, worktree
+from lockbot.git.worktree import Authorship, Identity, Signing, commit, worktree
 from lockbot.process import CancelToken
 
 LOCK = "flake.lock"
@@ -101,7 +101,8 @@ class World:
         """A commit on the base in which only the lock differs."""
         with worktree(clone, base.commit, source) as tree:
             (tree.path / LOCK).write_text(f'{{ "lock": "{text}", "on": "{base.commit}" }}\n')
-            return commit(clone, tree, [LOCK], MESSAGE, name="r1", identity=LOCKBOT, when=WHEN, sign=sign)
+            by = Authorship(LOCKBOT, sign=sign)
+            return commit(clone, tree, [LOCK], MESSAGE, name="r1", authorship=by, when=WHEN)
 
     def proposed(self, source: Source) -> tuple[Clone, Base, str]:
         """Sync, and a candidate on what was found."""

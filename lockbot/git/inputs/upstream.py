@@ -1,6 +1,6 @@
 """Upstream repositories: how one is named, and where its branches are now, without downloading anything.
 
-Knows git's URLs and refs; must not know flake references (`update.origin` makes an Origin of one) or locks.
+Knows git's URLs and refs; must not know flake references (`policy.origin` makes an Origin of one) or locks.
 """
 
 from __future__ import annotations
