@@ -15,7 +15,7 @@ import pytest
 
 from lockbot import process
 from lockbot.errors import Cancelled, DeadlineExceeded, SurroundingsError
-from lockbot.process import CancelToken, Deadline, Finished
+from lockbot.process import CancelToken, Deadline, Finished, running
 
 ENVIRONMENT = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
 DEAF = """\
@@ -209,7 +209,7 @@ def test_a_flood_is_capped_and_costs_no_memory(cancel: CancelToken) -> None:
     )
     assert len(lengths) == 100
     assert max(lengths) <= process.LINE_BYTES
-    assert len(done.stdout) <= process.KEPT_BYTES + 200
+    assert len(done.stdout) <= running.KEPT_BYTES + 200
     assert done.stdout.startswith("000x")
     assert done.stdout.endswith("x\n")
     assert "bytes left out" in done.stdout
