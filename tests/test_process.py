@@ -15,7 +15,7 @@ import pytest
 
 from lockbot import process
 from lockbot.errors import Cancelled, DeadlineExceeded, SurroundingsError
-from lockbot.process import CancelToken, Deadline, Finished, running
+from lockbot.process import CancelToken, Deadline, Finished, Listener, output
 
 ENVIRONMENT = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
 DEAF = """\
@@ -106,7 +106,7 @@ def test_the_earliest_deadline_counts_and_one_can_be_put_off(cancel: CancelToken
         env=ENVIRONMENT,
         cancel=cancel,
         deadlines=[Deadline(60, "all of it"), silence],
-        on_stdout=lambda _line: silence.restart(),
+        listener=Listener(on_stdout=lambda _line: silence.restart()),
     )
     assert done.code == 0
     assert done.seconds > 0.75
@@ -134,7 +134,11 @@ def test_a_child_that_ignores_signals_is_killed(cancel: CancelToken, monkeypatch
     begun = time.monotonic()
     with pytest.raises(DeadlineExceeded):
         process.run(
-            python(DEAF), env=ENVIRONMENT, cancel=cancel, deadlines=[Deadline(0.5, "it")], on_start=started.append
+            python(DEAF),
+            env=ENVIRONMENT,
+            cancel=cancel,
+            deadlines=[Deadline(0.5, "it")],
+            listener=Listener(on_start=started.append),
         )
     assert 0.9 <= time.monotonic() - begun < 20, "SIGINT, SIGTERM and only then SIGKILL"
     assert gone(started[0])
@@ -151,7 +155,11 @@ def test_a_grandchild_in_a_session_of_its_own_ends_too(cancel: CancelToken) -> N
     heard = Starts()
     with pytest.raises(DeadlineExceeded):
         process.run(
-            python(OWN_SESSION), env=ENVIRONMENT, cancel=cancel, deadlines=[Deadline(0.6, "it")], on_stdout=heard
+            python(OWN_SESSION),
+            env=ENVIRONMENT,
+            cancel=cancel,
+            deadlines=[Deadline(0.6, "it")],
+            listener=Listener(on_stdout=heard),
         )
     assert gone(int(heard.lines[0]))
 
@@ -172,7 +180,10 @@ def test_cancelling_from_another_thread_ends_every_child(cancel: CancelToken) ->
         try:
             outcomes.append(
                 process.run(
-                    ["/bin/sh", "-c", "echo $$; exec sleep 600"], env=ENVIRONMENT, cancel=cancel, on_stdout=on_line
+                    ["/bin/sh", "-c", "echo $$; exec sleep 600"],
+                    env=ENVIRONMENT,
+                    cancel=cancel,
+                    listener=Listener(on_stdout=on_line),
                 )
             )
         except Cancelled as error:
@@ -205,11 +216,14 @@ def test_a_flood_is_capped_and_costs_no_memory(cancel: CancelToken) -> None:
     text = "import sys\nfor i in range(100): sys.stdout.write(f'{i:03d}' + 'x' * (1 << 20) + '\\n')"
     lengths: list[int] = []
     done = process.run(
-        python(text), env=ENVIRONMENT, cancel=cancel, on_stdout=lambda line: lengths.append(len(line))
+        python(text),
+        env=ENVIRONMENT,
+        cancel=cancel,
+        listener=Listener(on_stdout=lambda line: lengths.append(len(line))),
     )
     assert len(lengths) == 100
     assert max(lengths) <= process.LINE_BYTES
-    assert len(done.stdout) <= running.KEPT_BYTES + 200
+    assert len(done.stdout) <= output.BUFFER_BYTES + 200
     assert done.stdout.startswith("000x")
     assert done.stdout.endswith("x\n")
     assert "bytes left out" in done.stdout
@@ -220,7 +234,7 @@ def test_a_flood_is_capped_and_costs_no_memory(cancel: CancelToken) -> None:
 def test_a_line_without_an_end_costs_no_memory_either(cancel: CancelToken) -> None:
     text = "import sys\nfor i in range(50): sys.stdout.write('x' * (1 << 20))"
     heard = Starts()
-    process.run(python(text), env=ENVIRONMENT, cancel=cancel, on_stdout=heard)
+    process.run(python(text), env=ENVIRONMENT, cancel=cancel, listener=Listener(on_stdout=heard))
     assert [len(line) for line in heard.lines] == [process.LINE_BYTES]
 
 
@@ -232,7 +246,7 @@ def test_lines_arrive_whole_and_what_is_not_utf8_is_replaced(cancel: CancelToken
         "w.write(b'\\xa9\\r\\nlast')"
     )
     heard = Starts()
-    done = process.run(python(text), env=ENVIRONMENT, cancel=cancel, on_stdout=heard)
+    done = process.run(python(text), env=ENVIRONMENT, cancel=cancel, listener=Listener(on_stdout=heard))
     assert heard.lines == ["one", "", "two \N{REPLACEMENT CHARACTER}é\r", "last"]
     assert done.stdout == "one\n\ntwo \N{REPLACEMENT CHARACTER}é\r\nlast"
 
@@ -255,7 +269,9 @@ def test_a_callback_that_raises_leaves_no_child(cancel: CancelToken) -> None:
 
     argv = ["/bin/sh", "-c", "echo oops; sleep 600"]
     with pytest.raises(ValueError, match="oops"):
-        process.run(argv, env=ENVIRONMENT, cancel=cancel, on_stdout=fail, on_start=started.append)
+        process.run(
+            argv, env=ENVIRONMENT, cancel=cancel, listener=Listener(on_stdout=fail, on_start=started.append)
+        )
     assert gone(started[0])
 
     def fail_early(pid: int) -> None:
@@ -263,7 +279,7 @@ def test_a_callback_that_raises_leaves_no_child(cancel: CancelToken) -> None:
         raise ValueError("early")
 
     with pytest.raises(ValueError, match="early"):
-        process.run(["sleep", "600"], env=ENVIRONMENT, cancel=cancel, on_start=fail_early)
+        process.run(["sleep", "600"], env=ENVIRONMENT, cancel=cancel, listener=Listener(on_start=fail_early))
     assert gone(started[1])
 
 

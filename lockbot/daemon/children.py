@@ -13,7 +13,7 @@ from pathlib import Path
 from lockbot import process, systemd
 from lockbot.daemon.plan import Task
 from lockbot.model import Outcome, Phase
-from lockbot.process import CancelToken, Deadline
+from lockbot.process import CancelToken, Deadline, Listener
 from lockbot.redact import redact
 from lockbot.report import events
 from lockbot.report.events import Record
@@ -51,8 +51,7 @@ class Child:
                 cancel=self.token,
                 deadlines=[self.deadline],
                 cwd=self.task.config.parent,
-                on_stderr=line,
-                on_start=started,
+                listener=Listener(on_start=started, on_stderr=line),
             )
         finally:
             self.pid = None

@@ -20,7 +20,7 @@ from lockbot.errors import LockbotError, SurroundingsError
 from lockbot.model import FailureKind
 from lockbot.nix import failure
 from lockbot.nix.environment import FEATURES, SETTINGS, environment
-from lockbot.process import CancelToken, Deadline, Finished
+from lockbot.process import NOBODY, CancelToken, Deadline, Finished, Listener
 
 if TYPE_CHECKING:  # it asks Nix by way of this module
     from lockbot.nix.derivation import Derivation
@@ -71,9 +71,7 @@ class Nix:
         deadlines: Sequence[Deadline] = (),
         cwd: Path | None = None,
         extra: Mapping[str, str] | None = None,
-        on_stderr: Callable[[str], None] | None = None,
-        on_start: Callable[[int], None] | None = None,
-        line_bytes: int = process.LINE_BYTES,
+        listener: Listener = NOBODY,
     ) -> Finished:
         return process.run(
             [str(program), *arguments],
@@ -81,9 +79,7 @@ class Nix:
             cancel=self.cancel,
             deadlines=deadlines,
             cwd=cwd or Path("/"),  # git would obey the repository that lockbot happens to be started in
-            on_stderr=on_stderr,
-            on_start=on_start,
-            line_bytes=line_bytes,
+            listener=listener,
         )
 
     # -- asking -------------------------------------------------------------------------------------------
@@ -95,14 +91,13 @@ class Nix:
         deadlines: Sequence[Deadline] = (),
         options: Mapping[str, str] | None = None,
         extra: Mapping[str, str] | None = None,
-        on_stderr: Callable[[str], None] | None = None,
-        on_start: Callable[[int], None] | None = None,
+        listener: Listener = NOBODY,
     ) -> Finished:
         """`nix eval --json --expr`, purely: what it reads must be locked. Who listens hears events, as JSON lines.
 
         The whole trace: cut short it would not say that a message is the flake's own (`throw`).
         """
-        events = ("--log-format", "internal-json") if on_stderr is not None else ()
+        events = ("--log-format", "internal-json") if listener.on_stderr is not None else ()
         flags = [word for name, value in (options or {}).items() for word in ("--option", name, value)]
         return self.call(
             self.nix,
@@ -115,9 +110,7 @@ class Nix:
             expression,
             deadlines=deadlines,
             extra=extra,
-            on_stderr=on_stderr,
-            on_start=on_start,
-            line_bytes=EVENT_BYTES,
+            listener=replace(listener, line_bytes=EVENT_BYTES),
         )
 
     def settings(self) -> dict[str, Any]:
@@ -202,7 +195,7 @@ class Nix:
             "internal-json",
             *flags,
             *targets,
-            on_stderr=on_stderr,
+            listener=Listener(on_stderr=on_stderr),
         )
 
     def _store(self, *arguments: str) -> Finished:

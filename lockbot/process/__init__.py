@@ -4,26 +4,19 @@ It must not know what the programs are. Every child gets its own session, no ter
 bytes given) as standard input; whatever way the run ends, its process group and its descendants end with it.
 """
 
-from lockbot.process.running import (
-    LINE_BYTES,
-    CancelToken,
-    Deadline,
-    Finished,
-    descendants,
-    duration,
-    end_group,
-    kill,
-    process_start,
-    resident_bytes,
-    run,
-    supervise,
-)
+from lockbot.process.deadline import CancelToken, Deadline, duration
+from lockbot.process.ending import end_group, kill
+from lockbot.process.output import LINE_BYTES, NOBODY, Finished, Listener
+from lockbot.process.running import run, supervise
+from lockbot.process.table import descendants, process_start, resident_bytes
 
 __all__ = [
     "LINE_BYTES",
+    "NOBODY",
     "CancelToken",
     "Deadline",
     "Finished",
+    "Listener",
     "descendants",
     "duration",
     "end_group",

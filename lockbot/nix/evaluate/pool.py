@@ -23,6 +23,7 @@ from lockbot.model import Failure, FailureKind, Progress, Retrying
 from lockbot.nix.command import Nix
 from lockbot.nix.evaluate.evaluator import Evaluation, Job, Reader
 from lockbot.nix.lines import shortened
+from lockbot.process import Listener
 
 LARGEST_SHARE = 100
 """Hosts in one process, at most: the expression is an argument, and those are limited to 128 KiB."""
@@ -212,8 +213,7 @@ class _Pool:
                 deadlines=[reader.deadline],
                 options=self.limits.options,
                 extra=self.limits.heap,
-                on_stderr=reader.line,
-                on_start=started,
+                listener=Listener(on_start=started, on_stderr=reader.line),
             )
             code = finished.code
         except DeadlineExceeded as error:
