@@ -1,41 +1,28 @@
 """The values that flow through one update cycle. No I/O, no tools.
 
-Words are DESIGN's: input, change, candidate, verdict, held, run.
+An input's `change` and the `host`s that it may break; a host's `failure`, and the `verdict` on all of them; the
+record of the `run`, and its `progress` while it happens.
 """
 
-from lockbot.model.run import (
-    Answer,
-    BadRevision,
-    Candidate,
-    ChangeKind,
+from lockbot.model.change import ChangeKind, InputChange, Locked
+from lockbot.model.failure import Answer, Failure, FailureKind
+from lockbot.model.host import Host, HostKind
+from lockbot.model.progress import (
     DerivationStarted,
     DerivationStopped,
     Event,
-    Failure,
-    FailureKind,
-    Gate,
-    Held,
-    Host,
-    HostBuild,
     HostDecided,
     HostEvaluated,
     HostEvaluating,
-    HostKind,
-    HostStatus,
-    InputChange,
-    Judgement,
-    Locked,
     Looking,
     Note,
-    Outcome,
-    Phase,
     PhaseStarted,
     Progress,
     Retrying,
-    Run,
-    Verdict,
     silent,
 )
+from lockbot.model.run import BadRevision, Held, Outcome, Phase, Run
+from lockbot.model.verdict import Candidate, Gate, HostBuild, HostStatus, Judgement, Verdict
 
 __all__ = [
     "Answer",
