@@ -3,24 +3,11 @@
 The README's table and the annotated example are made of this. Where values come from is not known here.
 """
 
-from lockbot.config.sections.policy import (
-    AfterUpdate,
-    Build,
-    Commit,
-    DaemonLimits,
-    Eval,
-    ForgeAccount,
-    Group,
-    Hosts,
-    InputPolicy,
-    Policy,
-    Repository,
-    RunLimits,
-    Schedule,
-    Search,
-    Section,
-    State,
-)
+from lockbot.config.sections.hosts import AfterUpdate, Build, Eval, Hosts
+from lockbot.config.sections.policy import ForgeAccount, Group, InputPolicy, Policy, Search
+from lockbot.config.sections.repository import Commit, Repository, State
+from lockbot.config.sections.schedule import DaemonLimits, RunLimits, Schedule
+from lockbot.config.sections.section import Section
 
 __all__ = [
     "AfterUpdate",
