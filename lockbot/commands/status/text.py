@@ -1,204 +1,22 @@
-"""What `lockbot status` asks for and prints: the ledger, as people read it.
-
-Waits for no run and asks no upstream: it reads what was recorded, and the lock as it lies in the repository.
-"""
+"""How it is shown: lines for people, and the object of `--json`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import datetime
-from pathlib import Path
 
-from lockbot.app import App
-from lockbot.commands.committed import committed_lock, input_names, standing, uncommitted
-from lockbot.daemon import memory
-from lockbot.daemon.memory import Pause, Service
-from lockbot.history.ledger import Ledger
-from lockbot.history.summaries import RunSummary
-from lockbot.history.unjudged import NIGHTS, Unjudged
-from lockbot.history.values import Acceptance, InputState, SeenTip, StateWord, UserHold
-from lockbot.model import BadRevision, Locked
-from lockbot.policy.decisions import HoldReason
-from lockbot.policy.rules import InputRules, PolicyAction
+from lockbot.commands.status.rows import Row, Status, answer
+from lockbot.daemon.memory import Service
+from lockbot.history.values import InputState, StateWord, UserHold
+from lockbot.model import BadRevision
+from lockbot.policy.rules import PolicyAction
 from lockbot.report import words
 from lockbot.report.document import Document, culprit
 from lockbot.report.escape import name as shown
 from lockbot.report.escape import plain
 from lockbot.report.lines import Line, Style, line
 from lockbot.report.table import table
-
-
-@dataclass(frozen=True)
-class Row:
-    """One input. `hold` is an active one of the user's; `newest` the tip that was seen last."""
-
-    input: str
-    rules: InputRules
-    locked: Locked | None = None
-    state: InputState | None = None
-    hold: UserHold | None = None
-    accepted: Acceptance | None = None
-    newest: SeenTip | None = None
-
-    @property
-    def word(self) -> StateWord:
-        if self.hold is not None:
-            return StateWord.HELD
-        return self.state.state if self.state is not None else StateWord.NEVER
-
-    @property
-    def reason(self) -> str:
-        """A word for machines; empty: nothing is the matter."""
-        if self.hold is not None:
-            return HoldReason.USER
-        return self.state.reason if self.state is not None else ""
-
-    @property
-    def behind(self) -> float | None:
-        """Seconds from the locked revision to the newest tip that was seen; None: not known."""
-        locked, newest = self.locked, self.newest
-        if locked is None or newest is None:
-            return None
-        if newest.revision == locked.revision:
-            return 0.0
-        if locked.last_modified is None:
-            return None
-        committed = newest.committed if newest.committed is not None else newest.first_seen.timestamp()
-        return max(committed - locked.last_modified, 0.0)
-
-
-@dataclass(frozen=True)
-class Status:
-    """`alarms` are for somebody to act upon, `notes` for reading; both are sentences."""
-
-    now: datetime
-    rows: tuple[Row, ...]
-    alarms: tuple[str, ...]
-    notes: tuple[str, ...] = ()
-    service: Service | None = None
-    """The daemon, where one lives."""
-    pause: Pause | None = None
-    last: RunSummary | None = None
-    """The newest run of this flake."""
-    unjudged: tuple[Unjudged, ...] = ()
-    """Hosts and inputs that the newest runs could not judge."""
-
-
-def look(app: App) -> Status:
-    """How every input stands. Raises UsageError where there is no repository, LockFileError for a broken lock."""
-    place = app.place()
-    lock = committed_lock(app, place)
-    book = app.settings.policy_rules()
-    now = app.clock()
-    with app.history(place) as past:
-        last = past.runs(place.flake, limit=1)
-        unjudged = past.unjudged(place.flake)
-        ledger = past.ledger(place.flake)
-        states, holds, accepted = standing(ledger, lock), ledger.holds(), ledger.accepted()
-        names = [name for name, root in lock.root_inputs.items() if root.updatable]
-        names += sorted(name for name in {*states, *holds} - set(names) if lock.input(name) is not None)
-        rows = tuple(
-            Row(
-                name,
-                book.of(name),
-                locked := lock.locked(name),
-                states.get(name),
-                _active(holds.get(name), now),
-                _unused(accepted.get(name), locked),
-                _newest(ledger, name, locked),
-            )
-            for name in names
-        )
-    held = {row.input for row in rows if row.state is not None and row.state.state is StateWord.HELD}
-    unjudged = tuple(one for one in unjudged if one.kind != "input" or one.name in held)
-    unknown = [f"a hold is on {shown(name)}, which is no input" for name in holds if lock.input(name) is None]
-    notes = (*past.notes, *uncommitted(app, place, lock), *book.unmatched(input_names(lock)), *unknown)
-    state = app.settings.state.directory
-    return Status(
-        now,
-        rows,
-        (*alarms(rows, now, state), *unjudged_alarms(unjudged)),
-        notes,
-        memory.read_service(state),
-        memory.paused(state),
-        last[0] if last else None,
-        unjudged,
-    )
-
-
-def _active(hold: UserHold | None, now: datetime) -> UserHold | None:
-    return hold if hold is not None and hold.active(now) else None
-
-
-def _newest(ledger: Ledger, input: str, locked: Locked | None) -> SeenTip | None:
-    tips = ledger.tips(input, locked.original, limit=1) if locked is not None else ()
-    return tips[0] if tips else None
-
-
-def _unused(acceptance: Acceptance | None, locked: Locked | None) -> Acceptance | None:
-    """An acceptance that still holds: the input has not moved since, by anybody's hand."""
-    return acceptance if acceptance and locked and acceptance.locked == locked.revision else None
-
-
-def alarms(rows: Sequence[Row], now: datetime, directory: Path) -> Iterator[str]:
-    """What somebody has to look at: inputs that are not looked after, or kept back for too long."""
-    if rows and all(row.state is None for row in rows):
-        yield f"no run is recorded in {directory}: does `lockbot update` run, and with this state directory?"
-    for row in rows:
-        if row.hold is not None or row.state is None:
-            continue  # as the user wants it; or new since the last run
-        why = _neglected(row, row.state, now) or _stuck(row, row.state, now)
-        if why is not None:
-            yield f"{shown(row.input)}: {why}"
-
-
-def unjudged_alarms(found: Sequence[Unjudged]) -> Iterator[str]:
-    """What went unjudged for so many nights that somebody should look."""
-    for one in found:
-        if one.nights >= NIGHTS:
-            yield f"{shown(one.name)}: could not be judged for {one.nights} nights running: {one.why}"
-
-
-def _neglected(row: Row, state: InputState, now: datetime) -> str | None:
-    asked = state.last_success
-    if (now - (asked or state.noticed)).total_seconds() <= row.rules.stale_after:
-        return None
-    reached = f"upstream was last reached {words.ago(asked, now)}" if asked else "upstream was never reached"
-    return reached + (f": {state.detail}" if state.detail else "")
-
-
-def _stuck(row: Row, state: InputState, now: datetime) -> str | None:
-    rules = row.rules
-    if state.stuck_since is None:
-        return None
-    seconds = (now - state.stuck_since).total_seconds()
-    # What waits as long as it was told to is no reason for alarm.
-    if seconds <= max(rules.stale_after, rules.minimum_age, rules.wait_for_cache):
-        return None
-    return f"kept back for {words.age(seconds)}" + (f": {state.detail}" if state.detail else "")
-
-
-_KEYS = {
-    HoldReason.BACKWARDS: "backwards",
-    HoldReason.ORIGIN: "origin",
-    HoldReason.NEW_INPUT: "new_input",
-    HoldReason.NEW_PATH: "new_path",
-}
-
-
-def policy_key(state: InputState) -> str | None:
-    """The key of the configuration that keeps an input back."""
-    return _KEYS.get(HoldReason(state.reason)) if state.reason in frozenset(HoldReason) else None
-
-
-def answer(state: InputState, rules: InputRules) -> PolicyAction | None:
-    """What the configuration says to that, as long as the input is kept back."""
-    key = policy_key(state)
-    return None if key is None or state.stuck_since is None else getattr(rules, key)
-
-
-# -- how it is shown --------------------------------------------------------------------------------------------
 
 
 def lines(status: Status, width: int | None) -> tuple[Line, ...]:

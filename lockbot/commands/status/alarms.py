@@ -1,0 +1,51 @@
+"""What somebody has to look at: inputs that are not looked after, or kept back for too long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from lockbot.commands.status.rows import Row
+from lockbot.history.unjudged import NIGHTS, Unjudged
+from lockbot.history.values import InputState
+from lockbot.report import words
+from lockbot.report.escape import name as shown
+
+
+def alarms(rows: Sequence[Row], now: datetime, directory: Path) -> Iterator[str]:
+    """What somebody has to look at: inputs that are not looked after, or kept back for too long."""
+    if rows and all(row.state is None for row in rows):
+        yield f"no run is recorded in {directory}: does `lockbot update` run, and with this state directory?"
+    for row in rows:
+        if row.hold is not None or row.state is None:
+            continue  # as the user wants it; or new since the last run
+        why = _neglected(row, row.state, now) or _stuck(row, row.state, now)
+        if why is not None:
+            yield f"{shown(row.input)}: {why}"
+
+
+def unjudged_alarms(found: Sequence[Unjudged]) -> Iterator[str]:
+    """What went unjudged for so many nights that somebody should look."""
+    for one in found:
+        if one.nights >= NIGHTS:
+            yield f"{shown(one.name)}: could not be judged for {one.nights} nights running: {one.why}"
+
+
+def _neglected(row: Row, state: InputState, now: datetime) -> str | None:
+    asked = state.last_success
+    if (now - (asked or state.noticed)).total_seconds() <= row.rules.stale_after:
+        return None
+    reached = f"upstream was last reached {words.ago(asked, now)}" if asked else "upstream was never reached"
+    return reached + (f": {state.detail}" if state.detail else "")
+
+
+def _stuck(row: Row, state: InputState, now: datetime) -> str | None:
+    rules = row.rules
+    if state.stuck_since is None:
+        return None
+    seconds = (now - state.stuck_since).total_seconds()
+    # What waits as long as it was told to is no reason for alarm.
+    if seconds <= max(rules.stale_after, rules.minimum_age, rules.wait_for_cache):
+        return None
+    return f"kept back for {words.age(seconds)}" + (f": {state.detail}" if state.detail else "")
