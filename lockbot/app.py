@@ -18,7 +18,7 @@ from lockbot.config import Settings
 from lockbot.errors import UsageError
 from lockbot.git import settings
 from lockbot.git.clone import Clone, open_clone
-from lockbot.git.command import Git, lent_environment, user_environment
+from lockbot.git.command import Git, nix_environment, user_environment
 from lockbot.git.source import LocalSource, RemoteSource, Repository, Source, discover, remote_at
 from lockbot.history.store import History
 from lockbot.model import Progress
@@ -177,7 +177,7 @@ class App:
         else:  # `includeIf "hasconfig:remote…"` wants to know the URL
             git = self.git(place.directory).configured(("remote.source.url", place.identity))
             found = settings.read(git)
-        return settings.narrow(self.environ, found, place.directory / settings.FILE)
+        return settings.restrict(self.environ, found, place.directory / settings.FILE)
 
     def nix(self, place: Place | None = None) -> Nix:
         """Nix; only for a place does it get to see a git setting of the user's."""
@@ -187,7 +187,7 @@ class App:
         tokens = {"access-tokens": secret.get_secret_value()} if secret is not None else {}
         data_home = self.settings.state.directory / state.NIX_DATA
         bare = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
-        git = lent_environment(self.access(place) if place is not None else bare)
+        git = nix_environment(self.access(place) if place is not None else bare)
         return command.find(self.environ, self.cancel, data_home, tokens, git)
 
     def clone(self, place: Place) -> Clone:

@@ -49,7 +49,7 @@ class Clone:
     environ: Mapping[str, str] = field(repr=False)
     """What lockbot was started with."""
     access: Mapping[str, str] = field(repr=False)
-    """The same with no more of the user's git settings than are let through (`settings.narrow`)."""
+    """The same with no more of the user's git settings than are let through (`settings.restrict`)."""
     cancel: CancelToken
     timeout: float = TIMEOUT
     notes: tuple[str, ...] = ()
@@ -185,7 +185,7 @@ def open_clone(
         _make_private(directory)
     if access is None:
         found = settings.read(Git(directory.parent, user_environment(environ), cancel, timeout))
-        access = settings.narrow(environ, found, directory.parent / settings.FILE)
+        access = settings.restrict(environ, found, directory.parent / settings.FILE)
     clone = Clone(directory, trees, environ, access, cancel, timeout)
     for half in directory.parent.glob(f"{directory.name}.new-*"):
         _remove(half)
@@ -298,21 +298,21 @@ def _ref(kind: Mark, branch: str) -> str:
 _FETCH = ("--quiet", "--no-tags", "--no-prune", "--no-recurse-submodules", "--no-write-fetch-head")
 
 
-def hand_over(clone: Clone, git: Git, known: str | None, commit: str) -> None:
+def transfer(clone: Clone, git: Git, known: str | None, commit: str) -> None:
     """Bring all that a commit reaches into the user's repository, where all that `known` reaches is already.
 
     Raises CommandError where not all of it arrives; nothing has changed then.
     """
-    if is_whole(git, known, commit):
+    if is_complete(git, known, commit):
         return
     # A pack comes into being as a whole; of loose objects, a full disk leaves some.
     git = git.configured(("fetch.unpackLimit", "1"))
     # Other refs may be at commits of which something is missing: they are neither asked nor believed ...
     only = (f"--negotiation-tip={known}",) if known else ()
     _fetch(clone, git, commit, *only)
-    if not is_whole(git, known, commit):
+    if not is_complete(git, known, commit):
         _fetch(clone, git, commit, "--refetch")  # ... but what is at such a ref, git takes for complete
-        if not is_whole(git, known, commit):
+        if not is_complete(git, known, commit):
             raise CommandError(
                 f"{git.directory} is damaged: not all of {commit} arrives there", "run `git fsck` there"
             )
@@ -327,7 +327,7 @@ def _fetch(clone: Clone, git: Git, commit: str, *options: str) -> None:
         )
 
 
-def is_whole(git: Git, known: str | None, commit: str) -> bool:
+def is_complete(git: Git, known: str | None, commit: str) -> bool:
     """Whether all is there that a commit reaches and `known` does not.
 
     That a file's content is right, git sees to when it writes it: here it only has to be there, or, in a partial

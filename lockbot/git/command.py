@@ -52,7 +52,7 @@ _USER: tuple[Pair, ...] = (
     ("advice.graftFileDeprecated", "false"),  # said of GIT_GRAFT_FILE, whatever is in it
 )
 
-_LENT: tuple[Pair, ...] = tuple(pair for pair in _OWN if pair[0] != "core.fsync")
+_FOR_NIX: tuple[Pair, ...] = tuple(pair for pair in _OWN if pair[0] != "core.fsync")
 """In Nix's caches nothing lies that can't be fetched again."""
 
 _PROMPTLESS = {
@@ -161,19 +161,19 @@ def own_environment(environ: Mapping[str, str]) -> dict[str, str]:
     return _with_config(kept | _PROMPTLESS | _PLAIN | blind, _OWN)
 
 
-def lent_environment(environ: Mapping[str, str]) -> dict[str, str]:
+def nix_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """For the git that Nix starts, in lockbot's worktrees and in its own caches: the variables that are git's.
 
-    `environ` is a narrowed one (`settings.narrow`): what it keeps of settings lies in a file, not in here.
+    `environ` is a restricted one (`settings.restrict`): what it keeps of settings lies in a file, not in here.
     """
     every = {name: value for name, value in environ.items() if _wanted(name)} | _PROMPTLESS | _PLAIN
     named = {name: value for name, value in every.items() if name.startswith(("GIT_", "SSH_ASKPASS"))}
-    return _with_config(named, _LENT)
+    return _with_config(named, _FOR_NIX)
 
 
 def user_environment(environ: Mapping[str, str], *, config: Iterable[Pair] = ()) -> dict[str, str]:
     """For remotes and the user's own repository: the configuration and credentials that `environ` leads to (all of
-    the user's, or what `settings.narrow` leaves of it) and `config`; no hooks, no prompts.
+    the user's, or what `settings.restrict` leaves of it) and `config`; no hooks, no prompts.
     """
     kept = {name: value for name, value in environ.items() if _wanted(name)}
     fixed = {"GIT_GRAFT_FILE": "/dev/null"}  # no history but the real one

@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 
 from lockbot.errors import LockbotError
 from lockbot.git.busy import Checkout, checkouts, operation, setting_aside
-from lockbot.git.clone import Clone, Mark, hand_over, is_whole, mark, unmark
+from lockbot.git.clone import Clone, Mark, is_complete, mark, transfer, unmark
 from lockbot.git.command import Git
 from lockbot.git.failure import refusal
 from lockbot.git.source import Repository
-from lockbot.git.userfiles import attempt, changed_paths, differing_paths, obstacles, spared, take_back
+from lockbot.git.userfiles import attempt, backed_up, changed_paths, differing_paths, obstacles, restore
 from lockbot.process import CancelToken, Finished
 
 PARKED = "\0"
@@ -48,11 +48,11 @@ class Stuck:
 
 
 def land(clone: Clone, repository: Repository, seen: str | None, commit: str) -> Landed | BaseMoved | Stuck:
-    """Fast-forward the local branch from `seen`, if that is where it is. Raises what `hand_over` raises."""
+    """Fast-forward the local branch from `seen`, if that is where it is. Raises what `transfer` raises."""
     git = clone.user.at(repository.path)
     ref = f"refs/heads/{repository.branch}"
     # The objects first: what follows is then quick, and the branch is looked at as late as can be.
-    hand_over(clone, git, git.resolve(ref), commit)
+    transfer(clone, git, git.resolve(ref), commit)
     tip = git.resolve(ref)
     if tip is None:
         again = ("git", "-C", str(repository.path), "branch", repository.branch, PARKED)
@@ -117,7 +117,7 @@ def _move_checkout(
         if found.unknown:
             return _obstructed(there, tree, found.paths)
         clean = not found.changes and not found.odd_names
-        with spared(there, seen, commit, wanted=clean) as copies, uncancelled(clone, there) as sure:
+        with backed_up(there, seen, commit, wanted=clean) as copies, uncancelled(clone, there) as sure:
             if clean:  # only now: what is written from here on may be taken back
                 mark(clone, Mark.TOUCHING, repository.branch, commit)
             done = _fast_forward(sure, ref, seen, commit)
@@ -126,7 +126,7 @@ def _move_checkout(
             if not stays:
                 _withdraw(sure, seen, commit)
             elif clean and tip == seen:
-                _, left = take_back(sure, seen, commit, copies, begun=True)
+                _, left = restore(sure, seen, commit, copies, begun=True)
         if clean and not left:
             unmark(clone, Mark.TOUCHING, repository.branch)
         if tip is not None and there.holds("merge-base", "--is-ancestor", commit, tip):
@@ -217,7 +217,7 @@ def follow(clone: Clone, repository: Repository, commit: str) -> tuple[str, ...]
         return ()
     if not git.holds("merge-base", "--is-ancestor", old, commit):
         return ()
-    if not is_whole(git, git.resolve(f"refs/heads/{repository.branch}"), commit):
+    if not is_complete(git, git.resolve(f"refs/heads/{repository.branch}"), commit):
         return ()
     done = git.run("update-ref", "-m", "lockbot: push", ref, commit, old, check=False)
     if done.code == 0:

@@ -14,7 +14,7 @@ from lockbot.git import failure
 from lockbot.git.clone import Clone
 from lockbot.git.failure import RemoteError
 from lockbot.git.source import Remote
-from lockbot.git.sync import fetch_remote, heads, talk
+from lockbot.git.sync import fetch_remote, heads, run_remote
 from lockbot.model import FailureKind
 from lockbot.process import Finished
 from lockbot.redact import redact
@@ -41,7 +41,9 @@ def push_commit(clone: Clone, remote: Remote, branch: str, *, seen: str, commit:
     lease = f"--force-with-lease={ref}:{seen}"
     git = clone.towards(remote)
     try:
-        finished = talk(git, remote.shown_for_push, "push", *_OPTIONS, lease, "--", remote.name, f"{commit}:{ref}")
+        finished = run_remote(
+            git, remote.shown_for_push, "push", *_OPTIONS, lease, "--", remote.name, f"{commit}:{ref}"
+        )
         if finished.code == 0 and f":{ref}\t" in finished.stdout:
             return Pushed.DONE
         trouble = _refusal(finished, remote, branch)
@@ -65,7 +67,9 @@ def push_further(clone: Clone, remote: Remote, branch: str, commit: str) -> tupl
     for other in remote.further:
         refspec = f"{commit}:refs/heads/{branch}"
         try:
-            done = talk(clone.towards(other), other.shown_for_push, "push", *_OPTIONS, "--", other.name, refspec)
+            done = run_remote(
+                clone.towards(other), other.shown_for_push, "push", *_OPTIONS, "--", other.name, refspec
+            )
             trouble = _refusal(done, other, branch) if done.code else None
         except LockbotError as error:
             trouble = error
@@ -75,26 +79,26 @@ def push_further(clone: Clone, remote: Remote, branch: str, commit: str) -> tupl
 
 
 @dataclass(frozen=True)
-class Settled:
+class Containment:
     """What the remote says: its branch's tip, and whether that has the commit."""
 
     tip: str
     has: bool
 
 
-def contains(clone: Clone, remote: Remote, branch: str, commit: str) -> Settled | None:
+def contains(clone: Clone, remote: Remote, branch: str, commit: str) -> Containment | None:
     """Ask the remote whether its branch has the commit; None: it has no such branch. Raises RemoteError."""
     ref = f"refs/heads/{branch}"
     tip = heads(clone, remote, ref).get(ref)
     if tip is None:
         return None
     if tip == commit:
-        return Settled(tip, has=True)
+        return Containment(tip, has=True)
     if not clone.has(tip):
         tip = fetch_remote(clone, remote, branch)
         if tip is None:
             return None
-    return Settled(tip, has=clone.has(commit) and clone.is_ancestor(commit, tip))
+    return Containment(tip, has=clone.has(commit) and clone.is_ancestor(commit, tip))
 
 
 _REJECTED = re.compile(r"^!\t[^\t]*\t\[([^\]]*)\](?: \((.*)\))?$", re.MULTILINE)

@@ -12,23 +12,23 @@ from dataclasses import dataclass, replace
 
 from lockbot.errors import CommandError, LockbotError
 from lockbot.git.busy import Checkout, checkouts
-from lockbot.git.clone import Clone, Mark, hand_over, is_whole, mark, marked, unmark
+from lockbot.git.clone import Clone, Mark, is_complete, mark, marked, transfer, unmark
 from lockbot.git.command import Git
 from lockbot.git.landing import BY_HAND, Landed, Stuck, follow, land, uncancelled
 from lockbot.git.publish import how_to_follow
 from lockbot.git.push import contains
 from lockbot.git.source import LocalSource, RemoteSource, Repository, Source, remote_of
 from lockbot.git.sync import SEEN_LOCAL, Base, fetch_local, fetch_remote, look, sync
-from lockbot.git.userfiles import git_dir, is_staged, take_back
+from lockbot.git.userfiles import git_dir, is_staged, restore
 
 
-def settle(clone: Clone, source: Source, commit: str) -> bool:
+def was_published(clone: Clone, source: Source, commit: str) -> bool:
     """After a crash: does the source's branch have the commit? If it was pushed, the local part is finished.
 
     Raises RemoteError when the remote can't be asked.
     """
     if isinstance(source, RemoteSource):
-        return _settle_remote(clone, source, commit)
+        return _was_pushed(clone, source, commit)
     repository = look(clone, source)
     seen = clone.git.resolve(SEEN_LOCAL)
     local = fetch_local(clone, repository)
@@ -49,7 +49,7 @@ def settle(clone: Clone, source: Source, commit: str) -> bool:
 
 
 def _lands(clone: Clone, repository: Repository, seen: str | None, commit: str) -> bool:
-    """If not, `mend` tells why."""
+    """If not, `finish_earlier` tells why."""
     try:
         return isinstance(land(clone, repository, seen, commit), Landed)
     except LockbotError:
@@ -71,13 +71,13 @@ def _was_torn(clone: Clone, repository: Repository, tip: str, commit: str) -> bo
     return False
 
 
-def _settle_remote(clone: Clone, source: RemoteSource, commit: str) -> bool:
+def _was_pushed(clone: Clone, source: RemoteSource, commit: str) -> bool:
     base = sync(clone, source)
     return clone.has(commit) and clone.is_ancestor(commit, base.commit)
 
 
 @dataclass(frozen=True)
-class Mended:
+class Recovery:
     """`moved`: the branch is not where it was seen. `trouble`: what could not be finished this time either."""
 
     moved: bool = False
@@ -85,34 +85,34 @@ class Mended:
     trouble: str | None = None
 
 
-def mend(clone: Clone, source: Source, base: Base) -> Mended:
+def finish_earlier(clone: Clone, source: Source, base: Base) -> Recovery:
     """Finish in the user's repository what an earlier run could not; `base` is what was just seen of it."""
     if not isinstance(source, LocalSource) or base.local is None:
-        return Mended()
+        return Recovery()
     repository = look(clone, source, base.branch)
     try:
         notes = _make_whole(clone, repository, base.local)
-        mended = _clear(clone, repository, base.local)
-        notes = (*notes, *mended.notes)
-        if mended.trouble is not None:
-            return replace(mended, notes=notes)
-        mended = _finish(clone, repository, base, base.local)
+        recovery = _clear(clone, repository, base.local)
+        notes = (*notes, *recovery.notes)
+        if recovery.trouble is not None:
+            return replace(recovery, notes=notes)
+        recovery = _finish(clone, repository, base, base.local)
     except LockbotError as error:
         clone.cancel.check()
-        return Mended(trouble=error.message)
-    return replace(mended, notes=(*notes, *mended.notes))
+        return Recovery(trouble=error.message)
+    return replace(recovery, notes=(*notes, *recovery.notes))
 
 
 def _make_whole(clone: Clone, repository: Repository, local: str) -> tuple[str, ...]:
     """A lockbot before this one moved refs to commits that had not arrived whole."""
     git = clone.user.at(repository.path)
     tip = git.resolve(repository.tracking) if repository.tracking is not None else None
-    if repository.tracking is None or tip is None or is_whole(git, local, tip):
+    if repository.tracking is None or tip is None or is_complete(git, local, tip):
         return ()
     name = repository.tracking.removeprefix("refs/remotes/")
     if clone.has(tip):
         with contextlib.suppress(LockbotError):
-            hand_over(clone, git, local, tip)
+            transfer(clone, git, local, tip)
             return (f"{name} in {repository.path} was at a commit of which a part was missing: it is whole again",)
         clone.cancel.check()
     return (
@@ -121,20 +121,20 @@ def _make_whole(clone: Clone, repository: Repository, local: str) -> tuple[str, 
     )
 
 
-def _clear(clone: Clone, repository: Repository, local: str) -> Mended:
+def _clear(clone: Clone, repository: Repository, local: str) -> Recovery:
     """Take back what a killed run has left half-written."""
     begun = marked(clone, Mark.TOUCHING, repository.branch)
     if begun is None:
-        return Mended()
+        return Recovery()
     notes: tuple[str, ...] = ()
     if clone.has(local) and local != begun and clone.is_ancestor(local, begun):
         git = clone.user.at(repository.path)
-        hand_over(clone, git, local, begun)  # the user's git may have tidied it away since
+        transfer(clone, git, local, begun)  # the user's git may have tidied it away since
         for tree in [tree for tree in _trees(git, repository) if tree.head == local]:
             there = clone.checkout(repository.path, tree.path)
             torn = os.path.lexists(git_dir(there) / "index.lock")  # git holds it for as long as it writes files
             with uncancelled(clone, there) as sure:
-                back, left = take_back(sure, local, begun, {}, begun=torn)
+                back, left = restore(sure, local, begun, {}, begun=torn)
             if back:
                 what = "what a killed lockbot had begun to write was taken back"
                 notes = (*notes, f"in {tree.path}, {what}: {', '.join(back)}")
@@ -142,35 +142,35 @@ def _clear(clone: Clone, repository: Repository, local: str) -> Mended:
                 what = (
                     "lockbot was killed while it wrote files, and does not know whether these are as you want them"
                 )
-                return Mended(notes=notes, trouble=f"in {tree.path}, {what}: {', '.join(left)} ({BY_HAND})")
+                return Recovery(notes=notes, trouble=f"in {tree.path}, {what}: {', '.join(left)} ({BY_HAND})")
     unmark(clone, Mark.TOUCHING, repository.branch)
-    return Mended(notes=notes)
+    return Recovery(notes=notes)
 
 
-def _finish(clone: Clone, repository: Repository, base: Base, local: str) -> Mended:
+def _finish(clone: Clone, repository: Repository, base: Base, local: str) -> Recovery:
     """Let the branch follow to what was pushed."""
     pushed = marked(clone, Mark.PUSHED, repository.branch)
     if pushed is not None and base.remote is None:
-        return Mended()  # nobody can say whether it is there
+        return Recovery()  # nobody can say whether it is there
     if pushed is not None and not clone.is_ancestor(pushed, base.remote or pushed):
         unmark(clone, Mark.PUSHED, repository.branch)
         pushed = None
     if pushed is None:
-        return Mended()
+        return Recovery()
     ahead = pushed != local and clone.is_ancestor(local, pushed)
     result = land(clone, repository, local, pushed) if ahead else Landed()
     if not isinstance(result, Landed):
         told = f"{repository.branch} in {repository.path} still stays behind what lockbot made ({result.why})"
         fault = isinstance(result, Stuck) and result.fault
         how = how_to_follow(clone, repository, result)
-        return Mended(trouble=told) if fault else Mended(notes=(f"{told}: {how}",))
+        return Recovery(trouble=told) if fault else Recovery(notes=(f"{told}: {how}",))
     notes = follow(clone, repository, pushed)
     if not notes:
         unmark(clone, Mark.PUSHED, repository.branch)
     if ahead:
         done = f"{repository.branch} in {repository.path} now has {pushed[:10]}, which an earlier run could not"
         notes = (f"{done} move it to", *notes)
-    return Mended(moved=ahead, notes=notes)
+    return Recovery(moved=ahead, notes=notes)
 
 
 def _trees(git: Git, repository: Repository) -> list[Checkout]:

@@ -79,7 +79,7 @@ def read(git: Git) -> tuple[Setting, ...]:
     return tuple(Setting(scope, key, value if equals else "true") for scope, key, equals, value in entries)
 
 
-def narrow(environ: Mapping[str, str], settings: Iterable[Setting], file: Path) -> dict[str, str]:
+def restrict(environ: Mapping[str, str], settings: Iterable[Setting], file: Path) -> dict[str, str]:
     """The environment, but git in it sees of the user's settings only those that are let through.
 
     They are written to `file` (mode 0600): git hands no other configuration on to the programs that it starts at a

@@ -190,7 +190,7 @@ def fetch_local(clone: Clone, repository: Repository) -> str | None:
             raise
     for name in repository.promisors:
         remote = remote_of(replace(repository, remote=name))
-        told = talk(
+        told = run_remote(
             clone.towards(remote), remote.shown, "fetch", *_QUIETLY, "--prune", "--", name, _promised(name)
         )
         if told.code != 0:
@@ -218,7 +218,7 @@ def fetch(
 ) -> str | None:
     """Fetch one branch into a ref of the clone's; None when there is no such branch."""
     refspec = f"+refs/heads/{branch}:{into}"
-    finished = talk(git, shown, "fetch", *_QUIETLY, "--no-prune", *options, "--", where, refspec)
+    finished = run_remote(git, shown, "fetch", *_QUIETLY, "--no-prune", *options, "--", where, refspec)
     if "couldn't find remote ref" in finished.stderr:
         return None
     # A source that is shallow is refused ref by ref, with a mere warning.
@@ -232,7 +232,7 @@ def fetch(
 
 def heads(clone: Clone, remote: Remote, pattern: str = "refs/heads/*") -> dict[str, str]:
     """Ask the remote: ref to commit. Raises RemoteError."""
-    finished = talk(clone.towards(remote), remote.shown, "ls-remote", "--quiet", "--", remote.name, pattern)
+    finished = run_remote(clone.towards(remote), remote.shown, "ls-remote", "--quiet", "--", remote.name, pattern)
     if finished.code != 0:
         raise failure.explain_remote(finished, remote.shown)
     pairs = [line.split("\t", 1) for line in finished.stdout.splitlines() if "\t" in line]
@@ -240,7 +240,7 @@ def heads(clone: Clone, remote: Remote, pattern: str = "refs/heads/*") -> dict[s
 
 
 def _default_branch(clone: Clone, remote: Remote) -> str:
-    finished = talk(
+    finished = run_remote(
         clone.towards(remote), remote.shown, "ls-remote", "--quiet", "--symref", "--", remote.name, "HEAD"
     )
     if finished.code != 0:
@@ -254,7 +254,7 @@ def _default_branch(clone: Clone, remote: Remote) -> str:
     raise UsageError(f"{remote.shown} names no default branch", f"say which with `branch`: {_listed(names)}")
 
 
-def talk(git: Git, shown: str, *args: str) -> Finished:
+def run_remote(git: Git, shown: str, *args: str) -> Finished:
     """Run a command that talks to another repository; its own deadline means that the other side hangs."""
     try:
         return git.run(*args, check=False)

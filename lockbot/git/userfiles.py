@@ -79,7 +79,7 @@ _SPARED_EACH, _SPARED_ALL = 1 << 20, 8 << 20
 
 
 @contextlib.contextmanager
-def spared(git: Git, old: str, new: str, *, wanted: bool) -> Iterator[dict[str, Path]]:
+def backed_up(git: Git, old: str, new: str, *, wanted: bool) -> Iterator[dict[str, Path]]:
     """Copies of the files that a move replaces: by these they come back, though the disk takes no more."""
     room = git_dir(git) / "lockbot-spared"
     files.remove_tree(room)  # of a run that was killed
@@ -107,7 +107,7 @@ def _copied(git: Git, room: Path, paths: list[str]) -> dict[str, Path]:
     return copies
 
 
-def take_back(
+def restore(
     git: Git, old: str, new: str, copies: Mapping[str, Path], *, begun: bool
 ) -> tuple[list[str], list[str]]:
     """Undo a move from `old` to `new` that did not come to its end; the paths where it did, and where it can't.

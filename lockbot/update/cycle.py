@@ -50,7 +50,7 @@ def recover(context: RunContext, source: Source, repository: str, flake: str, *,
         published = context.history.whereabouts(run.id).publishing
         # On the branch that it was, whatever is checked out by now.
         meant = replace(source, branch=run.branch) if published is not None else source
-        landed = published is not None and recovery.settle(context.clone, meant, published)
+        landed = published is not None and recovery.was_published(context.clone, meant, published)
         own = run.flake == flake
         if published is not None and not landed and not own:
             left.add(run.id)
@@ -166,12 +166,12 @@ class _Cycle:
         base = sync(clone, source)
         self.unfinished = None
         if not self.config.dry_run:
-            mended = recovery.mend(clone, source, base)
-            self.record.note(*mended.notes)
-            self.unfinished = mended.trouble
-            if mended.trouble is not None:
-                self.record.note(mended.trouble)
-            if mended.moved:
+            finished = recovery.finish_earlier(clone, source, base)
+            self.record.note(*finished.notes)
+            self.unfinished = finished.trouble
+            if finished.trouble is not None:
+                self.record.note(finished.trouble)
+            if finished.moved:
                 base = sync(clone, source)
         self.record.set(base=base.commit, branch=base.branch)
         self.record.note(*base.notes)

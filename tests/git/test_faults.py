@@ -18,10 +18,10 @@ from lockbot.git.busy import catching_up
 from lockbot.git.clone import Mark, mark, marked
 from lockbot.git.landing import BaseMoved
 from lockbot.git.publish import Moved, Parked, Published, publish
-from lockbot.git.recovery import Mended, mend
+from lockbot.git.recovery import Recovery, finish_earlier
 from lockbot.git.source import LocalSource
 from lockbot.git.sync import look, sync
-from lockbot.git.userfiles import spared
+from lockbot.git.userfiles import backed_up
 from lockbot.git.worktree import Authorship, commit, worktree
 from tests.git.world import LOCK, LOCKBOT, MESSAGE, WHEN, World, script
 from tests.sampling import EVERYTHING
@@ -129,7 +129,7 @@ def updates(world: World, place: Path) -> list[str]:
 class Ended:
     """How a run ended, and whether it says that all is well."""
 
-    result: Published | Mended | LockbotError
+    result: Published | Recovery | LockbotError
     said: str
     well: bool
 
@@ -139,12 +139,12 @@ def run(form: Form, text: str = "") -> Ended:
     clone = form.world.open()
     try:
         base = sync(clone, form.source)
-        mended = mend(clone, form.source, base)
-        if mended.moved:
+        recovery = finish_earlier(clone, form.source, base)
+        if recovery.moved:
             base = sync(clone, form.source)
         lock = form.world.git(clone.directory, "show", f"{base.commit}:{LOCK}", check=False)
         if f'"lock": "{text or noise(2)}"' in lock:
-            return Ended(mended, " ".join([*mended.notes, mended.trouble or ""]), mended.trouble is None)
+            return Ended(recovery, " ".join([*recovery.notes, recovery.trouble or ""]), recovery.trouble is None)
         made = form.world.candidate(clone, form.source, base, text or noise(2))
         result = publish(clone, form.source, base, made, run="r1")
     except LockbotError as error:
@@ -168,7 +168,7 @@ def honest(form: Form, ended: Ended) -> None:
         assert local and (remote or not form.push), ended
     else:
         assert ended.said.strip(), ended
-        assert pushed or not remote or isinstance(ended.result, Mended), ended
+        assert pushed or not remote or isinstance(ended.result, Recovery), ended
 
 
 def healed(form: Form) -> None:
@@ -181,7 +181,7 @@ def healed(form: Form) -> None:
         assert form.world.tip(form.repository) == form.world.tip(form.world.remote)
         assert form.world.tip(form.repository, "refs/remotes/origin/main") == form.world.tip(form.world.remote)
     again = run(form)
-    assert again.well and isinstance(again.result, Mended) and not again.said.strip(), again
+    assert again.well and isinstance(again.result, Recovery) and not again.said.strip(), again
 
 
 def faced(form: Form, fault: Fault, times: int = 2) -> Ended:
@@ -385,8 +385,8 @@ def test_a_torn_repository_is_made_whole(world: World, kind: str, what: str) -> 
     made = form(world, kind, push=True)
     torn(made, what)
     clone = world.open()
-    mended = mend(clone, made.source, sync(clone, made.source))
-    assert any("whole again" in note for note in mended.notes)
+    recovery = finish_earlier(clone, made.source, sync(clone, made.source))
+    assert any("whole again" in note for note in recovery.notes)
     undamaged(made)
     world.git(made.repository, "fetch", "--quiet", "origin", "main")
     ended = run(made, "later")
@@ -414,10 +414,10 @@ def test_what_cannot_be_made_whole_is_told(world: World) -> None:
     for command in (["reflog", "expire", "--expire=now", "--all"], ["gc", "--quiet", "--prune=now"]):
         world.git(world.remote, *command)
     clone = world.open()
-    mended = mend(clone, made.source, sync(clone, made.source))
-    assert len(mended.notes) == 1 and "fetch --refetch origin" in mended.notes[0], mended
+    recovery = finish_earlier(clone, made.source, sync(clone, made.source))
+    assert len(recovery.notes) == 1 and "fetch --refetch origin" in recovery.notes[0], recovery
     assert world.tip(made.repository, "refs/remotes/origin/main") == old
-    assert mended.trouble is None
+    assert recovery.trouble is None
 
 
 def staged(form: Form, *, where: str) -> str:
@@ -444,7 +444,7 @@ def test_an_update_that_the_user_has_staged_is_theirs(world: World, kind: str, p
     staged(made, where=where)
     before = made.look()
     clone = world.open()
-    assert mend(clone, made.source, sync(clone, made.source)) == Mended()
+    assert finish_earlier(clone, made.source, sync(clone, made.source)) == Recovery()
     assert made.look() == before and world.tip(made.repository) == base
 
 
@@ -456,8 +456,8 @@ def test_what_the_user_has_staged_stays_staged(world: World, push: bool) -> None
     world.git(world.user, "add", LOCK)
     before = made.look()
     clone = world.open()
-    mended = mend(clone, made.source, sync(clone, made.source))
-    assert not mended.moved
+    recovery = finish_earlier(clone, made.source, sync(clone, made.source))
+    assert not recovery.moved
     run(made)
     assert made.look() == before and "mine" in (world.user / LOCK).read_text()
     assert len(updates(world, made.repository)) == 0
@@ -479,7 +479,7 @@ def test_a_parked_update_that_the_user_is_at_work_with_is_theirs(world: World, h
         (world.user / "more").touch()
         world.git(world.user, "add", "more")
     before, tip = world.status(), world.tip(world.user)
-    assert mend(clone, made.source, sync(clone, made.source)) == Mended()
+    assert finish_earlier(clone, made.source, sync(clone, made.source)) == Recovery()
     assert (world.status(), world.tip(world.user)) == (before, tip)
 
 
@@ -505,8 +505,8 @@ def test_what_a_killed_git_has_half_written_is_taken_back(world: World, half: st
     there = half != "nothing" or not new_file
     assert (made.look() != made.status) is there
     clone = world.open()
-    mended = mend(clone, made.source, sync(clone, made.source))
-    assert mended.trouble is None and [LOCK in note for note in mended.notes] == [True] * there
+    recovery = finish_earlier(clone, made.source, sync(clone, made.source))
+    assert recovery.trouble is None and [LOCK in note for note in recovery.notes] == [True] * there
     assert made.look() == made.status
     (world.user / ".git" / "index.lock").unlink(missing_ok=True)
     assert world.tip(world.user) == base.commit
@@ -518,8 +518,8 @@ def test_what_the_user_wrote_since_is_not_taken_back(world: World) -> None:
     clone, _, commit = world.proposed(made.source)
     mark(clone, Mark.TOUCHING, "main", commit)
     world.write("mine")
-    mended = mend(clone, made.source, sync(clone, made.source))
-    assert mended.trouble is not None and LOCK in mended.trouble
+    recovery = finish_earlier(clone, made.source, sync(clone, made.source))
+    assert recovery.trouble is not None and LOCK in recovery.trouble
     assert "mine" in (world.user / LOCK).read_text()
     world.git(world.user, "checkout", "--quiet", "--", LOCK)
     healed(made)
@@ -552,8 +552,8 @@ def test_what_the_user_took_away_since_is_not_taken_for_gits(world: World) -> No
     (world.user / "b").write_text("")
     (world.user / "added").touch()
     before = made.look()
-    mended = mend(clone, made.source, sync(clone, made.source))
-    assert mended.trouble is not None and all(name in mended.trouble for name in ("a", "added", "b"))
+    recovery = finish_earlier(clone, made.source, sync(clone, made.source))
+    assert recovery.trouble is not None and all(name in recovery.trouble for name in ("a", "added", "b"))
     assert made.look() == before and (world.user / "b").read_bytes() == b""
 
 
@@ -568,7 +568,7 @@ def test_nothing_is_taken_back_through_a_link(world: World) -> None:
     (world.user / "hosts").rename(world.root / "mine")
     (world.user / "hosts").symlink_to(world.root / "mine")
     (world.root / "mine" / "two.nix").write_text("new\n")
-    assert mend(clone, made.source, sync(clone, made.source)).trouble is not None
+    assert finish_earlier(clone, made.source, sync(clone, made.source)).trouble is not None
     assert (world.root / "mine" / "two.nix").read_text() == "new\n"
 
 
@@ -601,10 +601,10 @@ def test_copies_are_made_of_files_only_and_take_little_room(world: World) -> Non
     there = world.open().checkout(world.user, world.user)
     world.git(world.user, "update-index", "--skip-worktree", "a")
     (world.user / "a").unlink()
-    with spared(there, old, new, wanted=True) as copies:
+    with backed_up(there, old, new, wanted=True) as copies:
         assert set(copies) == {"b", LOCK}
     (world.user / "b").write_bytes(b"\0" * (2 << 20))
-    with spared(there, large, new, wanted=True) as copies:
+    with backed_up(there, large, new, wanted=True) as copies:
         assert set(copies) == {LOCK}
 
 
@@ -614,7 +614,7 @@ def test_copies_do_not_fill_the_disk(world: World) -> None:
     clone = world.open()
     world.git(world.user, "fetch", "--quiet", str(clone.directory), new)
     there = clone.checkout(world.user, world.user)
-    with full(8192)(made), spared(there, old, new, wanted=True) as copies:  # the small ones would fit
+    with full(8192)(made), backed_up(there, old, new, wanted=True) as copies:  # the small ones would fit
         found = os.statvfs(world.user)
         assert copies == {} and found.f_bavail * found.f_frsize == 8192
 
@@ -626,10 +626,10 @@ def test_what_takes_too_long_to_mend_is_told(world: World) -> None:
     base = sync(world.open(), made.source)
     world.timeout = 3.0
     with wrapped(made, '[ $mine ] && case " $* " in *" worktree list "*) sleep 9;; esac'):
-        mended = mend(world.open(), made.source, base)
-    assert mended.trouble is not None and "git worktree" in mended.trouble
+        recovery = finish_earlier(world.open(), made.source, base)
+    assert recovery.trouble is not None and "git worktree" in recovery.trouble
     world.timeout = 30.0
-    assert mend(world.open(), made.source, base).moved
+    assert finish_earlier(world.open(), made.source, base).moved
 
 
 def test_a_name_that_is_not_utf8_is_left_to_git(world: World) -> None:
@@ -657,7 +657,7 @@ def test_a_branch_that_diverged_from_the_push_gets_no_second_update(world: World
     for text in ("later", "later still"):
         clone = world.open()
         base = sync(clone, made.source)
-        assert base.overtaken is not None and not mend(clone, made.source, base).moved, text
+        assert base.overtaken is not None and not finish_earlier(clone, made.source, base).moved, text
     world.git(world.user, "stash", "--quiet")
     subprocess.run(
         shlex.split((base.overtaken or "").strip("`")), env=world.environ, check=True, capture_output=True

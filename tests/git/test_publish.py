@@ -13,7 +13,7 @@ from lockbot.errors import CommandError, UsageError
 from lockbot.git.failure import RemoteError
 from lockbot.git.landing import BaseMoved
 from lockbot.git.publish import Moved, Parked, parking, publish
-from lockbot.git.recovery import settle
+from lockbot.git.recovery import was_published
 from lockbot.git.source import LocalSource, RemoteSource
 from lockbot.git.sync import last_seen, sync
 from tests.git.world import LOCK, World, script
@@ -510,13 +510,13 @@ def test_url_source(world: World) -> None:
 def test_settle_after_a_crash_between_push_and_local(world: World) -> None:
     world.with_remote()
     clone, _, made = world.proposed(world.source())
-    assert not settle(clone, world.source(), made)
+    assert not was_published(clone, world.source(), made)
     world.git(clone.directory, "push", "--quiet", str(world.remote), f"{made}:refs/heads/main")
-    assert settle(world.open(), world.source(), made)
+    assert was_published(world.open(), world.source(), made)
     assert world.tip(world.user) == made
     assert world.status() == ""
-    assert settle(world.open(), world.url(), made)
-    assert not settle(world.open(), world.source(), "1" * 40)
+    assert was_published(world.open(), world.url(), made)
+    assert not was_published(world.open(), world.source(), "1" * 40)
 
 
 def test_settle_does_not_move_a_branch_that_the_user_moved(world: World) -> None:
@@ -526,16 +526,16 @@ def test_settle_does_not_move_a_branch_that_the_user_moved(world: World) -> None
     clone, _, made = world.proposed(world.source())
     world.git(clone.directory, "push", "--quiet", str(world.remote), f"{made}:refs/heads/main")
     world.git(world.user, "reset", "--quiet", "--hard", start)
-    assert settle(world.open(), world.source(), made)
+    assert was_published(world.open(), world.source(), made)
     assert world.tip(world.user) == start
 
 
 def test_settle_of_a_local_repository(world: World) -> None:
     clone, base, made = world.proposed(world.source())
-    assert not settle(clone, world.source(), made)
+    assert not was_published(clone, world.source(), made)
     publish(clone, world.source(), base, made, run="r1")
     world.user_commit("on top")
-    assert settle(world.open(), world.source(), made)
+    assert was_published(world.open(), world.source(), made)
 
 
 HOOKS = (

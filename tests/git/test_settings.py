@@ -14,7 +14,7 @@ import pytest
 
 from lockbot.errors import LockbotError, SurroundingsError
 from lockbot.git import settings
-from lockbot.git.command import Git, Pair, lent_environment, user_environment
+from lockbot.git.command import Git, Pair, nix_environment, user_environment
 from lockbot.git.source import RemoteSource
 from lockbot.git.sync import sync
 from lockbot.nix import command
@@ -64,7 +64,7 @@ KEPT_OUT = (
 
 def arrived(world: World, found: tuple[settings.Setting, ...]) -> list[Pair]:
     """What git sees of these settings, narrowed."""
-    access = settings.narrow(world.environ, found, world.root / "narrow")
+    access = settings.restrict(world.environ, found, world.root / "narrow")
     seen = settings.read(Git(world.root, user_environment(access), world.cancel))
     return [(one.key, one.value) for one in seen if one.scope == "global" and one.key != "core.sshcommand"]
 
@@ -116,8 +116,8 @@ def test_what_a_user_wrote_is_read_with_all_that_it_includes(world: World) -> No
 )
 def test_ssh_never_asks(world: World, environ: dict[str, str], configured: str, expected: str) -> None:
     found = (settings.Setting("global", "core.sshcommand", configured),) if configured else ()
-    access = settings.narrow({**world.environ, **environ}, found, world.root / "narrow")
-    for variables in (user_environment(access), lent_environment(access)):
+    access = settings.restrict({**world.environ, **environ}, found, world.root / "narrow")
+    for variables in (user_environment(access), nix_environment(access)):
         git = Git(world.root, {**world.environ, **variables}, world.cancel)
         used = variables.get("GIT_SSH_COMMAND") or git.ask("config", "core.sshCommand")
         assert used == expected.replace("+", settings.SSH_OPTIONS)
@@ -133,11 +133,11 @@ def test_no_secret_is_in_the_environment_of_nix(world: World) -> None:
     }
     file = world.root / "narrow"
     found = (settings.Setting("command", "http.extraheader", "Authorization: s3cret"),)
-    lent = lent_environment(settings.narrow(world.environ, found, file))
-    assert "s3cret" not in repr(lent) + repr(found)
+    for_nix = nix_environment(settings.restrict(world.environ, found, file))
+    assert "s3cret" not in repr(for_nix) + repr(found)
     assert "s3cret" in file.read_text()
     assert file.stat().st_mode & 0o777 == 0o600
-    assert "GIT_DIR" not in lent
+    assert "GIT_DIR" not in for_nix
 
 
 def test_the_file_is_lockbots_own(world: World) -> None:
@@ -146,17 +146,17 @@ def test_the_file_is_lockbots_own(world: World) -> None:
     file = world.root / "narrow"
     file.symlink_to(theirs)
     with pytest.raises(SurroundingsError, match="a symbolic link"):
-        settings.narrow(world.environ, (), file)
+        settings.restrict(world.environ, (), file)
     assert theirs.read_text() == "theirs\n"
     file.unlink()
-    settings.narrow(world.environ, (), file)
+    settings.restrict(world.environ, (), file)
     before = file.stat()
-    settings.narrow(world.environ, (), file)
+    settings.restrict(world.environ, (), file)
     assert (file.stat().st_mtime_ns, file.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
     file.unlink()
     file.mkdir()
     with pytest.raises(SurroundingsError, match=f"cannot write {file}"):
-        settings.narrow(world.environ, (), file)
+        settings.restrict(world.environ, (), file)
 
 
 # -- that they are of use ---------------------------------------------------------------------------------------
@@ -206,7 +206,7 @@ def test_an_input_is_fetched_with_the_users_credentials(
     ask_as_the_user(world, guarded[0])
     access = world.open().access
     environ = {**nix.environment, "HOME": world.environ["HOME"]}
-    found = command.find(environ, world.cancel, world.root / "data", {}, lent_environment(access))
+    found = command.find(environ, world.cancel, world.root / "data", {}, nix_environment(access))
     found = replace(found, environ={**found.environ, "XDG_CACHE_HOME": str(world.root / "cache")})
     done = found.call(found.nix, "flake", "metadata", "git+http://forge.invalid/x.git?ref=main")
     assert done.code != 0

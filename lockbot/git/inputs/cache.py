@@ -24,7 +24,7 @@ from lockbot.errors import CommandError, SurroundingsError
 from lockbot.git import failure
 from lockbot.git.command import Git, own_environment, user_environment
 from lockbot.git.inputs.upstream import REMOTE, Origin
-from lockbot.git.sync import talk
+from lockbot.git.sync import run_remote
 from lockbot.process import CancelToken, Deadline
 from lockbot.redact import without_secrets
 
@@ -145,7 +145,7 @@ class Cache:
         options = ("--quiet", "--no-tags", "--no-prune", "--no-recurse-submodules", "--no-write-fetch-head")
         depths = (depth,) if depth else ()
         shown = self.origin.url
-        finished = talk(
+        finished = run_remote(
             self._remote_git,
             shown,
             *("fetch", *options, "--no-auto-maintenance", "--filter=tree:0", *depths, "--", REMOTE, *refspecs),
@@ -190,7 +190,7 @@ class Cache:
         shutil.rmtree(self.directory)
         self._create()
 
-    def healing(self, answer: Callable[[], _T]) -> _T:
+    def repaired(self, answer: Callable[[], _T]) -> _T:
         """Ask; where git fails for a reason that is not the remote's, ask again of a cache made anew."""
         try:
             return answer()

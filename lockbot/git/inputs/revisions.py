@@ -110,17 +110,17 @@ class Upstream:
         _check(locked, tip)
         if locked == tip:
             return Revisions(Relation.SAME)
-        return self.cache.healing(lambda: self._revisions(locked, tip, since))
+        return self.cache.repaired(lambda: self._revisions(locked, tip, since))
 
     def relation(self, old: str, new: str, *, since: int | None = None) -> Relation:
         """How `new` stands to `old`, merges included; UNKNOWN where that would take longer than there is time."""
         _check(old, new)
-        return Relation.SAME if old == new else self.cache.healing(lambda: self._settle(old, new, since)).relation
+        return Relation.SAME if old == new else self.cache.repaired(lambda: self._settle(old, new, since)).relation
 
     def describe(self, rev: str) -> Description:
         """A commit's subject, author and date. Raises RemoteError when there is no such commit."""
         _check(rev)
-        return self.cache.healing(lambda: self._describe(rev))
+        return self.cache.repaired(lambda: self._describe(rev))
 
     # -- answers ------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from lockbot.errors import LockbotError, UsageError
 from lockbot.git import failure
 from lockbot.git.command import Git, Pair
 from lockbot.git.failure import RemoteError
-from lockbot.git.sync import talk
+from lockbot.git.sync import run_remote
 from lockbot.model import FailureKind
 from lockbot.process import Deadline
 from lockbot.redact import redact
@@ -101,7 +101,7 @@ def _ask(git: Git, origin: Origin, deadline: Deadline | None) -> Tip:
     # An annotated tag is an object of its own: the commit behind it is listed as NAME^{}.
     names = (origin.ref, f"{origin.ref}^{{}}")
     try:
-        finished = talk(git, origin.url, "ls-remote", "--quiet", "--symref", "--", REMOTE, *names)
+        finished = run_remote(git, origin.url, "ls-remote", "--quiet", "--symref", "--", REMOTE, *names)
         if finished.code != 0:
             raise failure.explain_remote(finished, origin.url)
     except LockbotError as error:
