@@ -104,7 +104,7 @@ def summary(name: str) -> RunSummary:
 def watched(names: tuple[str, str]) -> tuple[Line, ...]:
     seen = Watched(lambda: 0.0)
     for name in names:
-        seen.see(HostEvaluating(name))
+        seen.observe(HostEvaluating(name))
     return tuple(seen.picture(80))
 
 

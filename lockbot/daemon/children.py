@@ -124,7 +124,7 @@ class Doing:
     ended: Outcome | None = None
     error: str = ""
 
-    def see(self, one: Record) -> None:
+    def observe(self, one: Record) -> None:
         """Records are lockbot's own, but a strange one must not end the daemon."""
         self.run = str(one["run"]) if "run" in one else self.run
         match one["event"]:

@@ -258,7 +258,7 @@ class Daemon:
     def _relay(self, key: str, record: Record) -> None:
         child = self._running[key]
         with contextlib.suppress(TypeError, ValueError):
-            child.doing.see(record)
+            child.doing.observe(record)
         level = record["level"]
         if level == "debug" and not self._verbose:
             return

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from lockbot.forge.answers import Answer, Asking, Check, NoAnswer, table, tables, text
+from lockbot.forge.responses import ApiResponse, Asking, Check, NoResponse, table, tables, text
 from lockbot.policy.upstream_checks import Standing
 
 _STATES = {
@@ -37,10 +37,10 @@ class Forgejo:
             # It gives no `Link` here, `total_count` is that of this page, and its administrator limits pages.
             if not some or (answer.total is not None and len(found) >= answer.total):
                 return tuple(found)
-        raise NoAnswer(f"there are more than {_PAGES} pages of checks", everywhere=False)
+        raise NoResponse(f"there are more than {_PAGES} pages of checks", everywhere=False)
 
 
-def _statuses(answer: Answer) -> list[Check]:
+def _statuses(answer: ApiResponse) -> list[Check]:
     if answer.document is None:
         return []
     return [

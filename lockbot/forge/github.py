@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from lockbot.forge.answers import Asking, Check, pages, table, tables, text
+from lockbot.forge.responses import Asking, Check, pages, table, tables, text
 from lockbot.policy.upstream_checks import Standing
 
 _GREEN = frozenset({"success", "neutral", "skipped"})

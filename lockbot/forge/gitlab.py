@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from lockbot.forge.answers import Asking, Check, table, text
+from lockbot.forge.responses import Asking, Check, table, text
 from lockbot.policy.upstream_checks import Standing
 
 _ENDED = {"success": Standing.GREEN, "failed": Standing.RED, "canceled": Standing.RED, "canceling": Standing.RED}

@@ -17,7 +17,7 @@ from urllib.parse import urljoin, urlsplit
 import requests
 
 import lockbot
-from lockbot.forge.answers import Answer, NoAnswer
+from lockbot.forge.responses import ApiResponse, NoResponse
 from lockbot.process import CancelToken, Deadline
 
 _TURN = 0.1
@@ -49,7 +49,7 @@ class Response:
     next: str | None
 
 
-class _TryAgain(NoAnswer):
+class _TryAgain(NoResponse):
     """What may be gone in a second."""
 
 
@@ -71,7 +71,7 @@ class Client:
         self._patience = patience
         self.host = urlsplit(base).netloc
 
-    def __call__(self, path: str) -> Answer:
+    def __call__(self, path: str) -> ApiResponse:
         """Raises NoAnswer, Cancelled, and DeadlineExceeded for the whole run's."""
         url = path if "://" in path else self._base + path
         for _ in range(_REDIRECTS + 1):
@@ -80,11 +80,11 @@ class Client:
                 return self._answer(response)
             # As GitHub does where a repository was renamed.
             url = urljoin(url, response.headers.get("Location", ""))
-        raise NoAnswer(f"{self.host} redirects again and again", everywhere=False)
+        raise NoResponse(f"{self.host} redirects again and again", everywhere=False)
 
     def _patiently(self, url: str) -> Response:
         if _origin(url) != _origin(self._base):
-            raise NoAnswer(f"{self.host} points to another host, which is not asked", everywhere=False)
+            raise NoResponse(f"{self.host} points to another host, which is not asked", everywhere=False)
         for tried in range(self._patience.tries):
             try:
                 return self._once(url)
@@ -110,7 +110,7 @@ class Client:
         while not future.done():
             self._cancel.check()
             if deadline.left <= 0:
-                raise NoAnswer(f"{self.host} does not answer")
+                raise NoResponse(f"{self.host} does not answer")
             wait([future], timeout=_TURN)
         response = future.result()
         if response.status >= 500:
@@ -132,13 +132,13 @@ class Client:
                     body = self._read(got, deadline) if got.status_code == 200 else b""
                     return Response(got.status_code, got.headers, body, got.links.get("next", {}).get("url"))
             except requests.Timeout:
-                raise NoAnswer(f"{self.host} does not answer") from None
+                raise NoResponse(f"{self.host} does not answer") from None
             except requests.exceptions.SSLError:
-                raise NoAnswer(f"{self.host} has no certificate that can be trusted") from None
+                raise NoResponse(f"{self.host} has no certificate that can be trusted") from None
             except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
                 raise _TryAgain(f"{self.host} can't be reached") from None
             except (requests.RequestException, ValueError):  # ValueError: a header that can't be sent
-                raise NoAnswer(f"{self.host} can't be asked: no valid request, or no valid answer") from None
+                raise NoResponse(f"{self.host} can't be asked: no valid request, or no valid answer") from None
 
     def _sign(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers.update(self._headers)
@@ -146,40 +146,42 @@ class Client:
 
     def _read(self, got: requests.Response, deadline: Deadline) -> bytes:
         if got.headers.get("Content-Encoding", "identity") != "identity":
-            raise NoAnswer(f"{self.host} packs its answers, though it was asked not to", everywhere=False)
+            raise NoResponse(f"{self.host} packs its answers, though it was asked not to", everywhere=False)
         body = bytearray()
         for chunk in got.iter_content(64 * 1024):
             body += chunk
             if len(body) > self._patience.size:
-                raise NoAnswer(f"{self.host} answers more than {self._patience.size} bytes", everywhere=False)
+                raise NoResponse(f"{self.host} answers more than {self._patience.size} bytes", everywhere=False)
             if deadline.left <= 0:
-                raise NoAnswer(f"{self.host} does not answer")
+                raise NoResponse(f"{self.host} does not answer")
         return bytes(body)
 
-    def _answer(self, response: Response) -> Answer:
+    def _answer(self, response: Response) -> ApiResponse:
         if response.status == 200:
-            return Answer(self._document(response), response.next, _number(response.headers.get("X-Total-Count")))
+            return ApiResponse(
+                self._document(response), response.next, _number(response.headers.get("X-Total-Count"))
+            )
         if (until := self._limited(response)) is not None:
-            raise NoAnswer(f"{self.host} answers no more for now (its limit of requests)", until=until)
+            raise NoResponse(f"{self.host} answers no more for now (its limit of requests)", until=until)
         signed = "Authorization" in self._headers
         if response.status == 401:
             what = "does not accept the token" if signed else "wants a token"
-            raise NoAnswer(f"{self.host} {what}: see [forge] in the configuration")
+            raise NoResponse(f"{self.host} {what}: see [forge] in the configuration")
         if response.status == 403:
             what = "does not let this token read them" if signed else "wants a token for them"
-            raise NoAnswer(f"{self.host} {what}: see [forge] in the configuration", everywhere=False)
+            raise NoResponse(f"{self.host} {what}: see [forge] in the configuration", everywhere=False)
         if response.status in _NOT_THERE:
             private = "for this token" if signed else "without a token"
-            raise NoAnswer(
+            raise NoResponse(
                 f"{self.host} has no such repository or commit {private} ({response.status})", everywhere=False
             )
-        raise NoAnswer(f"{self.host} answers {response.status}", everywhere=False)
+        raise NoResponse(f"{self.host} answers {response.status}", everywhere=False)
 
     def _document(self, response: Response) -> object:
         try:
             document: object = json.loads(response.body)
         except (ValueError, RecursionError):
-            raise NoAnswer(f"{self.host} answers with something that is no JSON", everywhere=False) from None
+            raise NoResponse(f"{self.host} answers with something that is no JSON", everywhere=False) from None
         return document
 
     def _limited(self, response: Response) -> datetime | None:

@@ -9,12 +9,12 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from lockbot.forge.answers import Check, Forge, NoAnswer
 from lockbot.forge.forgejo import Forgejo
 from lockbot.forge.github import GitHub
 from lockbot.forge.gitlab import GitLab
 from lockbot.forge.http import Client, Patience
 from lockbot.forge.place import Account, Kind, Place, place_of
+from lockbot.forge.responses import Check, Forge, NoResponse
 from lockbot.model import Locked
 from lockbot.nix import forges
 from lockbot.nix.flakeref import FlakeRef
@@ -62,7 +62,7 @@ class UpstreamChecks:
         client = Client(base, forge.headers(account.token), self._cancel, self._clock, self._patience)
         try:
             checks = forge.checks(client, place.path, revision)
-        except NoAnswer as error:
+        except NoResponse as error:
             answer = Checks(Standing.UNKNOWN, error.message, until=error.until)
             if error.everywhere:
                 self._silent[place.host] = answer

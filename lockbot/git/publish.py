@@ -26,7 +26,7 @@ from lockbot.git.landing import (
 )
 from lockbot.git.push import Pushed, push_commit, push_further
 from lockbot.git.source import LocalSource, RemoteSource, Repository, Source, remote_at, remote_of
-from lockbot.git.sync import TRAILER, Base, look, saw
+from lockbot.git.sync import TRAILER, Base, look, remember_tip
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ def _publish_remote(clone: Clone, source: RemoteSource, base: Base, commit: str,
     if push_commit(clone, remote, base.branch, seen=base.remote, commit=commit) is Pushed.MOVED:
         return BaseMoved(f"{base.branch} of {remote.shown} has moved")
     with contextlib.suppress(LockbotError):  # it is published; only `status` looks there before the next fetch
-        saw(clone, source, commit)
+        remember_tip(clone, source, commit)
     return Moved(pushed=True)
 
 

@@ -150,7 +150,7 @@ def _sync_remote(clone: Clone, source: RemoteSource) -> Base:
     tip = fetch_remote(clone, remote, branch)
     if tip is None:
         raise _no_branch(remote.shown, branch, list(heads(clone, remote)))
-    saw(clone, source, tip)
+    remember_tip(clone, source, tip)
     return Base(tip, branch, None, tip, push_allowed=True)
 
 
@@ -166,7 +166,7 @@ def _seen_at_url(branch: str | None) -> str:
     return _SEEN_AT_URL + hashlib.sha256((branch or "").encode(errors="surrogateescape")).hexdigest()[:16]
 
 
-def saw(clone: Clone, source: RemoteSource, commit: str) -> None:
+def remember_tip(clone: Clone, source: RemoteSource, commit: str) -> None:
     """Remember where a URL's branch is, for `last_seen`: it was just pushed there."""
     clone.git.run("update-ref", _seen_at_url(source.branch), commit)
 

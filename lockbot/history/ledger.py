@@ -68,7 +68,7 @@ class Ledger:
 
     # -- tips
 
-    def see(self, input: str, source: str, revision: str, committed: int | None = None) -> None:
+    def record_tip(self, input: str, source: str, revision: str, committed: int | None = None) -> None:
         """Remember that what `input` follows (`source`, a flake reference) was at `revision` just now."""
         key = (self._flake, codec.storable(input), codec.origin(source), codec.storable(revision))
         now = codec.moment(self._clock())

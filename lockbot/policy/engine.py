@@ -53,7 +53,7 @@ class PolicyEngine:
         """Remember where upstream is: an age counts from here."""
         for name, tip in tips.items():
             if tip.revision:
-                self._ledger.see(name, tip.original, tip.revision, tip.last_modified)
+                self._ledger.record_tip(name, tip.original, tip.revision, tip.last_modified)
 
     def permit(
         self,

@@ -134,7 +134,7 @@ class LiveProgress:
     def __call__(self, event: Event) -> None:
         with contextlib.suppress(Exception):
             with self._lock:
-                self._state.see(event)
+                self._state.observe(event)
             if _worth_keeping(event):
                 self._live.console.print(lines.styled(line(*tell(event))), soft_wrap=True)
 
@@ -197,7 +197,7 @@ class Watched:
         self._decided: dict[str, HostStatus] = {}
         self._built = 0
 
-    def see(self, event: Event) -> None:
+    def observe(self, event: Event) -> None:
         now = self._clock()
         match event:
             case PhaseStarted():

@@ -82,7 +82,7 @@ def eventful(watched: Watched) -> None:  # noqa: F811
     )
     app = watched.app
     with app.history() as past:
-        past.ledger(app.place().flake).see("a", "github:o/a", TWO, int(LOCKED_AT.timestamp()) + 7200)
+        past.ledger(app.place().flake).record_tip("a", "github:o/a", TWO, int(LOCKED_AT.timestamp()) + 7200)
 
 
 def test_runs(watched: Watched) -> None:  # noqa: F811

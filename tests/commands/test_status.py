@@ -177,13 +177,13 @@ def test_a_broken_lock_is_an_error(world: World) -> None:
 def test_how_far_behind(world: World) -> None:
     assert world.row().behind is None
     with world.ledger() as ledger:
-        ledger.see("a", "github:o/a", ONE)
+        ledger.record_tip("a", "github:o/a", ONE)
     assert world.row().behind == 0
     world.now += DAY
     with world.ledger() as ledger:
-        ledger.see("a", "github:o/a", TWO, committed=int((LOCKED_AT + 3 * DAY).timestamp()))
-        ledger.see("b", "github:o/b", THREE)
-        ledger.see("b", "github:o/elsewhere", ONE)
+        ledger.record_tip("a", "github:o/a", TWO, committed=int((LOCKED_AT + 3 * DAY).timestamp()))
+        ledger.record_tip("b", "github:o/b", THREE)
+        ledger.record_tip("b", "github:o/elsewhere", ONE)
     assert world.row("a").behind == 3 * 86400
     assert world.row("b").behind == 11 * 86400  # by when it was seen, where its date is not known
     assert "3 days" in world.told()
@@ -258,7 +258,7 @@ SINCE = {
 def left(world: World, how: str) -> None:
     """A run has left a so, and has seen the tip TWO; that is long ago."""
     with world.ledger() as ledger:
-        ledger.see("a", "github:o/a", TWO)
+        ledger.record_tip("a", "github:o/a", TWO)
     world.record(LEFT[how], seen(input="b"))
     world.now += 30 * DAY
     world.record(seen(input="b"))
@@ -444,7 +444,7 @@ def test_a_hold_until_and_at(world: World) -> None:
     orders.hold(world.app, "a/inner", "w", None, TWO)
     assert world.row("a/inner").hold == UserHold("a/inner", "w", world.now, at=TWO)
     with world.ledger() as ledger:
-        ledger.see("a", "github:o/a", "2222" + "a" * 36)
+        ledger.record_tip("a", "github:o/a", "2222" + "a" * 36)
     for text, found in ((ONE[:4], ONE), ("2222", "2222" + "a" * 36), (THREE, THREE)):
         orders.hold(world.app, "a", "w", None, text)
         hold = world.row().hold

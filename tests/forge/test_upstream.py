@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from lockbot.forge.answers import Check
 from lockbot.forge.http import Patience
 from lockbot.forge.place import Account, Kind, Place, place_of
+from lockbot.forge.responses import Check
 from lockbot.forge.upstream import FORGES, UpstreamChecks, sum_up
 from lockbot.model import Locked
 from lockbot.policy.upstream_checks import Checks, Standing

@@ -57,7 +57,7 @@ def fill(path: Path, flake: str) -> None:
         history.mark_publishing("r00002", "c" * 40)
         history.remember(flake, "context", "b" * 40, full_run().hosts)
         ledger = history.ledger(flake)
-        ledger.see("a", "github:o/a", ONE, 1_700_000_000)
+        ledger.record_tip("a", "github:o/a", ONE, 1_700_000_000)
         ledger.hold(UserHold("a", "mine", clock()))
         ledger.accept(Acceptance("b", clock(), ONE))
         ledger.record([Observation("b", StateWord.HELD, ONE, asked=True, reason="breaks-host", first_bad=CULPRIT)])
@@ -164,7 +164,7 @@ def use_in_every_way(path: Path) -> tuple[str, ...]:
             lambda: ledger.record(seen),
             lambda: ledger.remember("context", {"/nix/store/x.drv": None}),
             lambda: history.remember("FLAKE", "context", "b" * 40, full_run().hosts),
-            lambda: ledger.see("a", "github:o/a", ONE),
+            lambda: ledger.record_tip("a", "github:o/a", ONE),
             lambda: history.forget_baselines("FLAKE", ()),
             *(ledger.forget_failures, partial(ledger.forget_inputs, ["a"]), partial(ledger.prune, 1)),
             lambda: history.save(full_run()),

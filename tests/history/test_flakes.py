@@ -60,7 +60,7 @@ KINDS = {
         lambda past, flake: past.baseline(flake, "", "c1"),
     ),
     "tips": Kind(
-        lambda past, flake: past.ledger(flake).see("a", SOURCE, "one"),
+        lambda past, flake: past.ledger(flake).record_tip("a", SOURCE, "one"),
         lambda past, flake: past.ledger(flake).tips("a", SOURCE),
     ),
     "holds": Kind(

@@ -83,7 +83,7 @@ def test_a_database_of_version_1_is_lifted_with_all_it_holds(tmp_path: Path, clo
         assert history.whereabouts("r00003").publishing == "e" * 40
         ledger = history.ledger("/srv/flake")
         assert (ledger.states(), ledger.holds(), ledger.accepted()) == ({}, {}, {})
-        ledger.see("nixpkgs", SOURCE, "1" * 40)
+        ledger.record_tip("nixpkgs", SOURCE, "1" * 40)
         ledger.remember(HERE, {DRV: failed("beta").failure})
     with History.open(path, clock) as history:
         assert set(history.ledger("/srv/flake").first_seen("nixpkgs", SOURCE)) == {"1" * 40}
@@ -95,11 +95,11 @@ def test_a_database_of_version_1_is_lifted_with_all_it_holds(tmp_path: Path, clo
 
 
 def test_the_first_sight_of_a_tip_counts_and_the_last_orders(ledger: Ledger, clock: Clock) -> None:
-    ledger.see("a", SOURCE, "one", committed=5)
+    ledger.record_tip("a", SOURCE, "one", committed=5)
     clock.now += DAY
-    ledger.see("a", SOURCE, "two")
+    ledger.record_tip("a", SOURCE, "two")
     clock.now += DAY
-    ledger.see("a", SOURCE, "one")
+    ledger.record_tip("a", SOURCE, "one")
     assert ledger.tips("a", SOURCE) == (
         SeenTip(SOURCE, "one", NOON, NOON + 2 * DAY, 5),
         SeenTip(SOURCE, "two", NOON + DAY, NOON + DAY),
@@ -109,7 +109,7 @@ def test_the_first_sight_of_a_tip_counts_and_the_last_orders(ledger: Ledger, clo
 
 
 def test_what_was_seen_elsewhere_says_nothing_here(past: History, ledger: Ledger) -> None:
-    ledger.see("a", SOURCE, "one")
+    ledger.record_tip("a", SOURCE, "one")
     assert ledger.tips("a", "github:o/r/other") == ()
     assert ledger.tips("b", SOURCE) == ()
     assert past.ledger("/srv/other").tips("a", SOURCE) == ()
@@ -117,9 +117,9 @@ def test_what_was_seen_elsewhere_says_nothing_here(past: History, ledger: Ledger
 
 def test_a_clock_that_was_ahead_keeps_nothing_young(ledger: Ledger, clock: Clock) -> None:
     clock.now = datetime(2099, 1, 1, tzinfo=UTC)
-    ledger.see("a", SOURCE, "one")
+    ledger.record_tip("a", SOURCE, "one")
     clock.now = NOON
-    ledger.see("a", SOURCE, "one")
+    ledger.record_tip("a", SOURCE, "one")
     assert ledger.first_seen("a", SOURCE) == {"one": NOON}
 
 
@@ -244,11 +244,11 @@ def test_a_culprit_is_known_until_the_input_moves(ledger: Ledger, clock: Clock) 
 
 def test_inputs_that_are_gone_are_forgotten_but_not_what_the_user_said(past: History, ledger: Ledger) -> None:
     for name in ("a", "b"):
-        ledger.see(name, SOURCE, "one")
+        ledger.record_tip(name, SOURCE, "one")
         ledger.record([replace(seen(), input=name)])
         ledger.accept(Acceptance(name, NOON, "one"))
         ledger.hold(UserHold(name, "w", NOON))
-    past.ledger("/other").see("b", SOURCE, "one")
+    past.ledger("/other").record_tip("b", SOURCE, "one")
     ledger.forget_inputs({"a"})
     assert [set(found) for found in (ledger.states(), ledger.accepted(), ledger.holds())] == [
         {"a"},
@@ -344,10 +344,10 @@ def test_many_derivations_are_asked_at_once(ledger: Ledger) -> None:
 def test_growth_is_bounded(past: History, ledger: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledgers, "KEPT_TIPS", 5)
     monkeypatch.setattr(ledgers, "KEPT_DERIVATIONS", 4)
-    ledger.see("quiet", SOURCE, "the only one")
+    ledger.record_tip("quiet", SOURCE, "the only one")
     for number in range(10):
         clock.now += DAY
-        ledger.see("a", SOURCE, f"r{number}")
+        ledger.record_tip("a", SOURCE, f"r{number}")
         ledger.remember(HERE, {f"d{number}": failure()})
     ledger.prune(keep_days=100)
     assert [tip.revision for tip in ledger.tips("a", SOURCE)] == ["r9", "r8", "r7", "r6", "r5"]
@@ -368,7 +368,7 @@ def test_growth_is_bounded(past: History, ledger: Ledger, clock: Clock, monkeypa
 @given(text=st.text(st.characters(), max_size=30) | st.just(HOSTILE), number=st.integers())
 def test_whatever_is_said_is_kept_and_found_again(past: History, text: str, number: int) -> None:
     ledger = past.ledger(text)
-    ledger.see(text, text, text, number)
+    ledger.record_tip(text, text, text, number)
     ledger.hold(UserHold(text, text, NOON, at=text))
     bad = BadRevision(text, text, text, number, text, (text, text), text)
     ledger.record([Observation(text, StateWord.HELD, text, True, text, text, text, bad)])

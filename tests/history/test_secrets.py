@@ -55,7 +55,7 @@ def test_none_is_kept(template: str, tmp_path: Path) -> None:
         history.remember(FLAKE, "here", REV, run_with(url).hosts)
         ledger = history.ledger(FLAKE)
         ledger.hold(UserHold(url, url, NOON))
-        ledger.see(url, url, REV)
+        ledger.record_tip(url, url, REV)
         ledger.record([Observation(url, StateWord.HELD, REV, asked=True, reason="r", detail=url)])
         ledger.remember("here", {DRV: run_with(url).hosts[0].failure})
         assert history.write_log("r00000", url, SECRETS, 10**6) is None
@@ -79,7 +79,7 @@ def test_a_secret_that_is_cut_in_half_was_taken_out_before(tmp_path: Path) -> No
 def test_a_token_that_was_rotated_forgets_no_tip(tmp_path: Path) -> None:
     with History.open(tmp_path / "history.sqlite", clock) as history:
         ledger = history.ledger(FLAKE)
-        ledger.see("p", "git+https://joe:one@forge.invalid/p?ref=main", REV)
+        ledger.record_tip("p", "git+https://joe:one@forge.invalid/p?ref=main", REV)
         for other in ("https://joe:two@", "https://two@", "https://"):
             assert ledger.first_seen("p", f"git+{other}forge.invalid/p?ref=main") == {REV: NOON}
         assert ledger.first_seen("p", "git+https://joe:one@forge.invalid/q?ref=main") == {}

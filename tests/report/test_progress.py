@@ -95,7 +95,7 @@ def picture(upto: float, later: float = 0, width: int = 80) -> str:
     for moment, event in STORY:
         if moment <= upto:
             clock.now = 1000 + moment
-            watched.see(event)
+            watched.observe(event)
     clock.now += later
     return text(watched.picture(width))
 
@@ -124,7 +124,7 @@ def test_a_host_whose_evaluation_is_over_waits() -> None:
     clock = Clock()
     watched = Watched(clock)
     for event in (PhaseStarted(Phase.JUDGE), HostEvaluating("web"), HostEvaluated("web")):
-        watched.see(event)
+        watched.observe(event)
     assert text(watched.picture(80)) == (
         "judging the hosts  0 s\n  0 of 1 host decided\n  waiting for builds: web\n"
     )
@@ -134,17 +134,17 @@ def test_a_new_phase_starts_a_new_picture() -> None:
     clock = Clock()
     watched = Watched(clock)
     for _, event in STORY:
-        watched.see(event)
-    watched.see(PhaseStarted(Phase.JUDGE, "again"))
+        watched.observe(event)
+    watched.observe(PhaseStarted(Phase.JUDGE, "again"))
     assert text(watched.picture(80)) == "judging the hosts: again  0 s\n"
 
 
 def test_many_at_once_are_counted() -> None:
     clock = Clock()
     watched = Watched(clock)
-    watched.see(PhaseStarted(Phase.JUDGE, hosts=20))
+    watched.observe(PhaseStarted(Phase.JUDGE, hosts=20))
     for number in range(20):
-        watched.see(HostEvaluating(f"host-{number}"))
+        watched.observe(HostEvaluating(f"host-{number}"))
     shown = text(watched.picture(80))
     assert shown.count("evaluating") == 8
     assert shown.endswith("  … and 12 more\n")

@@ -14,7 +14,7 @@ from lockbot.errors import LockbotError
 from lockbot.policy.upstream_checks import Standing
 
 
-class NoAnswer(LockbotError):
+class NoResponse(LockbotError):
     """A forge can't say. `everywhere`: it would not say anything about another commit either. `until`: when it may
     be asked again, where it told."""
 
@@ -25,7 +25,7 @@ class NoAnswer(LockbotError):
 
 
 @dataclass(frozen=True)
-class Answer:
+class ApiResponse:
     """A document, as JSON has it, and what stood in the header that lockbot reads."""
 
     document: object
@@ -38,7 +38,7 @@ class Answer:
 class Asking(Protocol):
     """Asks a forge: `path` is what follows the API's address, or a whole address that it gave itself."""
 
-    def __call__(self, path: str) -> Answer:
+    def __call__(self, path: str) -> ApiResponse:
         """Raises NoAnswer, and what ends the whole run."""
         ...
 
@@ -70,7 +70,7 @@ class Forge(Protocol):
 _PAGES = 20
 
 
-def pages(ask: Asking, path: str) -> Iterator[Answer]:
+def pages(ask: Asking, path: str) -> Iterator[ApiResponse]:
     """An answer and those that follow it by `Link`."""
     following: str | None = path
     for _ in range(_PAGES):
@@ -80,7 +80,7 @@ def pages(ask: Asking, path: str) -> Iterator[Answer]:
         yield answer
         following = answer.next
     if following is not None:
-        raise NoAnswer(f"there are more than {_PAGES} pages of checks", everywhere=False)
+        raise NoResponse(f"there are more than {_PAGES} pages of checks", everywhere=False)
 
 
 def table(document: object) -> Mapping[str, object]:
@@ -108,5 +108,5 @@ def text(record: Mapping[str, object], name: str) -> str:
     return value
 
 
-def unexpected() -> NoAnswer:
-    return NoAnswer("it answers otherwise than its API is documented", everywhere=False)
+def unexpected() -> NoResponse:
+    return NoResponse("it answers otherwise than its API is documented", everywhere=False)
