@@ -17,11 +17,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lockbot.config import Person, Settings, Sign, Strategy, keys, load
+from lockbot.config import Person, Settings, Sign, Strategy, keys, load, reference
 from lockbot.config import types as parse
 from lockbot.config.errors import line_of
-from lockbot.config.settings import MANY
-from lockbot.config.template import EXAMPLE, Found, annotated, table, toml
+from lockbot.config.settings import MANY, sections
+from lockbot.config.template import EXAMPLE, Found, annotated, toml
 from lockbot.errors import UsageError
 from lockbot.forge.place import Account, Kind
 from lockbot.model import Gate
@@ -796,17 +796,39 @@ def test_examples_of_keys_without_a_default_load(write: Write, tmp_path: Path) -
 
 
 def test_every_key_is_explained() -> None:
-    rows = table().splitlines()
-    assert rows[0] == "| Key | Default | Meaning |"
-    assert len(rows) == 2 + len(list(keys()))
-    for key, row in zip(keys(), rows[2:], strict=True):
+    tables = {section: reference.section_text(section).splitlines() for section in sections()}
+    rows = [row for lines in tables.values() for row in lines if row.startswith("| `")]
+    assert len(rows) == len(list(keys()))
+    for key, row in zip(keys(), rows, strict=True):
         cells = re.split(r"(?<!\\)\|", row)
-        assert len(cells) == 5
+        assert len(cells) == 6
         assert key.name in cells[1]
-        assert all(cell.strip() for cell in cells[1:4])
+        assert all(cell.strip() for cell in cells[1:5])
         assert key.meaning.endswith(".")
-    assert '| `build.timeout` | `"6h"` |' in table()
-    assert "| `[[group]] name` | required |" in table()
+        assert key.section in MANY or f"`{key.form.variable}`" in cells[1]
+
+
+@pytest.mark.parametrize(
+    ("section", "row"),
+    [
+        ("build", '| `build.timeout`<br>`LOCKBOT_BUILD__TIMEOUT` | duration | `"6h"` |'),
+        ("build", "| `build.gate`<br>`LOCKBOT_BUILD__GATE` | `no-regression`, `all-green` |"),
+        ("build", "| `build.jobs`<br>`LOCKBOT_BUILD__JOBS` | whole number, 0 to 1000 | Nix's own setting |"),
+        ("build", "| `build.options`<br>`LOCKBOT_BUILD__OPTIONS` | table | `{}` |"),
+        ("state", "| `state.directory`<br>`LOCKBOT_STATE__DIRECTORY` | path | $STATE_DIRECTORY"),
+        ("hosts", "| `hosts.attributes`<br>`LOCKBOT_HOSTS__ATTRIBUTES` | list of attribute paths | `[]` |"),
+        ("commit", "| `commit.author`<br>`LOCKBOT_COMMIT__AUTHOR` | `Name <mail>` |"),
+        (
+            "after_update",
+            "`LOCKBOT_AFTER_UPDATE__COMMANDS` | list of lists of texts |",
+        ),
+        ("schedule", "| `schedule.when`<br>`LOCKBOT_SCHEDULE__WHEN` | schedule |"),
+        ("forge", "| `forge.HOST.token` | secret | none |"),
+        ("group", "| `name` | text | required |"),
+    ],
+)
+def test_a_keys_type_is_called_by_a_word(section: str, row: str) -> None:
+    assert row in reference.section_text(section)
 
 
 # What may move

@@ -125,6 +125,10 @@ class Key:
     absent: str
     example: Any
     form: Form
+    kind: Any
+    """Its type, without `| None` and what it is annotated with."""
+    marks: tuple[Any, ...]
+    """What it is annotated with: pydantic's validators and limits."""
 
 
 def sections() -> dict[str, type[Section]]:
@@ -164,6 +168,8 @@ def keys() -> Iterator[Key]:
                 str(extra.get("absent") or ""),
                 extra.get("example"),
                 _form((section, EACH, name) if section == "forge" else (section, name), kind, marks),
+                kind,
+                tuple(marks),
             )
 
 
@@ -228,7 +234,7 @@ def load(path: Path | None, environ: Mapping[str, str], *, secrets: bool = True)
         _layers.reset(token)
     if mistakes:
         text = "\n".join(str(mistake) for mistake in sorted(mistakes))
-        raise UsageError(text, "the README's table of the configuration explains every key")
+        raise UsageError(text, "docs/configuration.md explains every key")
     return settings
 
 

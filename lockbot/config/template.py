@@ -1,4 +1,4 @@
-"""The annotated configuration that `lockbot init` writes, and the README's table, both made of the keys.
+"""The annotated configuration that `lockbot init` writes, made of the keys.
 
 What was found may be hostile (names of hosts and inputs are anybody's): every name is escaped for where it stands.
 `python -m lockbot.config.template > config/lockbot.toml` writes the example anew.
@@ -15,7 +15,6 @@ from pathlib import PurePath
 from typing import Any
 
 from lockbot.config.settings import Key, keys, sections
-from lockbot.config.sources import EACH
 from lockbot.errors import UsageError
 
 WIDTH = 100
@@ -146,20 +145,6 @@ def _escaped(character: str) -> str:
     if character.isprintable():
         return character
     return f"\\U{ord(character):08X}"
-
-
-def table() -> str:
-    """The README's table of the configuration, in Markdown."""
-    rows = ["| Key | Default | Meaning |", "|---|---|---|"]
-    for key in keys():
-        name = f"[[group]] {key.name}" if key.section == "group" else ".".join(key.form.loc).replace(EACH, "HOST")
-        default = key.absent or ("required" if key.default is None else f"`{toml(key.default)}`")
-        rows.append(f"| `{name}` | {_cell(default)} | {_cell(key.meaning)} |")
-    return "\n".join(rows) + "\n"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
 
 
 if __name__ == "__main__":

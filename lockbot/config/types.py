@@ -328,7 +328,7 @@ def timing(text: str) -> Cron | Every:
     return Cron.parse(text)
 
 
-def _timing_text(text: str) -> str:
+def timing_text(text: str) -> str:
     timing(text)
     return text
 
@@ -372,7 +372,7 @@ ApiUrl = Annotated[str, AfterValidator(api_url)]
 ForgeHost = Annotated[str, AfterValidator(forge_host)]
 Identity = Annotated[Person, BeforeValidator(person)]
 Subject = Annotated[str, AfterValidator(subject)]
-Timing = Annotated[Text, AfterValidator(_timing_text)]
+Timing = Annotated[Text, AfterValidator(timing_text)]
 TimeZone = Annotated[Text, AfterValidator(time_zone)]
 QuietHours = Annotated[Text, AfterValidator(quiet_hours)]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]

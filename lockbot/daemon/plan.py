@@ -69,7 +69,7 @@ def read(paths: Sequence[Path], environ: Mapping[str, str]) -> Plan:
             if not scheduled(settings)
         ]
     if wrong:
-        raise UsageError("\n".join(wrong), "the README's table of the configuration explains every key")
+        raise UsageError("\n".join(wrong), "docs/configuration.md explains every key")
     labels = _labels(found)
     tasks = tuple(task for path, settings in found.items() for task in _tasks(path, settings, labels[path]))
     return Plan(tasks, min(settings.daemon.max_runs for settings in found.values()))

@@ -1,6 +1,6 @@
 """Every section and key of the configuration: type, default, limits, meaning. Durations are seconds, sizes bytes.
 
-The README's table and the annotated example are made of this. Where values come from is not known here.
+docs/configuration.md and the annotated example are made of this. Where values come from is not known here.
 """
 
 from lockbot.config.sections.hosts import AfterUpdate, Build, Eval, Hosts

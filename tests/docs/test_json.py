@@ -1,0 +1,148 @@
+"""docs/json.md against what the program prints: every field is there, and none but those."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+
+import pytest
+
+from lockbot import logs, status
+from lockbot.daemon.memory import Pause, Service
+from lockbot.errors import LockbotError
+from lockbot.history.unjudged import Unjudged
+from lockbot.history.values import StateWord
+from lockbot.model import (
+    DerivationStarted,
+    DerivationStopped,
+    Event,
+    HostDecided,
+    HostEvaluated,
+    HostEvaluating,
+    Looking,
+    Note,
+    Phase,
+    PhaseStarted,
+    Retrying,
+)
+from lockbot.report.document import dump, run_document
+from lockbot.update import asking, policy, support, trouble
+from lockbot.update.rulebook import InputRules
+from tests.docs.house import House
+from tests.docs.pages import DOCS, EXAMPLE_DIRECTORY, coded, rows
+from tests.docs.test_pictures import timeless
+from tests.report.examples import HELLO_FAILED, MORNING, built
+
+PAGE = DOCS["json"]
+
+MORE = {
+    "History": "lockbot history --json",
+    "Inputs": "lockbot inputs --outdated --json",
+    "Hosts": "lockbot hosts --json",
+    "Checks": "lockbot check --json",
+}
+
+
+def fields(document: Mapping[str, object], prefix: str = "") -> Iterator[str]:
+    """`run`, `changes[]`, `changes[].input`, … of a document."""
+    for name, value in document.items():
+        if isinstance(value, list) and not prefix:
+            yield f"{name}[]"
+            for one in value:
+                if isinstance(one, dict):
+                    yield from fields(one, f"{name}[].")
+        else:
+            yield f"{prefix}{name}"
+
+
+def told(title: str) -> list[str]:
+    return [name for cells in rows(PAGE.section(title)) for name in coded(cells[0])]
+
+
+def test_every_field_of_a_run_is_explained() -> None:
+    assert len(told("A run")) == len(set(told("A run")))
+    assert set(told("A run")) == set(fields(run_document(MORNING)))
+
+
+@pytest.mark.parametrize(("title", "line"), MORE.items(), ids=MORE)
+def test_every_field_is_explained(title: str, line: str, house: House) -> None:
+    assert set(told(title)) == set(fields(house.json(line)))
+
+
+NOW = datetime(2026, 11, 26, tzinfo=UTC)
+
+
+def test_every_field_of_the_status_is_explained() -> None:
+    found = status.Status(
+        NOW,
+        (status.Row("nixpkgs", InputRules()),),
+        (),
+        service=Service(1, "2", "at work"),
+        pause=Pause(NOW, "a new disk"),
+        unjudged=(Unjudged("host", "web", 3, NOW, "the network"),),
+    )
+    document = status.document(found)
+    assert set(told("Status")) == set(fields(document))
+    cells = {name: row[1] for row in rows(PAGE.section("Status")) for name in coded(row[0])}
+    for name in ("daemon", "paused"):
+        inner = document[name]
+        assert isinstance(inner, dict) and set(inner) <= set(coded(cells[name])), name
+    assert set(coded(cells["inputs[].state"])) == set(StateWord)
+
+
+def test_every_reason_is_explained() -> None:
+    known = {
+        *policy.Reason,
+        *(reason.value.replace(" ", "-") for reason in asking.Reason),
+        *(support.UNJUDGED, support.ONLY_BROKEN),
+        *(trouble.FETCH_FAILED, trouble.UNLOCKED, trouble.CANNOT_LOCK),
+    }
+    assert set(told("Why an input is held")) == known
+
+
+EVENTS: tuple[Event, ...] = (
+    PhaseStarted(Phase.SYNC, "of main", 3),
+    HostEvaluating("web"),
+    HostEvaluated("web"),
+    HostDecided(built("web", failure=HELLO_FAILED)),
+    DerivationStarted("/nix/store/x-hello.drv", "builder"),
+    DerivationStopped("/nix/store/x-hello.drv"),
+    Looking("which input", ("nixpkgs",), 1, 2),
+    Retrying("fetching", "no network", 5.0),
+    Note("a word"),
+)
+
+
+def test_every_event_is_explained() -> None:
+    real = {one["event"]: set(one) - {"level", "event"} for one in map(logs.record, EVENTS)}
+    failed = logs.failure(LockbotError("no", "do"))
+    real[logs.FAILED] = set(failed) - {"level", "event"}
+    table = PAGE.section("Progress as JSON").split("A field that would be empty is left out.")[1]
+    explained = {event: coded(cells[1]) for cells in rows(table) for event in coded(cells[0])}
+    assert {*real, logs.STARTED, logs.ENDED} == set(explained)
+    for event, names in real.items():
+        assert names <= set(explained[event]), event
+
+
+def test_what_a_run_writes_is_explained(house: House) -> None:
+    lines = house.sh(f"lockbot logs {house.rejected} --json").stdout.splitlines()
+    table = PAGE.section("Progress as JSON").split("A field that would be empty is left out.")[1]
+    explained = {event: set(coded(cells[1])) for cells in rows(table) for event in coded(cells[0])}
+    for one in map(json.loads, lines):
+        assert set(one) - {"time", "level", "event", "run"} <= explained[one["event"]]
+    assert {json.loads(line)["event"] for line in lines} >= {logs.STARTED, logs.ENDED, "host decided"}
+
+
+def test_the_example_is_what_the_demo_says(house: House) -> None:
+    (text,) = PAGE.blocks("json")
+    real = house.json(f"lockbot show {house.rejected} --json")
+    real["hosts"] = [host for host in real["hosts"] if host["status"] == "failed"]
+    assert comparable(json.loads(text)) == comparable(json.loads(dump(real)), str(house.directory))
+
+
+def comparable(document: dict[str, object], directory: str = EXAMPLE_DIRECTORY) -> object:
+    """Without times, and what takes its name from them."""
+    varying = ("run", "base", "candidate", "started", "finished", "seconds")
+    text = json.dumps(document | dict.fromkeys(varying, "?"), indent=1)
+    return json.loads(timeless(text, directory).replace("COMMIT", ""))
