@@ -12,7 +12,7 @@ import pytest
 
 from lockbot.config import load, reference
 from lockbot.git import settings
-from lockbot.nix import command
+from lockbot.nix import environment
 from tests.docs.pages import DOCS, EVERY_PAGE, coded, rows
 from tests.nixes import PROJECT
 
@@ -71,4 +71,4 @@ def test_the_settings_that_are_obeyed_and_those_that_are_not() -> None:
     assert sorted(coded(" ".join(cells[0] for cells in rows(text)))) == sorted(settings.LET_THROUGH)
     assert {f"`{name}`" for name in settings.LOCKBOTS_OWN} <= set(re.findall(r"`http\.[^`]+`", text))
     own = coded(text.split("lockbot sets")[1].split(" itself")[0])
-    assert {*own, "extra-experimental-features"} == set(command.SETTINGS)
+    assert {*own, "extra-experimental-features"} == set(environment.SETTINGS)

@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from lockbot import logs, status
+from lockbot.commands import status
 from lockbot.daemon.memory import Pause, Service
 from lockbot.errors import LockbotError
 from lockbot.history.unjudged import Unjudged
 from lockbot.history.values import StateWord
+from lockbot.lock import unmovable
 from lockbot.model import (
     DerivationStarted,
     DerivationStopped,
@@ -26,9 +27,12 @@ from lockbot.model import (
     PhaseStarted,
     Retrying,
 )
+from lockbot.policy.decisions import HoldReason
+from lockbot.policy.rules import InputRules
+from lockbot.report import events
 from lockbot.report.document import dump, run_document
-from lockbot.update import asking, policy, support, trouble
-from lockbot.update.rulebook import InputRules
+from lockbot.search.interface import FindingReason
+from lockbot.update import votes
 from tests.docs.house import House
 from tests.docs.pages import DOCS, EXAMPLE_DIRECTORY, coded, rows
 from tests.docs.test_pictures import timeless
@@ -93,10 +97,10 @@ def test_every_field_of_the_status_is_explained() -> None:
 
 def test_every_reason_is_explained() -> None:
     known = {
-        *policy.Reason,
-        *(reason.value.replace(" ", "-") for reason in asking.Reason),
-        *(support.UNJUDGED, support.ONLY_BROKEN),
-        *(trouble.FETCH_FAILED, trouble.UNLOCKED, trouble.CANNOT_LOCK),
+        *HoldReason,
+        *(reason.value.replace(" ", "-") for reason in FindingReason),
+        *(votes.UNJUDGED, votes.ONLY_BROKEN),
+        *(unmovable.FETCH_FAILED, unmovable.UNLOCKED, unmovable.CANNOT_LOCK),
     }
     assert set(told("Why an input is held")) == known
 
@@ -115,12 +119,12 @@ EVENTS: tuple[Event, ...] = (
 
 
 def test_every_event_is_explained() -> None:
-    real = {one["event"]: set(one) - {"level", "event"} for one in map(logs.record, EVENTS)}
-    failed = logs.failure(LockbotError("no", "do"))
-    real[logs.FAILED] = set(failed) - {"level", "event"}
+    real = {one["event"]: set(one) - {"level", "event"} for one in map(events.record, EVENTS)}
+    failed = events.failure(LockbotError("no", "do"))
+    real[events.FAILED] = set(failed) - {"level", "event"}
     table = PAGE.section("Progress as JSON").split("A field that would be empty is left out.")[1]
     explained = {event: coded(cells[1]) for cells in rows(table) for event in coded(cells[0])}
-    assert {*real, logs.STARTED, logs.ENDED} == set(explained)
+    assert {*real, events.STARTED, events.ENDED} == set(explained)
     for event, names in real.items():
         assert names <= set(explained[event]), event
 
@@ -131,7 +135,7 @@ def test_what_a_run_writes_is_explained(house: House) -> None:
     explained = {event: set(coded(cells[1])) for cells in rows(table) for event in coded(cells[0])}
     for one in map(json.loads, lines):
         assert set(one) - {"time", "level", "event", "run"} <= explained[one["event"]]
-    assert {json.loads(line)["event"] for line in lines} >= {logs.STARTED, logs.ENDED, "host decided"}
+    assert {json.loads(line)["event"] for line in lines} >= {events.STARTED, events.ENDED, "host decided"}
 
 
 def test_the_example_is_what_the_demo_says(house: House) -> None:

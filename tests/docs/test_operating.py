@@ -7,8 +7,8 @@ import re
 import sqlite3
 
 from lockbot import state
+from lockbot.commands.metrics import GAUGES
 from lockbot.daemon import memory
-from lockbot.metrics import GAUGES
 from tests.docs.house import House
 from tests.docs.pages import DOCS, coded, rows
 from tests.nixes import PROJECT
