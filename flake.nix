@@ -96,7 +96,7 @@
       nixosModules.default =
         { lib, pkgs, ... }:
         {
-          imports = [ ./nix/module.nix ];
+          imports = [ ./nix/nixos.nix ];
           services.lockbot.package = lib.mkDefault self.packages.${pkgs.stdenv.hostPlatform.system}.default;
         };
 

@@ -1,4 +1,4 @@
-# As much of NixOS around nix/module.nix as it defines or reads, for the stand-in for lib or for the real one: the
+# As much of NixOS around nix/nixos.nix as it defines or reads, for the stand-in for lib or for the real one: the
 # options' places are NixOS' own, their types are loose. Answers with the configuration that results.
 { lib, module, machine }:
 let

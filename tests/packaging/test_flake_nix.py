@@ -30,7 +30,7 @@ def evaluate(nix: Nix, expression: str) -> Any:
     libraries = {*names(requirements), "pytestCheckHook"} - set(OUTSIDE_PYTHON)
     text = f"""
       let
-        nixpkgs = import {PROJECT}/tests/nixpkgs_stub.nix {{
+        nixpkgs = import {PROJECT}/tests/packaging/nixpkgs_stub.nix {{
           libraries = [ {" ".join(map(nix_string, sorted(libraries)))} ];
           programs = [ {" ".join(map(nix_string, OUTSIDE_PYTHON))} ];
         }};
@@ -85,7 +85,7 @@ def test_every_other_output_evaluates(one_nix: Nix) -> None:
       }
     """
     assert evaluate(one_nix, module) == {
-        "package": "lockbot", "module": "module.nix", "machines": ["daemon", "timer"],
+        "package": "lockbot", "module": "nixos.nix", "machines": ["daemon", "timer"],
     }  # fmt: skip
     overlay = "(outputs.overlays.default nixpkgs.legacyPackages.x86_64-linux { }).lockbot.pname"
     assert evaluate(one_nix, overlay) == "lockbot"

@@ -1,4 +1,4 @@
-"""nix/module.nix, evaluated by real Nix: with a stand-in for nixpkgs' lib, and with the real one where it is.
+"""nix/nixos.nix, evaluated by real Nix: with a stand-in for nixpkgs' lib, and with the real one where it is.
 
 LOCKBOT_TEST_NIXPKGS names a checkout of nixpkgs (or of its lib alone), for the latter.
 """
@@ -48,7 +48,7 @@ Evaluate = Callable[..., Any]
 @pytest.fixture(params=["stand-in", "real"])
 def evaluate(request: pytest.FixtureRequest, nix: Nix) -> Evaluate:
     """Evaluate the module with `services.lockbot = { enable = true; GIVEN };`, or with a whole machine."""
-    lib = f"{PROJECT}/tests/nix_lib_stub.nix"
+    lib = f"{PROJECT}/tests/packaging/lib_stub.nix"
     if request.param == "real":
         checkout = os.environ.get(CHECKOUT)
         if checkout is None:
@@ -58,9 +58,9 @@ def evaluate(request: pytest.FixtureRequest, nix: Nix) -> Evaluate:
     def run(given: str, more: str = "", *, machine: str = "", shown: str = SHOWN) -> Any:
         machine = machine or f"{{ services.lockbot = {{ enable = true; {given} }}; {more} }}"
         text = f"""
-          let config = import {PROJECT}/tests/nixos_stub.nix {{
+          let config = import {PROJECT}/tests/packaging/surroundings.nix {{
             lib = import {lib};
-            module = {PROJECT}/nix/module.nix;
+            module = {PROJECT}/nix/nixos.nix;
             machine = {machine};
           }}; in {shown}
         """
@@ -233,9 +233,9 @@ MISTAKES = [
 @pytest.mark.parametrize(("given", "machine", "said"), MISTAKES, ids=[said for _, _, said in MISTAKES])
 def test_a_mistake_is_explained(one_nix: Nix, given: str, machine: str, said: str) -> None:
     text = f"""
-      let config = import {PROJECT}/tests/nixos_stub.nix {{
-        lib = import {PROJECT}/tests/nix_lib_stub.nix;
-        module = {PROJECT}/nix/module.nix;
+      let config = import {PROJECT}/tests/packaging/surroundings.nix {{
+        lib = import {PROJECT}/tests/packaging/lib_stub.nix;
+        module = {PROJECT}/nix/nixos.nix;
         machine = {{ services.lockbot.enable = true; imports = [
           {{ services.lockbot = {{ {settled(given)} }}; {machine} }}
         ]; }};
@@ -266,9 +266,9 @@ def test_the_readmes_example(evaluate: Evaluate) -> None:
 
 def test_nothing_is_there_unless_enabled(one_nix: Nix) -> None:
     text = f"""
-      (import {PROJECT}/tests/nixos_stub.nix {{
-        lib = import {PROJECT}/tests/nix_lib_stub.nix;
-        module = {PROJECT}/nix/module.nix;
+      (import {PROJECT}/tests/packaging/surroundings.nix {{
+        lib = import {PROJECT}/tests/packaging/lib_stub.nix;
+        module = {PROJECT}/nix/nixos.nix;
         machine = {{ }};
       }}).systemd
     """
@@ -286,9 +286,9 @@ def test_nothing_is_there_unless_enabled(one_nix: Nix) -> None:
 )
 def test_the_stand_in_refuses_what_the_module_system_does(one_nix: Nix, machine: str, said: str) -> None:
     text = f"""
-      (import {PROJECT}/tests/nixos_stub.nix {{
-        lib = import {PROJECT}/tests/nix_lib_stub.nix;
-        module = {PROJECT}/nix/module.nix;
+      (import {PROJECT}/tests/packaging/surroundings.nix {{
+        lib = import {PROJECT}/tests/packaging/lib_stub.nix;
+        module = {PROJECT}/nix/nixos.nix;
         machine = {{ {machine} }};
       }}).services.lockbot.user
     """

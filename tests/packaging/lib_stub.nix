@@ -1,4 +1,4 @@
-# Stands in for nixpkgs' lib, which tests can't fetch: as much of it as nix/module.nix uses, with the module system's
+# Stands in for nixpkgs' lib, which tests can't fetch: as much of it as nix/nixos.nix uses, with the module system's
 # own rules as far as they matter there. A definition of an option that nobody declared is an error, and so is a value
 # of another type. LOCKBOT_TEST_NIXPKGS names a checkout, for the real one.
 let

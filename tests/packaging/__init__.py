@@ -1,0 +1,1 @@
+"""What lockbot is packaged as: nix/'s modules and flake.nix, evaluated by real Nix."""
