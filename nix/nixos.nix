@@ -7,49 +7,27 @@
 }:
 let
   inherit (lib) mkIf mkOption types;
+  common = import ./common.nix { inherit lib pkgs; };
   cfg = config.services.lockbot;
-  toml = pkgs.formats.toml { };
   state = "/var/lib/lockbot";
-  settingsOption =
-    description:
-    mkOption {
-      inherit (toml) type;
-      default = { };
-      inherit description;
-      example = {
-        repository.url = "ssh://git@example.org/nixos.git";
-        schedule.when = "0 4 * * *";
-      };
-    };
 
   # Name → settings. The name is part of the units' and files'; "" where `repositories` is not used.
   repositories =
     if cfg.repositories == { } then
-      { "" = common; }
+      { "" = shared; }
     else
-      builtins.mapAttrs (_: one: lib.recursiveUpdate common one.settings) cfg.repositories;
+      builtins.mapAttrs (_: one: lib.recursiveUpdate shared (common.given one.settings)) cfg.repositories;
   # Written out, so that `lockbot status` finds it without the unit's environment.
-  common = lib.recursiveUpdate { state.directory = state; } cfg.settings;
+  shared = lib.recursiveUpdate { state.directory = state; } (common.given cfg.settings);
   each = make: builtins.listToAttrs (lib.mapAttrsToList make repositories);
   fileOf = name: if name == "" then "lockbot.toml" else "${name}.toml";
 
-  # The file, refused with lockbot's own words when it has a mistake: before it is deployed, not after.
-  checked =
-    name: settings:
-    let
-      file = toml.generate (fileOf name) settings;
-    in
-    if !cfg.checkConfig then
-      file
-    else
-      pkgs.runCommand (fileOf name) { nativeBuildInputs = [ cfg.package ]; } ''
-        HOME=/homeless-shelter STATE_DIRECTORY=${state} lockbot --config ${file} check --configuration-only >&2
-        cp ${file} $out
-      '';
+  checked = name: common.file cfg (fileOf name);
 
   local = settings: lib.optional (settings ? repository.path) settings.repository.path;
   # `places`: the local repositories that it works on.
   unit = places: more: {
+    documentation = common.documentation cfg;
     wants = [
       "network-online.target"
       "nix-daemon.socket"
@@ -124,6 +102,7 @@ let
     name = updater name;
     value = unit (local settings) {
       description = "one run of lockbot";
+      restartIfChanged = false; # the run that a new configuration meets goes on to its end
       serviceConfig = {
         Type = "oneshot";
         ExecStart = "${lib.getExe cfg.package} --config /etc/lockbot/${fileOf name} update --wait";
@@ -136,6 +115,7 @@ let
     name = updater name;
     value = {
       description = "one run of lockbot every night";
+      documentation = common.documentation cfg;
       wantedBy = [ "timers.target" ];
       timerConfig = {
         OnCalendar = cfg.timer.calendar;
@@ -153,30 +133,17 @@ let
     let
       option =
         if name == "" then "services.lockbot.settings" else "services.lockbot.repositories.${name}.settings";
-      repository = settings.repository or { };
-      path = repository.path or null;
+      path = settings.repository.path or null;
       below = place: path == place || lib.hasPrefix "${place}/" path;
     in
-    [
-      {
-        assertion = repository ? path || repository ? url;
-        message = "${option}.repository needs a `url`, or the `path` of a local repository: a service has no current directory to look in.";
-      }
-      {
-        assertion = !(repository ? path && repository ? url);
-        message = "${option}.repository has both `path` and `url`: keep one of the two.";
-      }
-      {
-        assertion = path == null || lib.hasPrefix "/" path;
-        message = "${option}.repository.path must be absolute, and a string: `${toString path}` is not.";
-      }
+    common.mistakes {
+      inherit option settings;
+      secret = key: "use services.lockbot.credentials.\"${key}\" = \"/path/to/file\"";
+    }
+    ++ [
       {
         assertion = path == null || !(lib.any below [ "/home" "/root" "/run/user" ]);
         message = "${option}.repository.path is `${toString path}`, which the service can't see (ProtectHome=): give the `url` that you push to, or keep a clone in ${state} or /srv, owned by ${cfg.user}.";
-      }
-      {
-        assertion = path == null || !(lib.hasPrefix builtins.storeDir path);
-        message = "${option}.repository.path is in the Nix store: write it as a string, not as a Nix path.";
       }
       {
         assertion =
@@ -186,10 +153,6 @@ let
       {
         assertion = (settings.state.directory or state) == state;
         message = "${option}.state.directory: the service may write to ${state} only. Leave it out.";
-      }
-      {
-        assertion = !(builtins.isString (settings.eval.access_tokens or null));
-        message = ''${option}.eval.access_tokens would be readable for everybody in the Nix store: use services.lockbot.credentials."eval.access_tokens" = "/path/to/file".'';
       }
       {
         assertion = builtins.match "[A-Za-z0-9_-]*" name != null;
@@ -220,22 +183,25 @@ let
   }) cfg.credentials;
 in
 {
+  _class = "nixos";
+
   options.services.lockbot = {
     enable = lib.mkEnableOption "lockbot, which keeps flake.lock as new as it can be while every host still builds";
 
-    package = mkOption {
-      type = types.package;
-      default = pkgs.lockbot;
-      defaultText = lib.literalExpression "pkgs.lockbot";
-      description = "The lockbot to run.";
-    };
+    inherit (common) package checkConfig;
 
-    settings = settingsOption "What would stand in lockbot.toml, as explained in config/lockbot.toml; with `repositories`, what they have in common.";
+    settings = common.settings {
+      description = "What would stand in lockbot.toml, as explained in config/lockbot.toml; with `repositories`, what they have in common.";
+      daemon = true;
+    };
 
     repositories = mkOption {
       type = types.attrsOf (
         types.submodule {
-          options.settings = settingsOption "This repository's, beside and before `services.lockbot.settings`.";
+          options.settings = common.settings {
+            description = "This repository's, beside and before `services.lockbot.settings`.";
+            daemon = true;
+          };
         }
       );
       default = { };
@@ -256,25 +222,9 @@ in
       description = "Secrets, by the key that each is the value of: files of root's, which only lockbot sees while it runs.";
     };
 
-    checkConfig = mkOption {
-      type = types.bool;
-      default = pkgs.stdenv.buildPlatform.canExecute pkgs.stdenv.hostPlatform;
-      defaultText = lib.literalExpression "whether lockbot can run where the system is built";
-      description = "Whether to let lockbot check its configuration when the system is built.";
-    };
-
     timer = {
       enable = lib.mkEnableOption "a timer for `lockbot update`, in place of the daemon";
-      calendar = mkOption {
-        type = types.str;
-        default = "*-*-* 04:00";
-        description = "When it runs, as in {manpage}`systemd.time(7)`.";
-      };
-      randomizedDelay = mkOption {
-        type = types.str;
-        default = "30min";
-        description = "By how much a run may be put off, so that not all machines ask the same forge at once.";
-      };
+      inherit (common.timer) calendar randomizedDelay;
     };
 
     user = mkOption {

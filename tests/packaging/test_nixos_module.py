@@ -1,16 +1,10 @@
-"""nix/nixos.nix, evaluated by real Nix: with a stand-in for nixpkgs' lib, and with the real one where it is.
-
-LOCKBOT_TEST_NIXPKGS names a checkout of nixpkgs (or of its lib alone), for the latter.
-"""
+"""nix/nixos.nix: its units are those of systemd/, and what only the machine's configuration shows is told."""
 
 from __future__ import annotations
 
 import ast
 import json
-import os
 import re
-import subprocess
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,15 +14,15 @@ import pytest
 import tomlkit
 
 from tests.nixes import PROJECT, Nix
+from tests.packaging.modules import FAILED, Module, check, examples
 
-CHECKOUT = "LOCKBOT_TEST_NIXPKGS"
 URL = 'settings = { repository.url = "ssh://git@example.org/nixos.git"; schedule.when = "0 4 * * *"; };'
 TIMER = "timer.enable = true;"
 
 # What the tests look at. The settings are those that the file is made of, beside the script that checks it.
 SHOWN = """
   {
-    failed = map (one: one.message) (builtins.filter (one: !one.assertion) config.assertions);
+    failed = FAILED;
     inherit (config) users;
     services = builtins.mapAttrs (
       _: unit: builtins.removeAttrs unit [ "path" "reloadTriggers" ] // {
@@ -40,31 +34,18 @@ SHOWN = """
     packages = map (one: one.name) config.environment.systemPackages;
     etc = builtins.mapAttrs (_: one: one.source.script or "") config.environment.etc;
   }
-"""
+""".replace("FAILED", FAILED)
 
 Evaluate = Callable[..., Any]
 
 
-@pytest.fixture(params=["stand-in", "real"])
-def evaluate(request: pytest.FixtureRequest, nix: Nix) -> Evaluate:
+@pytest.fixture
+def evaluate(nix: Nix, lib: Path) -> Evaluate:
     """Evaluate the module with `services.lockbot = { enable = true; GIVEN };`, or with a whole machine."""
-    lib = f"{PROJECT}/tests/packaging/lib_stub.nix"
-    if request.param == "real":
-        checkout = os.environ.get(CHECKOUT)
-        if checkout is None:
-            pytest.skip(f"{CHECKOUT} names no checkout of nixpkgs: only a stand-in for its lib was evaluated")
-        lib = f"{Path(checkout).resolve()}/lib"
 
     def run(given: str, more: str = "", *, machine: str = "", shown: str = SHOWN) -> Any:
         machine = machine or f"{{ services.lockbot = {{ enable = true; {given} }}; {more} }}"
-        text = f"""
-          let config = import {PROJECT}/tests/packaging/surroundings.nix {{
-            lib = import {lib};
-            module = {PROJECT}/nix/nixos.nix;
-            machine = {machine};
-          }}; in {shown}
-        """
-        return json.loads(nix.run("nix", "eval", "--impure", "--json", "--expr", text).stdout)
+        return Module("nixos", nix, lib).evaluate(machine, shown)
 
     return run
 
@@ -140,6 +121,7 @@ def test_the_daemon(evaluate: Evaluate) -> None:
     assert service["ReadWritePaths"] == []
     assert unit["path"] == ["nix", "git", "openssh"]
     assert unit["reloadTriggers"] == ["lockbot.toml"]
+    assert unit["documentation"] == ["man:lockbot(1)", "https://example.org/lockbot"]
     assert config["packages"] == ["lockbot"]
     assert config["users"]["users"]["lockbot"] == {
         "isSystemUser": True, "group": "lockbot", "home": "/var/lib/lockbot", "description": "lockbot",
@@ -169,6 +151,7 @@ def test_several_repositories(evaluate: Evaluate) -> None:
     of_fleet, of_home = (config["services"][f"lockbot-update-{one}"]["serviceConfig"] for one in ("fleet", "home"))
     assert of_fleet["ExecStart"].endswith("--config /etc/lockbot/fleet.toml update --wait")
     assert (of_fleet["ReadWritePaths"], of_home["ReadWritePaths"]) == (["/srv/fleet"], [])
+    assert config["services"]["lockbot-update-fleet"]["restartIfChanged"] is False, "a switch would end a run"
 
 
 def test_the_file_is_what_lockbot_takes(evaluate: Evaluate, tmp_path: Path) -> None:
@@ -186,16 +169,6 @@ def test_the_file_is_what_lockbot_takes(evaluate: Evaluate, tmp_path: Path) -> N
     done = check(file)
     assert done.returncode == 3
     assert "did you mean 'policy'" in done.stdout
-
-
-def check(file: Path) -> subprocess.CompletedProcess[str]:
-    """In an environment as bare as that of a build."""
-    argv = [sys.executable, "-m", "lockbot", "--config", str(file), "check", "--configuration-only"]
-    environment = {
-        "PATH": os.environ["PATH"], "HOME": "/homeless-shelter", "STATE_DIRECTORY": "/var/lib/lockbot",
-        "PYTHONPATH": str(PROJECT),
-    }  # fmt: skip
-    return subprocess.run(argv, env=environment, capture_output=True, text=True, check=False, timeout=60)
 
 
 def test_a_secret_that_is_on_another_machine_is_no_mistake(tmp_path: Path) -> None:
@@ -232,16 +205,8 @@ MISTAKES = [
 
 @pytest.mark.parametrize(("given", "machine", "said"), MISTAKES, ids=[said for _, _, said in MISTAKES])
 def test_a_mistake_is_explained(one_nix: Nix, given: str, machine: str, said: str) -> None:
-    text = f"""
-      let config = import {PROJECT}/tests/packaging/surroundings.nix {{
-        lib = import {PROJECT}/tests/packaging/lib_stub.nix;
-        module = {PROJECT}/nix/nixos.nix;
-        machine = {{ services.lockbot.enable = true; imports = [
-          {{ services.lockbot = {{ {settled(given)} }}; {machine} }}
-        ]; }};
-      }}; in map (one: one.message) (builtins.filter (one: !one.assertion) config.assertions)
-    """
-    (message,) = json.loads(one_nix.run("nix", "eval", "--impure", "--json", "--expr", text).stdout)
+    whole = f"{{ services.lockbot = {{ enable = true; {settled(given)} }}; {machine} }}"
+    (message,) = Module("nixos", one_nix).evaluate(whole, FAILED)
     assert said in message
 
 
@@ -257,23 +222,17 @@ def test_what_does_not_need_to_be_a_mistake(evaluate: Evaluate) -> None:
     assert evaluate('settings.repository.path = "/homes/nixos";' + TIMER)["failed"] == []
 
 
-def test_the_readmes_example(evaluate: Evaluate) -> None:
-    (example,) = re.findall(r"^```nix\n(.*?)^```$", (PROJECT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
-    config = evaluate("", machine=example)
-    assert config["failed"] == []
-    assert config["services"]["lockbot"]["serviceConfig"]["LoadCredential"]
+def test_the_readmes_examples(evaluate: Evaluate) -> None:
+    modules = [text for _, text in examples("README.md") if "services.lockbot" in text]
+    assert modules
+    for module in modules:
+        config = evaluate("", machine=module)
+        assert config["failed"] == []
+        assert config["services"]
 
 
 def test_nothing_is_there_unless_enabled(one_nix: Nix) -> None:
-    text = f"""
-      (import {PROJECT}/tests/packaging/surroundings.nix {{
-        lib = import {PROJECT}/tests/packaging/lib_stub.nix;
-        module = {PROJECT}/nix/nixos.nix;
-        machine = {{ }};
-      }}).systemd
-    """
-    found = json.loads(one_nix.run("nix", "eval", "--impure", "--json", "--expr", text).stdout)
-    assert found == {"services": {}, "timers": {}}
+    assert Module("nixos", one_nix).evaluate("{ }", "config.systemd") == {"services": {}, "timers": {}}
 
 
 @pytest.mark.parametrize(
@@ -284,17 +243,8 @@ def test_nothing_is_there_unless_enabled(one_nix: Nix) -> None:
         ("services.lockbot.user = 1;", "services.lockbot.user"),
     ],
 )
-def test_the_stand_in_refuses_what_the_module_system_does(one_nix: Nix, machine: str, said: str) -> None:
-    text = f"""
-      (import {PROJECT}/tests/packaging/surroundings.nix {{
-        lib = import {PROJECT}/tests/packaging/lib_stub.nix;
-        module = {PROJECT}/nix/nixos.nix;
-        machine = {{ {machine} }};
-      }}).services.lockbot.user
-    """
-    done = one_nix.run("nix", "eval", "--impure", "--json", "--expr", text, check=False)
-    assert done.returncode != 0
-    assert said in done.stderr
+def test_the_stand_in_refuses_what_the_module_system_does(nix: Nix, lib: Path, machine: str, said: str) -> None:
+    assert said in Module("nixos", nix, lib).refused(f"{{ {machine} }}", "config.services.lockbot.user")
 
 
 def test_the_machines_of_the_vm_test_evaluate(evaluate: Evaluate) -> None:
