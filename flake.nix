@@ -88,17 +88,21 @@
           };
         };
       package = pkgs: pkgs.callPackage lockbot { };
+
+      # With the nixpkgs that this flake is locked to, unless `package` says otherwise.
+      withPackage =
+        module:
+        { lib, pkgs, ... }:
+        {
+          imports = [ module ];
+          services.lockbot.package = lib.mkDefault self.packages.${pkgs.stdenv.hostPlatform.system}.default;
+        };
     in
     {
       overlays.default = final: _: { lockbot = final.callPackage lockbot { }; };
 
-      # With the nixpkgs that this flake is locked to, unless `package` says otherwise.
-      nixosModules.default =
-        { lib, pkgs, ... }:
-        {
-          imports = [ ./nix/nixos.nix ];
-          services.lockbot.package = lib.mkDefault self.packages.${pkgs.stdenv.hostPlatform.system}.default;
-        };
+      nixosModules.default = withPackage ./nix/nixos.nix;
+      homeModules.default = withPackage ./nix/home-manager.nix;
 
       packages = forEach (pkgs: {
         default = package pkgs;

@@ -7,13 +7,15 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import tomlkit
 
 from lockbot.config.module_options import TYPED
 from lockbot.config.template import EXAMPLE, annotated
 from tests.nixes import Nix
-from tests.packaging.modules import FILES, STAND_IN, Module
+from tests.packaging.modules import FAILED, FILES, STAND_IN, Module, check
 
-ALL = ("nixos",)
+USERS = ("home-manager",)
+ALL = ("nixos", *USERS)
 URL = 'repository.url = "ssh://git@example.org/nixos.git";'
 
 
@@ -101,6 +103,37 @@ def test_every_option_is_documented(nix: Nix, lib: Path, name: str) -> None:
     assert settings & schedules == (schedules if name == "nixos" else set()), "no other has a daemon"
     assert all(found.values())
     assert found["services.lockbot.package"] == "The lockbot package to use."
+
+
+MISTAKES = [
+    ("", "needs a `url`"),
+    (URL + 'repository.path = "/srv/x";', "has both"),
+    ('repository.path = "nixos";', "must be absolute"),
+    ('repository.path = "${builtins.storeDir}/x";', "is in the Nix store"),
+    (URL + 'eval.access_tokens = "github.com=abc";', 'write `{ file = "/path/to/file"; }`'),
+    (URL + 'schedule.when = "@daily";', "use services.lockbot.timer"),
+]
+
+
+@pytest.mark.parametrize("name", USERS)
+@pytest.mark.parametrize(("settings", "said"), MISTAKES, ids=[said for _, said in MISTAKES])
+def test_a_mistake_is_explained(one_nix: Nix, name: str, settings: str, said: str) -> None:
+    (message,) = Module(name, one_nix).evaluate(enabled(settings), FAILED)
+    assert message.startswith("services.lockbot.settings.")
+    assert said in message
+
+
+@pytest.mark.parametrize("name", USERS)
+def test_a_flake_in_a_home(nix: Nix, lib: Path, name: str, tmp_path: Path) -> None:
+    """It is no mistake, and lockbot takes the file."""
+    module = Module(name, nix, lib)
+    settings = 'repository.path = "~/nixos"; policy.minimum_age = "3d"; eval.access_tokens.file = "/run/tokens";'
+    assert module.evaluate(enabled(settings), FAILED) == []
+    file = tmp_path / "lockbot.toml"
+    file.write_text(tomlkit.dumps(written(module, settings)))
+    done = check(file)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert module.evaluate(enabled('repository.path = "/home/me/nixos";'), FAILED) == []
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -8,11 +8,26 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import lockbot
 from tests.nixes import PROJECT, Nix
 from tests.upstream import nix_string
 
-OUTSIDE_PYTHON = ["git", "gnumake", "help2man", "installShellFiles", "nix", "nixfmt-tree", "patchelf", "ruff"]
+OUTSIDE_PYTHON = [
+    "git",
+    "gnumake",
+    "help2man",
+    "installShellFiles",
+    "nix",
+    "nixfmt-tree",
+    "patchelf",
+    "ruff",
+]
+MODULES = {
+    "nixosModules": "nixos.nix",
+    "homeModules": "home-manager.nix",
+}
 
 
 def names(requirements: list[str]) -> list[str]:
@@ -45,7 +60,7 @@ def test_what_the_flake_offers(nix: Nix) -> None:
     offered = evaluate(nix, "builtins.mapAttrs (_: builtins.attrNames) outputs")
     systems = ["aarch64-darwin", "aarch64-linux", "x86_64-linux"]
     per_system = ("apps", "checks", "devShells", "formatter", "packages")
-    assert offered == dict.fromkeys(per_system, systems) | {"nixosModules": ["default"], "overlays": ["default"]}
+    assert offered == dict.fromkeys(per_system, systems) | {key: ["default"] for key in [*MODULES, "overlays"]}
     checks = evaluate(nix, "builtins.attrNames outputs.checks.x86_64-linux")
     assert checks == ["lint", "package", "tests", "vm"]
     assert evaluate(nix, "builtins.attrNames outputs.checks.aarch64-darwin") == ["lint", "package", "tests"]
@@ -74,21 +89,24 @@ def test_every_other_output_evaluates(one_nix: Nix) -> None:
         assert (PROJECT / path).exists(), path
     assert "ruff check" in evaluate(one_nix, "outputs.checks.x86_64-linux.lint.script")
     assert evaluate(one_nix, "outputs.formatter.x86_64-linux") == "nixfmt-tree"
-    module = """
-      let made = outputs.nixosModules.default {
-        lib.mkDefault = value: { inherit value; };
-        pkgs = nixpkgs.legacyPackages.aarch64-linux;
-      }; in {
-        package = made.services.lockbot.package.value.pname;
-        module = builtins.baseNameOf (builtins.head made.imports);
-        machines = builtins.attrNames outputs.checks.x86_64-linux.vm.nodes;
-      }
-    """
-    assert evaluate(one_nix, module) == {
-        "package": "lockbot", "module": "nixos.nix", "machines": ["daemon", "timer"],
-    }  # fmt: skip
+    machines = evaluate(one_nix, "builtins.attrNames outputs.checks.x86_64-linux.vm.nodes")
+    assert machines == ["daemon", "timer"]
     overlay = "(outputs.overlays.default nixpkgs.legacyPackages.x86_64-linux { }).lockbot.pname"
     assert evaluate(one_nix, overlay) == "lockbot"
+
+
+@pytest.mark.parametrize("output", MODULES)
+def test_a_module_comes_with_the_package(one_nix: Nix, output: str) -> None:
+    module = f"""
+      let made = outputs.{output}.default {{
+        lib.mkDefault = value: {{ inherit value; }};
+        pkgs = nixpkgs.legacyPackages.aarch64-linux;
+      }}; in {{
+        package = made.services.lockbot.package.value.pname;
+        module = builtins.baseNameOf (builtins.head made.imports);
+      }}
+    """
+    assert evaluate(one_nix, module) == {"package": "lockbot", "module": MODULES[output]}
 
 
 def test_the_lock_is_complete(nix: Nix, tmp_path: Path) -> None:
