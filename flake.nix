@@ -103,6 +103,7 @@
 
       nixosModules.default = withPackage ./nix/nixos.nix;
       homeModules.default = withPackage ./nix/home-manager.nix;
+      darwinModules.default = withPackage ./nix/darwin.nix;
 
       packages = forEach (pkgs: {
         default = package pkgs;

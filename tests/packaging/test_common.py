@@ -14,7 +14,7 @@ from lockbot.config.template import EXAMPLE, annotated
 from tests.nixes import Nix
 from tests.packaging.modules import FAILED, FILES, STAND_IN, Module, check
 
-USERS = ("home-manager",)
+USERS = ("home-manager", "darwin")
 ALL = ("nixos", *USERS)
 URL = 'repository.url = "ssh://git@example.org/nixos.git";'
 

@@ -27,6 +27,7 @@ OUTSIDE_PYTHON = [
 MODULES = {
     "nixosModules": "nixos.nix",
     "homeModules": "home-manager.nix",
+    "darwinModules": "darwin.nix",
 }
 
 
