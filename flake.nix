@@ -26,6 +26,7 @@
           "ruff"
         ];
       dev = builtins.partition isProgram pyproject.project.optional-dependencies.dev;
+      urls = pyproject.project.urls or { };
       version = builtins.head (
         builtins.match ".*__version__ = \"([^\"]+)\".*" (builtins.readFile ./lockbot/__init__.py)
       );
@@ -39,6 +40,7 @@
           nix,
           help2man,
           installShellFiles,
+          versionCheckHook,
         }:
         python3Packages.buildPythonApplication {
           pname = "lockbot";
@@ -76,8 +78,10 @@
             installManPage lockbot.1
           '';
 
-          # The tests are a check of their own: they need a Nix and take longer than the package.
-          doCheck = false;
+          # That it starts, without an environment, and says this version. The tests are a check of their own: they
+          # need a Nix and take longer than the package. doCheck, since nixpkgs sets doInstallCheck to what it is.
+          doCheck = true;
+          nativeInstallCheckInputs = [ versionCheckHook ];
           pythonImportsCheck = [ "lockbot" ];
 
           meta = {
@@ -85,7 +89,9 @@
             license = lib.licenses.mit;
             mainProgram = "lockbot";
             platforms = lib.platforms.unix;
-          };
+          }
+          // lib.optionalAttrs (urls ? Homepage) { homepage = urls.Homepage; }
+          // lib.optionalAttrs (urls ? Changelog) { changelog = urls.Changelog; };
         };
       package = pkgs: pkgs.callPackage lockbot { };
 
@@ -146,7 +152,6 @@
           # Those tests that need no build by Nix: its sandbox lacks what the generated flakes' builders use.
           tests = (package pkgs).overridePythonAttrs (old: {
             pname = "lockbot-tests";
-            doCheck = true;
             nativeCheckInputs =
               from pkgs.python3Packages dev.wrong
               ++ from pkgs dev.right

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,7 @@ OUTSIDE_PYTHON = [
     "nixfmt-tree",
     "patchelf",
     "ruff",
+    "versionCheckHook",
 ]
 MODULES = {
     "nixosModules": "nixos.nix",
@@ -77,6 +81,23 @@ def test_the_package_needs_what_pyproject_says(one_nix: Nix) -> None:
     assert package["version"] == lockbot.__version__
     assert package["makeWrapperArgs"] == ["--suffix", "PATH", ":", "git:nix"]
     assert package["meta"]["mainProgram"] in project["project"]["scripts"]
+    urls = project["project"].get("urls", {})
+    assert package["meta"].get("homepage") == urls.get("Homepage")
+    assert package["meta"].get("changelog") == urls.get("Changelog")
+
+
+def test_the_package_is_tried_when_it_is_built(one_nix: Nix) -> None:
+    """nixpkgs' hook runs it so, and looks for the version in what it prints."""
+    shown = "{ inherit (outputs.packages.x86_64-linux.default) version doCheck nativeInstallCheckInputs; }"
+    package = evaluate(one_nix, shown)
+    assert package["doCheck"] is True, "else nixpkgs leaves the hooks out"
+    assert package["nativeInstallCheckInputs"] == ["versionCheckHook"]
+    git = shutil.which("git")
+    assert git is not None
+    bare = {"PATH": str(Path(git).parent), "PYTHONPATH": str(PROJECT)}  # what the wrapper gives it
+    argv = [sys.executable, "-m", "lockbot", "--version"]
+    done = subprocess.run(argv, cwd="/", env=bare, capture_output=True, text=True, check=True, timeout=60)
+    assert package["version"] in done.stdout
 
 
 def test_every_other_output_evaluates(one_nix: Nix) -> None:
