@@ -11,8 +11,8 @@ import tomlkit
 
 from lockbot.config.module_options import TYPED
 from lockbot.config.template import EXAMPLE, annotated
-from tests.nixes import Nix
-from tests.packaging.modules import FAILED, FILES, STAND_IN, Module, check
+from tests.nixes import PROJECT, Nix
+from tests.packaging.modules import FAILED, FILES, STAND_IN, Module, check, examples
 
 USERS = ("home-manager", "darwin")
 ALL = ("nixos", *USERS)
@@ -142,3 +142,31 @@ def test_nothing_is_there_unless_enabled(one_nix: Nix, name: str) -> None:
         "[ config.assertions (builtins.attrNames (config.launchd.agents or config.launchd.user.agents or { })) ]"
     )
     assert Module(name, one_nix).evaluate("{ }", shown) == [[], []]
+
+
+PAGE = "docs/nixos.md"
+HEADINGS = {"NixOS": "nixos", "Home Manager": "home-manager", "nix-darwin": "darwin"}
+
+
+@pytest.mark.parametrize("heading", HEADINGS)
+def test_the_page_s_examples(nix: Nix, lib: Path, heading: str) -> None:
+    modules = [text for under, text in examples(PAGE) if under == heading and "services.lockbot" in text]
+    assert modules
+    for text in modules:
+        found = Module(HEADINGS[heading], nix, lib).evaluate(text, f"[ {FAILED} config.services.lockbot.enable ]")
+        assert found == [[], True]
+
+
+def test_the_page_names_every_option(one_nix: Nix) -> None:
+    """But for those of `settings`, which are the configuration's."""
+    shown = """
+      let
+        below = set: builtins.concatMap (name: map (rest: if rest == "" then name else "${name}.${rest}") (
+          if builtins.isAttrs set.${name} && name == "timer" then below set.${name} else [ "" ]
+        )) (builtins.attrNames set);
+      in below config.services.lockbot
+    """
+    text = (PROJECT / PAGE).read_text()
+    for name in ALL:
+        for option in Module(name, one_nix).evaluate("{ }", shown):
+            assert f"`{option}`" in text, f"{name}: {option}"
