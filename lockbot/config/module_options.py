@@ -12,12 +12,11 @@ import sys
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BeforeValidator
 
-from lockbot.config.settings import Key, keys, sections
+from lockbot.config.settings import Key, keys
 from lockbot.config.template import toml
 from lockbot.config.types import duration, size
 
@@ -56,10 +55,9 @@ def options() -> dict[str, dict[str, Any]]:
 
 
 def _option(key: Key) -> dict[str, Any]:
-    info = sections()[key.section].model_fields[key.name]
     default = key.absent or f"`{toml(key.default)}`"
     option = {
-        "type": nix_type(info.annotation, info.metadata),
+        "type": nix_type(key.kind, key.marks),
         "description": f"{key.meaning} Default: {default}.",
     }
     return option if key.example is None else option | {"example": key.example}
@@ -71,8 +69,6 @@ def nix_type(kind: Any, marks: Iterable[Any] = ()) -> Any:
     origin, inside = get_origin(kind), get_args(kind)
     if origin is Annotated:
         return nix_type(inside[0], (*marks, *inside[1:]))
-    if origin in (Union, UnionType):
-        return nix_type(next(each for each in inside if each is not type(None)), marks)
     readers = [mark.func for mark in marks if isinstance(mark, BeforeValidator)]
     if readers:
         return "str or number" if {duration, size} & {*readers} else "str"
