@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from types import FrameType
 
 from lockbot.report.events import Record
 
@@ -36,3 +40,22 @@ class Stop:
 
 
 Event = Due | Said | Ended | Reload | Stop
+
+
+@contextlib.contextmanager
+def signals(put: Callable[[Event], None]) -> Iterator[None]:
+    """SIGTERM, SIGINT and SIGHUP become events, as long as the context lasts."""
+
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 -- the shape that signal wants
+        put(Stop(signal.Signals(number).name))
+
+    def reload(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 -- the same
+        put(Reload())
+
+    wanted = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: reload}
+    before = {number: signal.signal(number, handler) for number, handler in wanted.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -10,13 +10,11 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, assert_never
 
 from apscheduler.executors.debug import DebugExecutor
@@ -25,7 +23,8 @@ from apscheduler.schedulers.blocking import BlockingScheduler
 from lockbot import systemd
 from lockbot.daemon import children, memory, plan, telling
 from lockbot.daemon.children import Child
-from lockbot.daemon.events import Due, Ended, Event, Reload, Said, Stop
+from lockbot.daemon.clock import ClockWatch
+from lockbot.daemon.events import Due, Ended, Event, Reload, Said, Stop, signals
 from lockbot.daemon.memory import Done
 from lockbot.daemon.plan import Task
 from lockbot.errors import LockbotError
@@ -80,7 +79,7 @@ class Daemon:
         self._refused = ""
         self._stopping = False
         self._told = ""
-        self._offset = 0.0
+        self._watch = ClockWatch(clock)
         self._orphans = False
         """Whether a run has died without ending its children."""
         # Jobs only put an event into the queue: they are run where they come due, in the scheduler's thread.
@@ -90,9 +89,9 @@ class Daemon:
     def serve(self) -> None:
         children.adopt_orphans()
         self._adopt(self._plan)
-        self._offset = self._ahead()
+        self._watch.moved()
         self._timer.start()
-        with self._signals():
+        with signals(self._events.put):
             self._log.info("ready", tasks=len(self._tasks), next=self._next_words())
             self._notify.send("READY=1")
             self._begin_what_may()
@@ -137,22 +136,6 @@ class Daemon:
             case _:
                 assert_never(event)
 
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 -- the shape that signal wants
-            self._events.put(Stop(signal.Signals(number).name))
-
-        def reload(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 -- the same
-            self._events.put(Reload())
-
-        wanted = {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: reload}
-        before = {number: signal.signal(number, handler) for number, handler in wanted.items()}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
     def _well(self) -> bool:
         """Whether the scheduler lives and does its work, and no run is past its deadline."""
         overdue = self._clock() - LATE
@@ -164,16 +147,11 @@ class Daemon:
 
     def _look_at_the_clock(self) -> None:
         """A clock that was set, or a machine that slept: reckon anew when each task is due."""
-        offset = self._ahead()
-        if abs(offset - self._offset) > JUMP:
-            self._log.info("the clock has moved", seconds=round(offset - self._offset))
+        seconds = self._watch.moved()
+        if abs(seconds) > JUMP:
+            self._log.info("the clock has moved", seconds=round(seconds))
             for task in self._tasks.values():
                 self._schedule(task)
-        self._offset = offset
-
-    def _ahead(self) -> float:
-        """Stays the same as long as the clock goes as time does."""
-        return self._clock().timestamp() - time.clock_gettime(time.CLOCK_MONOTONIC)
 
     # -- tasks
 
