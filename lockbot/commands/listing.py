@@ -18,7 +18,7 @@ from lockbot.git.source import LocalSource, Source
 from lockbot.git.sync import Base, sync
 from lockbot.git.worktree import Worktree, worktree
 from lockbot.judge.hosts import select
-from lockbot.model import Host, HostBuild, HostStatus, Locked
+from lockbot.model import Host, HostBuild, HostKind, HostStatus, Locked
 from lockbot.nix import evaluate
 from lockbot.nix.flakeref import local_flake
 from lockbot.nix.lockfile import EMPTY, LOCK_NAME, LockFile
@@ -165,7 +165,7 @@ def hosts(app: App) -> tuple[HostRow, ...]:
 
 def hosts_table(rows: Sequence[HostRow], width: int | None) -> tuple[Line, ...]:
     if not rows:
-        return (line("the flake has no nixosConfigurations, darwinConfigurations or homeConfigurations"),)
+        return (line(f"the flake has no {HostKind.named('or')}"),)
     cells = [[row.host.name, str(row.host.kind), _treatment(row), _last(row.last)] for row in rows]
     return table(["host", "kind", "lockbot", "at this commit"], cells, width=width)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,10 +10,11 @@ import pytest
 
 from lockbot.errors import DeadlineExceeded
 from lockbot.model import Failure, FailureKind, Host, HostKind, Retrying
+from lockbot.model.host import Kind
 from lockbot.nix import command, evaluate, flakeref
 from lockbot.nix.build import Builder, Target
 from lockbot.nix.build import Limits as BuildLimits
-from lockbot.nix.evaluate import Evaluation, Job, Limits, pool
+from lockbot.nix.evaluate import Evaluation, Explain, Job, Limits, hosts, pool
 from lockbot.process import CancelToken, Deadline
 from tests import nixes
 
@@ -60,10 +61,15 @@ class World:
         limits: Limits = LIMITS,
         *,
         files: Mapping[str, str] | None = None,
-        explain: evaluate.Explain | None = None,
+        explain: Explain | None = None,
     ) -> dict[str, Evaluation]:
         flake = self.flake(hosts, files)
         jobs = [Job(Host(name, ("hosts", name), HostKind.ATTRIBUTE), flake) for name in hosts]
+        return self.evaluate_all(jobs, limits, explain)
+
+    def evaluate_all(
+        self, jobs: Sequence[Job], limits: Limits = LIMITS, explain: Explain | None = None
+    ) -> dict[str, Evaluation]:
         done: dict[str, Evaluation] = {}
         evaluate.evaluate(
             self.nix,
@@ -351,3 +357,32 @@ def test_names_that_take_too_long(make: Make) -> None:
     commit = world.raw.run("git", "rev-parse", "HEAD", cwd=world.tmp / "flake").stdout.strip()
     with pytest.raises(DeadlineExceeded):
         evaluate.host_names(world.nix, flakeref.local_flake(world.tmp / "flake", commit), Deadline(0.5, "asking"))
+
+
+class Kinds(Kind):
+    """As if HostKind had one line more: system-manager's machines, which are derivations themselves."""
+
+    NIXOS = ("nixosConfigurations", ("config", "system", "build", "toplevel"))
+    MANAGED = ("systemConfigs", ())
+
+
+def test_another_kind_of_host_is_one_line(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hosts, "HostKind", Kinds)
+    world = make()
+    derivation = 'builtins.derivation { name = "NAME"; system = "x"; builder = "/x"; }'
+    flake = f"""{{ outputs = {{ self }}: {{
+      nixosConfigurations.n.config.system.build.toplevel = {derivation.replace("NAME", "nixos")};
+      systemConfigs.m = {derivation.replace("NAME", "managed")};
+    }}; }}"""
+    url = world.flake({}, {"flake.nix": flake})
+    found = evaluate.host_names(world.nix, url, Deadline(60, "names"))
+    assert [(str(host.kind), host.name) for host in found] == [
+        ("nixosConfigurations", "n"),
+        ("systemConfigs", "m"),
+    ]
+    done = world.evaluate_all([Job(host, url) for host in found])
+    assert {name: one.drv.rpartition("-")[2] for name, one in done.items()} == {
+        "n": "nixos.drv",
+        "m": "managed.drv",
+    }
+    assert Kinds.named() == "nixosConfigurations and systemConfigs"

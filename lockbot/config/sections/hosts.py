@@ -26,14 +26,14 @@ from lockbot.config.types import (
     duration,
     duration_text,
 )
-from lockbot.model import Gate
+from lockbot.model import Gate, HostKind
 
 
 class Hosts(Section):
-    """Which of the flake's nixosConfigurations, darwinConfigurations and homeConfigurations must build."""
+    __doc__ = f"Which of the flake's {HostKind.named()} must build."
 
     include: Names = key(
-        ("*",), "Shell-style patterns on the name (`web*`) or the attribute (`homeConfigurations.*`)."
+        ("*",), f"Shell-style patterns on the name (`web*`) or the attribute (`{HostKind.HOME}.*`)."
     )
     exclude: Names = key((), "Patterns of those to leave out.")
     attributes: tuple[AttributePath, ...] = key(

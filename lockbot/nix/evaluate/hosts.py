@@ -11,12 +11,6 @@ from lockbot.nix.command import Nix
 from lockbot.nix.flakeref import nix_string
 from lockbot.process import Deadline
 
-_SUFFIX = {
-    HostKind.NIXOS: ("config", "system", "build", "toplevel"),
-    HostKind.DARWIN: ("system",),
-    HostKind.HOME: ("activationPackage",),
-}
-
 
 def host_names(nix: Nix, flake: str, deadline: Deadline) -> tuple[Host, ...]:
     """Every host that the flake has, of every kind. Two kinds with the same name keep their kind in it."""
@@ -24,7 +18,7 @@ def host_names(nix: Nix, flake: str, deadline: Deadline) -> tuple[Host, ...]:
         f"let flake = builtins.getFlake {nix_string(flake)}; names = set: "
         "if builtins.hasAttr set flake then builtins.attrNames flake.${set} else [ ]; "
         "in builtins.listToAttrs (map (set: { name = set; value = names set; }) "
-        f"[ {' '.join(nix_string(kind.value) for kind in _SUFFIX)} ])"
+        f"[ {' '.join(nix_string(kind.value) for kind in HostKind.sets())} ])"
     )
     finished = nix.evaluate(expression, deadlines=[deadline])
     if finished.code != 0:
@@ -35,10 +29,10 @@ def host_names(nix: Nix, flake: str, deadline: Deadline) -> tuple[Host, ...]:
         raise finished.error(f"cannot ask the flake for its hosts: {words}", "does `nix flake show` work there?")
     found: dict[str, list[str]] = json.loads(finished.stdout)
     hosts: dict[str, Host] = {}
-    for kind, suffix in _SUFFIX.items():
+    for kind, path in HostKind.sets().items():
         for name in found.get(kind.value, []):
             unique = name
             while unique in hosts:
                 unique = f"{kind.value}.{unique}"
-            hosts[unique] = Host(unique, (kind.value, name, *suffix), kind)
+            hosts[unique] = Host(unique, (kind.value, name, *path), kind)
     return tuple(hosts.values())
