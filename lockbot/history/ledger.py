@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
+from lockbot import retention
 from lockbot.history import codec, damage, rows
 from lockbot.history.values import (
     Acceptance,
@@ -23,10 +24,6 @@ from lockbot.history.values import (
     advance,
 )
 from lockbot.model import Failure, FailureKind
-
-KEPT_TIPS = 1000
-"""The newest tips of each input that no pruning removes: a channel makes about 300 a year."""
-KEPT_DERIVATIONS = 200_000
 
 _CHUNK = 500
 """How many values one statement binds: older SQLites take no more than 999."""
@@ -236,7 +233,7 @@ class Ledger:
     # -- growth
 
     def prune(self, keep_days: float) -> None:
-        """Remove derivations and tips not seen for so long, and those above KEPT_DERIVATIONS and KEPT_TIPS.
+        """Remove derivations and tips not seen for so long, and those above MOST_DERIVATIONS and NEWEST_TIPS.
 
         Those of every flake: else of one that is no longer updated all would stay for ever.
         """
@@ -244,8 +241,8 @@ class Ledger:
 
         def delete(connection: sqlite3.Connection) -> None:
             connection.execute("DELETE FROM derivations WHERE recorded < ?", (oldest,))
-            connection.execute(_SURPLUS_DERIVATIONS, (KEPT_DERIVATIONS,))
-            connection.execute(_SURPLUS_TIPS, (oldest, KEPT_TIPS))
+            connection.execute(_SURPLUS_DERIVATIONS, (retention.MOST_DERIVATIONS,))
+            connection.execute(_SURPLUS_TIPS, (oldest, retention.NEWEST_TIPS))
 
         self._write(delete)
 

@@ -27,9 +27,7 @@ from lockbot.history.summaries import RunSummary, summaries_query, summary
 from lockbot.history.totals import Totals, read_totals
 from lockbot.history.unjudged import Unjudged, read_unjudged
 from lockbot.model import HostBuild, HostStatus, Note, Phase, Progress, Run, silent
-
-KEPT_RUNS = 20
-"""The newest runs of each flake, which no pruning removes."""
+from lockbot.retention import NEWEST_RUNS
 
 _FOREVER_DAYS = 100 * 365.0
 """Python's dates do not reach much further back."""
@@ -156,13 +154,14 @@ class History:
     def prune(self, keep_days: float, now: datetime) -> int:
         """Remove the runs that were started longer ago, and their logs. Returns how many went.
 
-        The newest KEPT_RUNS of each flake stay in any case.
+        The newest NEWEST_RUNS of each flake stay in any case.
         """
         oldest = now - timedelta(days=min(keep_days, _FOREVER_DAYS))
 
         def delete(connection: sqlite3.Connection) -> tuple[list[str], list[str]]:
             old = [
-                damage.text(row["id"]) for row in connection.execute(_PRUNABLE, (KEPT_RUNS, codec.moment(oldest)))
+                damage.text(row["id"])
+                for row in connection.execute(_PRUNABLE, (NEWEST_RUNS, codec.moment(oldest)))
             ]
             connection.executemany("DELETE FROM runs WHERE id = ?", [(run,) for run in old])
             return old, [damage.text(row["id"]) for row in connection.execute("SELECT id FROM runs")]

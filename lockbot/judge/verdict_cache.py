@@ -17,11 +17,9 @@ from typing import Any
 
 from lockbot import files
 from lockbot.model import Host
+from lockbot.retention import MOST_VERDICTS
 from lockbot.search.interface import Response
 from lockbot.state import digest
-
-KEPT = 3000
-"""How many verdicts: some runs of the longest budget that is sensible."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,7 @@ class VerdictCache:
             if not host.evaluate_only:
                 evaluated = verdict if at_evaluation else _Verdict(self._now, red=False)
                 self._verdicts[self._key(lock, replace(host, evaluate_only=True))] = evaluated
-        newest = sorted(self._verdicts.items(), key=lambda item: item[1].when)[-KEPT:]
+        newest = sorted(self._verdicts.items(), key=lambda item: item[1].when)[-MOST_VERDICTS:]
         _write(self._path, dict(newest))
 
     def _key(self, lock: bytes, host: Host) -> str:

@@ -37,6 +37,7 @@ from lockbot.model import (
 from lockbot.redact import redact, redacted
 from lockbot.report import output, words
 from lockbot.report.escape import block, plain
+from lockbot.retention import EVENT_BYTES
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, ExcInfo, FilteringBoundLogger
@@ -45,8 +46,6 @@ Record = dict[str, Any]
 """`time`, `level`, `event` (a constant phrase) and the event's own keys; `run`, once there is one."""
 
 FILE = "run.jsonl"
-LARGEST = 32 * 1024 * 1024
-"""Bytes of one run's file; what comes after is left out, but for its end."""
 STARTED, ENDED, FAILED = "run started", "run ended", "not run"
 
 
@@ -186,11 +185,11 @@ def kept(onward: Progress, logs: Path, run: Run) -> Iterator[Kept]:
 
 
 class _Bounded:
-    """A text file that takes no more than LARGEST, but for the record of the run's end."""
+    """A text file that takes no more than EVENT_BYTES, but for the record of the run's end."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
-        self._room = LARGEST
+        self._room = EVENT_BYTES
 
     def __enter__(self) -> _Bounded:
         return self

@@ -6,7 +6,7 @@ import fnmatch
 import re
 import sqlite3
 
-from lockbot import state
+from lockbot import retention, state
 from lockbot.commands.metrics import GAUGES
 from lockbot.daemon import memory
 from tests.docs.house import House
@@ -71,3 +71,7 @@ def test_a_backup_brings_back_what_was_lost(house: House) -> None:
     for line in PAGE.section("Restore").split("```sh\n")[1].split("```")[0].splitlines():
         assert house.sh(house.here(line)).returncode == 0, line
     assert house.json("lockbot history --json --limit 1000")["runs"] == before
+
+
+def test_what_stays_is_told_as_it_is() -> None:
+    assert dict(rows(PAGE.section("What grows, and what bounds it"))) == retention.bounds()

@@ -16,10 +16,11 @@ from pathlib import Path
 
 import pytest
 
+from lockbot import retention
 from lockbot.errors import Cancelled, UsageError
 from lockbot.git.command import Git, user_environment
 from lockbot.git.failure import RemoteError
-from lockbot.git.inputs import cache, revisions
+from lockbot.git.inputs import revisions
 from lockbot.git.inputs.revisions import Relation, Upstream, open_upstream
 from lockbot.git.inputs.upstream import Origin, Tip, ask_tips
 from lockbot.model import FailureKind
@@ -559,7 +560,7 @@ def test_a_damaged_cache_is_made_anew(repo: Repo, what: str, how: str) -> None:
 
 def test_a_cache_that_has_grown_is_made_anew(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
     line = repo.line(60)
-    monkeypatch.setattr(cache, "_MOST_PACKS", 4)
+    monkeypatch.setattr(retention, "MOST_FETCHES", 4)
     packs = []
     for tip in range(1, 9):
         with repo.open() as upstream:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from lockbot import retention
 from lockbot.history import ledger as ledgers
 from lockbot.history import rows as rows_of
 from lockbot.history import schema
@@ -342,8 +343,8 @@ def test_many_derivations_are_asked_at_once(ledger: Ledger) -> None:
 
 
 def test_growth_is_bounded(past: History, ledger: Ledger, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledgers, "KEPT_TIPS", 5)
-    monkeypatch.setattr(ledgers, "KEPT_DERIVATIONS", 4)
+    monkeypatch.setattr(retention, "NEWEST_TIPS", 5)
+    monkeypatch.setattr(retention, "MOST_DERIVATIONS", 4)
     ledger.record_tip("quiet", SOURCE, "the only one")
     for number in range(10):
         clock.now += DAY

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from lockbot.errors import LockbotError, UsageError
 from lockbot.history import codec
-from lockbot.history.store import KEPT_RUNS, History, Whereabouts
+from lockbot.history.store import History, Whereabouts
 from lockbot.history.summaries import RunSummary, summaries_query
 from lockbot.model import (
     Answer,
@@ -36,6 +36,7 @@ from lockbot.model import (
     Phase,
     Run,
 )
+from lockbot.retention import NEWEST_RUNS
 from tests.history.samples import FLAKE, NOON, built, clock, failed, full_run, host, run
 
 HERE = "what decides here"
@@ -371,7 +372,7 @@ def test_threads_take_turns(history: History) -> None:
 
 
 def test_old_runs_go_with_all_that_is_theirs(history: History, path: Path) -> None:
-    for number in range(KEPT_RUNS + 3):
+    for number in range(NEWEST_RUNS + 3):
         history.save(replace(full_run(f"r{number:05}"), started=NOON - timedelta(days=100 - number)))
         assert history.write_log(f"r{number:05}", "alpha", "a log", 1000) is None
     history.save(run(-999_999, flake="other"))  # of the same repository
@@ -380,14 +381,14 @@ def test_old_runs_go_with_all_that_is_theirs(history: History, path: Path) -> No
     assert history.read_log("r00002", "alpha") is None
     assert history.read_log("r00003", "alpha") == "a log"
     raw = sqlite3.connect(path)
-    assert raw.execute("SELECT count(*) FROM hosts").fetchone() == (KEPT_RUNS * 3,)
-    assert raw.execute("SELECT count(*) FROM failures").fetchone() == (KEPT_RUNS,)
+    assert raw.execute("SELECT count(*) FROM hosts").fetchone() == (NEWEST_RUNS * 3,)
+    assert raw.execute("SELECT count(*) FROM failures").fetchone() == (NEWEST_RUNS,)
     assert raw.execute("PRAGMA foreign_key_check").fetchall() == []
     raw.close()
 
 
 def test_young_runs_stay_however_many(history: History) -> None:
-    for number in range(KEPT_RUNS + 5):
+    for number in range(NEWEST_RUNS + 5):
         history.save(run(number))
     assert history.prune(30, NOON + timedelta(days=29)) == 0
     assert history.prune(1e9, NOON + timedelta(days=10_000)) == 0

@@ -6,9 +6,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from lockbot.judge.verdict_cache import KEPT, VerdictCache
+from lockbot.judge.verdict_cache import VerdictCache
 from lockbot.model import Host, Outcome, Phase, PhaseStarted
 from lockbot.process import CancelToken
+from lockbot.retention import MOST_VERDICTS
 from lockbot.search.interface import Response
 from tests import nixes
 from tests.fleet import HostSpec
@@ -94,7 +95,7 @@ def test_a_file_that_is_damaged_is_none(tmp_path: Path) -> None:
 def test_it_does_not_grow_without_end(tmp_path: Path) -> None:
     path = tmp_path / "answers"
     kept = VerdictCache(path, "", NOW, DAY)
-    hosts = [Host(f"h{n}", (f"h{n}",)) for n in range(KEPT)]
+    hosts = [Host(f"h{n}", (f"h{n}",)) for n in range(MOST_VERDICTS)]
     kept.learn(b"", hosts, Response())
     size = path.stat().st_size
     kept.learn(b"more", hosts, Response())

@@ -24,6 +24,7 @@ from lockbot.config.types import (
     Text,
     size,
 )
+from lockbot.retention import KEEP_DAYS, KEEP_RESULTS, LOG_BYTES, NEWEST_RUNS
 
 
 class Repository(Section):
@@ -78,12 +79,17 @@ class State(Section):
             "example": "/var/lib/lockbot",
         },
     )
-    keep_days: Count = key(90, "For how many days runs and their logs are kept.", ge=1, le=36500)
+    keep_days: Count = key(
+        KEEP_DAYS,
+        f"For how many days runs and their logs are kept; the newest {NEWEST_RUNS} of each flake stay longer.",
+        ge=1,
+        le=36500,
+    )
     keep_results: Count = key(
-        3, "How many accepted commits' builds are safe from garbage collection.", ge=0, le=1000
+        KEEP_RESULTS, "How many accepted commits' builds are safe from garbage collection.", ge=0, le=1000
     )
     min_free: Size = key(size("2G"), "Below this much free disk (Nix store, state) no run starts; 0: never mind.")
-    log_limit: Size = key(size("4M"), "How much of each build log is kept: its beginning and its end.", ge=4096)
+    log_limit: Size = key(LOG_BYTES, "How much of each build log is kept: its beginning and its end.", ge=4096)
 
 
 class Commit(Section):

@@ -19,7 +19,7 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import TypeVar
 
-from lockbot import files
+from lockbot import files, retention
 from lockbot.errors import CommandError, SurroundingsError
 from lockbot.git import failure
 from lockbot.git.command import Git, own_environment, user_environment
@@ -36,9 +36,6 @@ _SINCE = "lockbot.since"
 """In the cache's configuration: how far back was fetched, in seconds since 1970; 0: to the beginning.
 
 Later fetches go back as far: a shorter one would cut off what is there."""
-_MOST_PACKS = 50
-"""One for every fetch. Making a cache anew costs no more than packing it, and lets go of what is long past."""
-
 _POLL_SECONDS = 0.1
 
 _REFUSED = re.compile(
@@ -172,7 +169,8 @@ class Cache:
 
     def _is_usable(self) -> bool:
         packs = list((self.directory / "objects" / "pack").glob("*.pack"))
-        if len(packs) > _MOST_PACKS or any(_is_left_over(path) for path in self.directory.rglob("*")):
+        # One for every fetch. Making a cache anew costs no more than packing it, and lets go of what is long past.
+        if len(packs) > retention.MOST_FETCHES or any(_is_left_over(path) for path in self.directory.rglob("*")):
             return False
         finished = self.git.run("config", "--get", "lockbot.format", check=False)
         return finished.stdout.strip() == _FORMAT
