@@ -242,3 +242,14 @@ def test_kept_results_of_each(one_nix: nixes.Nix, tmp_path: Path, cancel: Cancel
     assert left(place) == []
     assert left(place / digest("one")) == ["20260202", "20260203"]
     assert left(place / digest("other")) == ["20260201"]
+
+
+def test_no_results_are_kept_where_none_are_wanted(
+    one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken
+) -> None:
+    nix = command.find(one_nix.environment, cancel, tmp_path / "data", {})
+    place = tmp_path / "roots"
+    place.mkdir()
+    for day, newest in ((1, 2), (2, 2), (3, 0)):
+        gc_roots.keep(nix, place, "one", f"2026020{day}-000000-abcd", (), newest=newest)
+    assert list((place / digest("one")).iterdir()) == []

@@ -34,7 +34,8 @@ def keep(nix: Nix, directory: Path, flake: str, name: str, outputs: Sequence[str
     # An older lockbot kept the runs of all flakes side by side in `directory`. Whoever's they are, they count as
     # older than any of ours: each run that publishes takes the place of one.
     older = sorted(entry for entry in directory.iterdir() if _is_directory(entry) and _RUN.match(entry.name))
-    for old in (older + own)[:-newest]:
+    kept = older + own
+    for old in kept[: max(len(kept) - newest, 0)]:
         files.remove_tree(old)
 
 
