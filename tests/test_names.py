@@ -11,7 +11,8 @@ import pytest
 
 from lockbot import state
 from lockbot.app import flake_key
-from lockbot.commands import listing, metrics, status
+from lockbot.commands import hosts as listing
+from lockbot.commands import metrics, status
 from lockbot.commands.history import history
 from lockbot.git.inputs import cache
 from lockbot.git.publish import parking

@@ -35,7 +35,7 @@ def status(flags: Flags, check: bool, as_json: bool) -> int:
 @click.pass_obj
 def inputs(flags: Flags, outdated: bool, as_json: bool) -> None:
     """List the flake's inputs: revision, age, where each points, what follows what."""
-    from lockbot.commands import listing
+    from lockbot.commands import hosts as listing
 
     with opened_app(flags) as app:
         rows = listing.inputs(app, ask=outdated)
@@ -50,7 +50,7 @@ def inputs(flags: Flags, outdated: bool, as_json: bool) -> None:
 @click.pass_obj
 def hosts(flags: Flags, as_json: bool) -> None:
     """List the hosts that the flake has, and what lockbot does with each."""
-    from lockbot.commands import listing
+    from lockbot.commands import hosts as listing
 
     with opened_app(flags, timed=True) as app:
         rows = listing.hosts(app)
