@@ -11,8 +11,7 @@ import pytest
 
 from lockbot import state
 from lockbot.app import flake_key
-from lockbot.commands import hosts as listing
-from lockbot.commands import metrics, status
+from lockbot.commands import hosts, inputs, metrics, status
 from lockbot.commands.history import history
 from lockbot.git.inputs import cache
 from lockbot.git.publish import parking
@@ -132,11 +131,11 @@ EACH: dict[str, Callable[[str], str]] = {
 }
 TOGETHER: dict[str, Callable[[tuple[str, str]], tuple[Line, ...]]] = {
     "status": status_lines,
-    "inputs": lambda names: listing.inputs_table(
-        [listing.InputRow(name, lock(), None, True, None) for name in names], NOW, 80, asked=True
+    "inputs": lambda names: inputs.inputs_table(
+        [inputs.InputRow(name, lock(), None, True, None) for name in names], NOW, 80, asked=True
     ),
-    "hosts": lambda names: listing.hosts_table(
-        [listing.HostRow(host(name).host, True, host(name)) for name in names], 80
+    "hosts": lambda names: hosts.hosts_table(
+        [hosts.HostRow(host(name).host, True, host(name)) for name in names], 80
     ),
     "history": lambda names: history([summary(name) for name in names], NOW, 80),
     "progress on a terminal": watched,

@@ -35,7 +35,7 @@ def status(flags: Flags, check: bool, as_json: bool) -> int:
 @click.pass_obj
 def inputs(flags: Flags, outdated: bool, as_json: bool) -> None:
     """List the flake's inputs: revision, age, where each points, what follows what."""
-    from lockbot.commands import hosts as listing
+    from lockbot.commands import inputs as listing
 
     with opened_app(flags) as app:
         rows = listing.inputs(app, ask=outdated)

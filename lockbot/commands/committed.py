@@ -1,15 +1,20 @@
-"""The lock as it was committed last: what inputs there are, for whoever tells of them or gives orders.
+"""The branch as it is now, and the lock as it was committed last, for whoever tells of inputs or gives orders.
 
 Nobody repeats what the last run said of an input without asking here whether it still lies there. Runs no Nix.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from lockbot import state as places
 from lockbot.app import App, Place
-from lockbot.git.sync import last_seen
+from lockbot.git.clone import Clone
+from lockbot.git.source import LocalSource, Source
+from lockbot.git.sync import Base, last_seen, sync
 from lockbot.history.ledger import Ledger
 from lockbot.history.values import InputState, as_it_lies
 from lockbot.nix.lockfile import EMPTY, LOCK_NAME, LockFile, LockFileError, diff
@@ -69,3 +74,18 @@ def uncommitted(app: App, place: Place, lock: LockFile) -> tuple[str, ...]:
         return (f"{what} can't be read: {meant}",)
     names = words.listed([shown(change.input) for change in changes])
     return (f"{what} has changes of {names} that are not committed: {meant}",) if changes else ()
+
+
+@contextmanager
+def branch_now(app: App, place: Place) -> Iterator[tuple[Clone, Base]]:
+    """lockbot's clone with the branch as it is now; no remote of a local repository is asked."""
+    with places.RunLock(
+        place.directory / places.LOCK, "listing", app.clock, cancel=app.cancel, wait=True, progress=app.progress
+    ):
+        clone = app.clone(place)
+        yield clone, sync(clone, unasked(place.source))
+
+
+def unasked(source: Source) -> Source:
+    """The same, but for its remote: as the repository is on this machine."""
+    return replace(source, remote="", push=False) if isinstance(source, LocalSource) else source

@@ -6,7 +6,8 @@ import contextlib
 from pathlib import Path
 
 from lockbot.app import App
-from lockbot.commands.hosts import hosts, inputs
+from lockbot.commands.hosts import hosts
+from lockbot.commands.inputs import inputs
 from lockbot.config.template import Found, annotated
 from lockbot.errors import LockbotError, UsageError
 
