@@ -47,7 +47,7 @@ def pause(flags: Flags, why: str) -> None:
 
     What runs goes on; `lockbot update` by hand works.
     """
-    from lockbot.commands import hold as orders
+    from lockbot.commands import pause as orders
 
     with opened_app(flags) as app:
         output.lines(orders.pause(app, why))
@@ -57,7 +57,7 @@ def pause(flags: Flags, why: str) -> None:
 @click.pass_obj
 def resume(flags: Flags) -> None:
     """End a pause. What was due meanwhile is made up for once."""
-    from lockbot.commands import hold as orders
+    from lockbot.commands import pause as orders
 
     with opened_app(flags) as app:
         output.lines(orders.resume(app))

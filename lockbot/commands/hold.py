@@ -1,4 +1,4 @@
-"""What the user tells lockbot for the next runs: `lockbot hold`, `release` and `accept`; `pause` and `resume`.
+"""What the user tells lockbot of an input for the next runs: `lockbot hold`, `release` and `accept`.
 
 Knows what may be said; a run reads it from the ledger and must not be waited for.
 """
@@ -11,8 +11,7 @@ from datetime import UTC, datetime
 from lockbot.app import App
 from lockbot.commands.committed import committed_lock, input_names, standing
 from lockbot.commands.status import answer, policy_key
-from lockbot.daemon import memory
-from lockbot.errors import SurroundingsError, UsageError
+from lockbot.errors import UsageError
 from lockbot.history.damage import SENSIBLE
 from lockbot.history.ledger import Ledger
 from lockbot.history.values import Acceptance, InputState, UserHold
@@ -26,26 +25,6 @@ from lockbot.report.lines import Line, line
 
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _PREFIX = re.compile(r"[0-9a-f]{4,64}")
-
-
-def pause(app: App, why: str) -> tuple[Line, ...]:
-    """Let the daemon begin no run. Raises UsageError without a reason."""
-    if not why.strip():
-        raise UsageError("say why it is paused: --why TEXT", "`lockbot status` shows it to whoever wonders later")
-    state = app.state().root
-    try:
-        memory.pause(state, why.strip(), app.clock())
-    except OSError as error:
-        raise SurroundingsError(f"the pause can't be written to {state}: {error.strerror}") from error
-    return (line("paused: the daemon begins no run until `lockbot resume`; what runs goes on"),)
-
-
-def resume(app: App) -> tuple[Line, ...]:
-    try:
-        was = memory.resume(app.state().root)
-    except OSError as error:
-        raise SurroundingsError(f"the pause can't be ended: {error.strerror}") from error
-    return (line("resumed: what was due meanwhile is begun within half a minute" if was else "it was not paused"),)
 
 
 def hold(app: App, input: str, why: str, until: str | None, at: str | None) -> tuple[Line, ...]:
