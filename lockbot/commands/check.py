@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lockbot import oserrors
 from lockbot.app import App, Place, find_config, usable_cores
-from lockbot.commands.update import evaluating
+from lockbot.commands.run_config import evaluating
 from lockbot.config import load
 from lockbot.errors import Cancelled, LockbotError
 from lockbot.git.clone import Clone

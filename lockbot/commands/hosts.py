@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lockbot.app import App
 from lockbot.commands.committed import branch_now, unasked
-from lockbot.commands.update import fingerprint, host_patterns
+from lockbot.commands.run_config import fingerprint, host_patterns
 from lockbot.errors import UsageError
 from lockbot.git.sync import Base
 from lockbot.git.worktree import Worktree, worktree

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lockbot.commands import update
+from lockbot.commands import run_config
 from lockbot.config import load
 from lockbot.nix import command
 from lockbot.nix.context import context
@@ -103,6 +103,6 @@ def test_lockbots_own_limits(
 ) -> None:
     nix = found(one_nix, cancel, tmp_path)
     plain, limited = (
-        update.fingerprint(load(None, {**one_nix.environment, **more}), nix) for more in ({}, variables)
+        run_config.fingerprint(load(None, {**one_nix.environment, **more}), nix) for more in ({}, variables)
     )
     assert (plain == limited) == same
