@@ -163,7 +163,7 @@
             enabledTestPaths = [
               "tests/history"
               "tests/report"
-              "tests/test_config.py"
+              "tests/config"
               "tests/test_state.py"
             ];
           });

@@ -27,7 +27,7 @@ from lockbot.forge.place import Account, Kind
 from lockbot.model import Gate
 from lockbot.policy.rules import InputRules, PolicyAction, PolicyRules, Revisions
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 Write = Callable[[str], Path]
 QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

@@ -1,0 +1,1 @@
+"""Tests of lockbot.process, on real children."""
