@@ -12,6 +12,7 @@ from lockbot.forge.place import Account, Kind, Place, place_of
 from lockbot.forge.responses import Check
 from lockbot.forge.upstream import FORGES, UpstreamChecks, sum_up
 from lockbot.model import Locked
+from lockbot.nix import forges
 from lockbot.policy.upstream_checks import Checks, Standing
 from lockbot.process import CancelToken
 from tests.forge.server import Forgejo, GitHub, GitLab, Server, run, status
@@ -207,6 +208,10 @@ def test_what_anybody_named_a_check_is_one_short_line() -> None:
 )
 def test_places(url: str, place: Place | None) -> None:
     assert place_of(locked(url), {"own.example.org:8443": Account(Kind.FORGEJO)}) == place
+
+
+def test_every_forge_with_an_api_is_in_the_table() -> None:
+    assert {kind.value for kind in Kind} <= forges.FORGES.keys()
 
 
 def test_no_forge_is_said(server: Server, asking: Callable[..., UpstreamChecks]) -> None:

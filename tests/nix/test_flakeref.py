@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockbot.model import Locked
 from lockbot.nix import forges
 from lockbot.nix.flakeref import Attr, FlakeRef, FlakeRefError
 from tests import nixes
@@ -184,60 +183,6 @@ def test_pins_only_what_has_revisions() -> None:
             FlakeRef.parse(text).with_rev(REV)
     with pytest.raises(FlakeRefError, match="not a commit's hash"):
         FlakeRef.parse("github:o/r").with_rev("main")
-
-
-@pytest.mark.parametrize(
-    ("url", "compare", "commit"),
-    [
-        ("github:o/r", "https://github.com/o/r/compare/OLD...NEW", "https://github.com/o/r/commit/NEW"),
-        ("github:o/r?host=ghe.example", "https://ghe.example/o/r/compare/OLD...NEW", "https://ghe.example/o/r/commit/NEW"),
-        ("gitlab:o/r", "https://gitlab.com/o/r/-/compare/OLD...NEW", "https://gitlab.com/o/r/-/commit/NEW"),
-        ("gitlab:g%252Fs/r", "https://gitlab.com/g/s/r/-/compare/OLD...NEW", "https://gitlab.com/g/s/r/-/commit/NEW"),
-        ("sourcehut:~o/r", "https://git.sr.ht/~o/r/log/NEW", "https://git.sr.ht/~o/r/commit/NEW"),
-        ("git+https://codeberg.org/o/r.git", "https://codeberg.org/o/r/compare/OLD...NEW", "https://codeberg.org/o/r/commit/NEW"),
-        ("git+ssh://git@github.com/o/r", "https://github.com/o/r/compare/OLD...NEW", "https://github.com/o/r/commit/NEW"),
-        ("git+https://gitlab.gnome.org/a/b/c", "https://gitlab.gnome.org/a/b/c/-/compare/OLD...NEW", "https://gitlab.gnome.org/a/b/c/-/commit/NEW"),
-    ],
-)  # fmt: skip
-def test_links_to_the_forge(url: str, compare: str, commit: str) -> None:
-    ref = FlakeRef.parse(url)
-    assert forges.range_link(ref, OTHER, REV) == compare.replace("OLD", OTHER).replace("NEW", REV)
-    assert forges.commit_link(ref, REV) == commit.replace("NEW", REV)
-    assert forges.range_link(ref, "main", REV) is None
-
-
-@pytest.mark.parametrize(
-    "attrs",
-    [
-        {"type": "git", "url": "https://example.org/o/r"},
-        {"type": "git", "url": "https://github.com.evil.example/o/r"},
-        {"type": "git", "url": "https://github.com/o/r/x"},
-        {"type": "github", "owner": "o", "repo": "r", "host": "evil.example/x?"},
-        {"type": "github", "owner": "..", "repo": "r"},
-        {"type": "github", "owner": "o", "repo": "r\n"},
-        {"type": "path", "path": "/github.com/o/r"},
-    ],
-)
-def test_makes_no_link_of_what_it_does_not_know(attrs: dict[str, Attr]) -> None:
-    assert forges.range_link(FlakeRef.from_attrs(attrs), OTHER, REV) is None
-
-
-def test_links_hold_no_markup() -> None:
-    ref = FlakeRef.from_attrs({"type": "github", "owner": 'o"><script>', "repo": "r](javascript:x)"})
-    link = forges.range_link(ref, OTHER, REV)
-    assert link is not None
-    assert link.startswith("https://github.com/")
-    assert not set(link) & set("\"'<>()[] ")
-
-
-def test_compares_two_states_of_one_source_only() -> None:
-    def locked(url: str, rev: str) -> Locked:
-        return Locked("github", f"{url}/{rev}?narHash={ENCODED_HASH}", url, rev=rev)
-
-    link = forges.compare_link(locked("github:o/r", OTHER), locked("github:o/r", REV))
-    assert link == f"https://github.com/o/r/compare/{OTHER}...{REV}"
-    assert forges.compare_link(locked("github:o/r", OTHER), locked("github:fork/r", REV)) is None
-    assert forges.compare_link(Locked("x", "\n", ""), Locked("x", "", "")) is None
 
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]))
