@@ -44,7 +44,7 @@ def input_names(lock: LockFile) -> list[str]:
     return [*lock.root_inputs, *lock.paths()]
 
 
-def standing(ledger: Ledger, lock: LockFile) -> dict[str, InputState]:
+def input_states(ledger: Ledger, lock: LockFile) -> dict[str, InputState]:
     """How each input stands that the lock has: as the last run left it, or what remains of that where the lock has
     another revision since, or follows another source."""
     found: dict[str, InputState] = {}

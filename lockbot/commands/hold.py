@@ -9,7 +9,7 @@ import re
 from datetime import UTC, datetime
 
 from lockbot.app import App
-from lockbot.commands.committed import committed_lock, input_names, standing
+from lockbot.commands.committed import committed_lock, input_names, input_states
 from lockbot.commands.status import answer, policy_key
 from lockbot.errors import UsageError
 from lockbot.history.damage import SENSIBLE
@@ -63,7 +63,7 @@ def accept(app: App, input: str, revision: str | None) -> tuple[Line, ...]:
     rules = app.settings.policy_rules().of(input)
     with app.history(place) as past:
         ledger = past.ledger(place.flake)
-        state = standing(ledger, lock).get(input)
+        state = input_states(ledger, lock).get(input)
         _refuse_useless(input, ledger.holds().get(input), state, rules, now, named=revision is not None)
         wanted = _revision(revision, ledger, input, locked) if revision is not None else None
         ledger.accept(Acceptance(input, now, locked.revision or None, wanted))

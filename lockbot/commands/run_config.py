@@ -49,7 +49,7 @@ def run_config(app: App, place: Place, options: Options, nix: Nix) -> RunConfig:
 
 
 def fingerprint(settings: Settings, nix: Nix) -> str:
-    """The word for what decides how hosts fare, beside the flake (`RunConfig.context`)."""
+    """The word for what decides how hosts fare, beside the flake (`RunConfig.fingerprint`)."""
     building, evaluation = _building(settings), settings.eval
     return nix_context.context(
         nix,

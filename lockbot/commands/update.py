@@ -23,7 +23,7 @@ from lockbot.update.cycle import recover, run_cycle
 from lockbot.update.votes import UNJUDGED
 
 
-def update(app: App, wish: UpdateRequest, options: Options) -> Run:
+def update(app: App, request: UpdateRequest, options: Options) -> Run:
     """One cycle, recorded whatever becomes of it. Raises UsageError and BusyError."""
     place = app.place()
     run = Run(
@@ -48,12 +48,12 @@ def update(app: App, wish: UpdateRequest, options: Options) -> Run:
             history.ledger(place.flake).forget_failures()
             history.forget_failed_baselines(place.flake)
             verdict_cache.file(place.directory, place.flake).unlink(missing_ok=True)
-        return log.ended(_cycle(replace(app, progress=log), place, history, wish, options, run))
+        return log.ended(_cycle(replace(app, progress=log), place, history, request, options, run))
 
 
-def _cycle(app: App, place: Place, history: History, wish: UpdateRequest, options: Options, run: Run) -> Run:
+def _cycle(app: App, place: Place, history: History, request: UpdateRequest, options: Options, run: Run) -> Run:
     try:
-        for reference in wish.overrides.values():
+        for reference in request.overrides.values():
             FlakeRef.parse(reference)  # what a lock holds is not the user's to word; this is
         with oserrors.explaining():
             context = _context(app, place, history)
@@ -63,7 +63,7 @@ def _cycle(app: App, place: Place, history: History, wish: UpdateRequest, option
             config = run_config(app, place, options, context.nix)
     except LockbotError as error:
         return _failed_to_start(app, history, run, error)
-    run = _with_next_try(app, context, run_cycle(context, config, wish, run))
+    run = _with_next_try(app, context, run_cycle(context, config, request, run))
     _tidy(app, context, run)
     return run
 

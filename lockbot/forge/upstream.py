@@ -29,7 +29,7 @@ _NAME_SHOWN = 80
 
 
 class UpstreamChecks:
-    """An `upstream_checks.Ask`. `accounts` is what the configuration says, by host."""
+    """An `upstream_checks.AskChecks`. `accounts` is what the configuration says, by host."""
 
     def __init__(
         self,

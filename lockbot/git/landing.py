@@ -1,8 +1,8 @@
 """Landing: bring a commit into the user's repository and move the branch there, wholly or not at all.
 
-Every write to the user's refs is in here, but for parking; the files of a checkout that was moved in vain are put
-back by `userfiles`. Whichever fails: no ref moves to a commit of
-which something is missing, nothing half-done stays in a work tree, and what is the user's is never touched.
+Every write to the user's refs is in here, but for parking; what was written to their files in vain is put back by
+`userfiles`. Whichever fails: no ref moves to a commit of which something is missing, nothing half-done stays in a
+work tree, and what is the user's is never touched.
 """
 
 from __future__ import annotations

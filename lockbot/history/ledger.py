@@ -1,6 +1,6 @@
 """The ledger: what is remembered of each input between runs, and how derivations fared.
 
-Knows SQL; not what a state leads to (`update.policy`) nor when it changes (`values.advance`). Each method is one
+Knows SQL; not what a state leads to (`policy`) nor when it changes (`values.advance`). Each method is one
 transaction of the History that it belongs to. Text from outside is made storable here, and raises nothing.
 """
 
@@ -164,7 +164,7 @@ class Ledger:
 
         self._write(delete)
 
-    # -- derivations: `context` is a word for all that decides how they fare (`update.rules.Rules.context`)
+    # -- derivations: `context` is a word for all that decides how they fare (`RunConfig.fingerprint`)
 
     def known(self, context: str, drvs: Sequence[str], max_age: float) -> dict[str, Remembered]:
         """What is remembered of these derivations; failures older than `max_age` seconds are left out."""

@@ -176,7 +176,7 @@ class History:
     def baseline(self, flake: str, context: str, commit: str) -> dict[str, HostBuild]:
         """What is remembered of the hosts at a commit, by `codec.attribute_path` of their attribute.
 
-        `context` is a word for what else decides how they fare (`update.rules.Rules.context`).
+        `context` is a word for what else decides how they fare (`RunConfig.fingerprint`).
         """
         key = _key(flake, context, commit)
 

@@ -32,7 +32,7 @@ class Base:
     evaluate: Callable[[Iterable[Host]], None]
     """Evaluates hosts at the base; each result comes back by `evaluated`."""
     evaluated: dict[Host, Evaluation] = field(default_factory=dict)
-    """For this very candidate."""
+    """What was evaluated at the base while this candidate is judged."""
 
     def is_open(self, host: Host) -> bool:
         """Whether the host's derivation must still be found out."""

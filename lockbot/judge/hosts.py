@@ -22,13 +22,11 @@ class HostPatterns:
     unbuildable: tuple[str, ...] = ()
 
 
-def select(found: Sequence[Host], selection: HostPatterns) -> tuple[Host, ...]:
+def select(found: Sequence[Host], patterns: HostPatterns) -> tuple[Host, ...]:
     """The hosts to judge, in the flake's order, then the attributes. Raises UsageError when there is none."""
-    chosen = [
-        host for host in found if _matches(host, selection.include) and not _matches(host, selection.exclude)
-    ]
+    chosen = [host for host in found if _matches(host, patterns.include) and not _matches(host, patterns.exclude)]
     taken = {host.name for host in chosen}
-    for path in selection.attributes:
+    for path in patterns.attributes:
         name = ".".join(part if "." not in part else f'"{part}"' for part in path)
         if name not in taken:
             chosen.append(Host(name, path, HostKind.ATTRIBUTE))
@@ -46,8 +44,8 @@ def select(found: Sequence[Host], selection: HostPatterns) -> tuple[Host, ...]:
     return tuple(
         replace(
             host,
-            evaluate_only=_matches(host, selection.evaluate_only),
-            unbuildable=_matches(host, selection.unbuildable) and not _matches(host, selection.evaluate_only),
+            evaluate_only=_matches(host, patterns.evaluate_only),
+            unbuildable=_matches(host, patterns.unbuildable) and not _matches(host, patterns.evaluate_only),
         )
         for host in chosen
     )

@@ -1,7 +1,7 @@
 """How hosts fared at locks that searches have tried: one whose budget ended goes on from there in the next run.
 
-A verdict is kept under the lock and a word for everything else that decides (`context`). It must not know what a
-search wants to know; and nothing is published on its word: what lands is judged in the same run.
+A verdict is kept under the lock and a word for everything else that decides (`fingerprint`). It must not know what
+a search wants to know; and nothing is published on its word: what lands is judged in the same run.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ def file(directory: Path, flake: str) -> Path:
 class VerdictCache:
     """`max_age`: seconds for which a verdict holds. A file that can't be read or written costs only time."""
 
-    def __init__(self, path: Path, context: str, now: datetime, max_age: float) -> None:
+    def __init__(self, path: Path, fingerprint: str, now: datetime, max_age: float) -> None:
         self._path = path
-        self._context = context
+        self._fingerprint = fingerprint
         self._now = now.timestamp()
         self._verdicts = {
             key: verdict for key, verdict in _read(path).items() if 0 <= self._now - verdict.when < max_age
@@ -62,13 +62,13 @@ class VerdictCache:
             suspects={name: verdict.suspects for name, verdict in red.items()},
         )
 
-    def learn(self, lock: bytes, hosts: Iterable[Host], answer: Response) -> None:
+    def learn(self, lock: bytes, hosts: Iterable[Host], response: Response) -> None:
         """Keep how these hosts fared, as far as that is certain."""
         for host in hosts:
-            if host.name in answer.unknown:
+            if host.name in response.unknown:
                 continue
-            red, at_evaluation = host.name in answer.red, host.name in answer.at_evaluation
-            verdict = _Verdict(self._now, red, at_evaluation, answer.suspects.get(host.name, ()))
+            red, at_evaluation = host.name in response.red, host.name in response.at_evaluation
+            verdict = _Verdict(self._now, red, at_evaluation, response.suspects.get(host.name, ()))
             self._verdicts[self._key(lock, host)] = verdict
             if not host.evaluate_only:
                 evaluated = verdict if at_evaluation else _Verdict(self._now, red=False)
@@ -77,7 +77,7 @@ class VerdictCache:
         _write(self._path, dict(newest))
 
     def _key(self, lock: bytes, host: Host) -> str:
-        told = json.dumps([self._context, host.attribute, host.evaluate_only]).encode()
+        told = json.dumps([self._fingerprint, host.attribute, host.evaluate_only]).encode()
         return hashlib.blake2b(told + lock, digest_size=16).hexdigest()
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -26,7 +27,7 @@ from lockbot.oserrors import naming
 from lockbot.process import Deadline
 from lockbot.search.interface import RevisionRange
 
-__all__ = ["Limits", "Lock", "Proposal", "Revisions", "propose"]
+__all__ = ["Limits", "Lock", "Proposal", "RevisionSource", "propose"]
 
 _GONE = "does not match any input"
 _NOT_WRITTEN = "has an unlocked input"
@@ -50,20 +51,12 @@ class Lock:
     changes: tuple[InputChange, ...]
 
 
-class Revisions(Protocol):
+class RevisionSource(Protocol):
     """Where an input's history can be asked for."""
 
     def between(self, name: str, locked: Locked, target: str) -> RevisionRange:
         """What an input can be moved to, from where it is locked up to a target."""
         ...
-
-
-class NoRevisions:
-    """No history is known of any input."""
-
-    def between(self, name: str, locked: Locked, target: str) -> RevisionRange:
-        del name, locked, target
-        return RevisionRange()
 
 
 @dataclass(frozen=True)
@@ -98,7 +91,7 @@ class Proposal:
         """The revision at which each input was locked."""
         return {name: locked.revision or None for name, locked in self.locked_before.items()}
 
-    @property
+    @cached_property
     def old(self) -> LockFile:
         """The lock before."""
         return LockFile.parse(self.base.decode(errors="replace")) if self.base is not None else lockfile.EMPTY
@@ -110,7 +103,7 @@ def propose(
     request: UpdateRequest,
     limits: Limits,
     progress: Progress,
-    revisions: Revisions | None = None,
+    revisions: RevisionSource,
 ) -> Proposal:
     """Move inputs in the flake at this directory; flake.lock is left written with what could be moved.
 
@@ -119,7 +112,7 @@ def propose(
     Raises UsageError for inputs that can't be moved though they were named, LockFileError for a lock that can't
     be read, SurroundingsError when nothing at all could be fetched.
     """
-    return _Proposing(nix, flake, limits, progress, revisions or NoRevisions()).run(request)
+    return _Proposing(nix, flake, limits, progress, revisions).run(request)
 
 
 @dataclass(frozen=True)
@@ -128,7 +121,7 @@ class _Proposing:
     flake: Path
     limits: Limits
     progress: Progress
-    revisions: Revisions
+    revisions: RevisionSource
 
     @property
     def path(self) -> Path:

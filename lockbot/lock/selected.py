@@ -20,11 +20,11 @@ from lockbot.nix.flakeref import FlakeRef
 from lockbot.nix.lockfile import LOCK_NAME, LockFile
 from lockbot.oserrors import naming
 from lockbot.process import Deadline
-from lockbot.search.interface import Selection
+from lockbot.search.interface import FrozenSelection, Selection
 
 
 class SelectedLocks:
-    """Makes locks in a working tree of lockbot's own; the same selection is made once.
+    """Makes locks in a working tree of lockbot's own; that of one selection is made once.
 
     `tips` is where each input would go by itself; `base` the content of the lock that everything starts from.
     """
@@ -47,7 +47,7 @@ class SelectedLocks:
         self._tips = tips
         self._timeout = timeout
         self._incomplete = incomplete
-        self._made: dict[frozenset[tuple[str, str]], Lock] = {}
+        self._made: dict[FrozenSelection, Lock] = {}
         store = str(nix.store_directory)
         self._sources = {
             (name, tip.revision): source_path(tip.nar_hash, store) for name, tip in tips.items() if tip.nar_hash

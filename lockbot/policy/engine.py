@@ -18,7 +18,7 @@ from lockbot.policy.decide import decide, forced, is_wanted
 from lockbot.policy.decisions import Allow, Decision, Facts, Hold, HoldReason, Move, moves
 from lockbot.policy.minimum_age import Aged, FirstSeen
 from lockbot.policy.result import PolicyResult
-from lockbot.policy.rules import InputRules, PolicyAction, PolicyRules, Revisions, revisions_of
+from lockbot.policy.rules import InputRules, PolicyAction, PolicyRules, RevisionKind, revisions_of
 from lockbot.policy.upstream_checks import AskChecks
 from lockbot.policy.upstream_log import UpstreamLog
 
@@ -105,7 +105,8 @@ class PolicyEngine:
         )
 
     def _decide_again(self, move: Move, owner: str) -> Decision:
-        """Of a revision below the tip. It is old enough: so it was chosen. And the user's hold may name it."""
+        """Of a revision below the tip. Its age was looked at when it was chosen; of the user's hold it only
+        matters whether it names this very revision."""
         change, rules = move.change, self._rules.of(owner)
         named = change.new is not None and self.holds_at(owner, change.new.revision)
         hold = self._holds[owner] if named else None
@@ -151,7 +152,7 @@ class PolicyEngine:
         name = owner or move.change.input
         rules = self._rules.of(name)
         change, hold = move.change, self._holds.get(name)
-        since = self._first_seen(name, change.new) if change.new is not None else None
+        since = self._age(name, change.new).since if change.new is not None else None
         facts = Facts(
             self._now,
             relation,
@@ -206,8 +207,15 @@ class PolicyEngine:
         """What an input could be moved to, newest first, and since when each is out."""
         kind = revisions_of(old, rules)
         newest_first = self._log.revisions(name, old, new.revision, kind).revisions[::-1]
-        clock = FirstSeen(self._ledger.first_seen(name, new.original), parents=kind is Revisions.COMMITS)
-        return clock.aged(newest_first)
+        return self._clock(name, new, parents=kind is RevisionKind.COMMITS).aged(newest_first)
+
+    def _clock(self, name: str, new: Locked, *, parents: bool = False) -> FirstSeen:
+        """What the ages of an input's revisions are measured by."""
+        return FirstSeen(self._ledger.first_seen(name, new.original), parents)
+
+    def _age(self, name: str, new: Locked) -> Aged:
+        (aged,) = self._clock(name, new).aged((new.revision,))
+        return aged
 
     def _newest_green(self, result: PolicyResult, name: str, change: InputChange, rules: InputRules) -> None:
         """Where upstream's own verdict is wished: the newest up to the target that passed upstream's checks."""
@@ -229,15 +237,12 @@ class PolicyEngine:
     def _candidates(self, name: str, old: Locked, new: Locked, target: str, rules: InputRules) -> Iterator[Aged]:
         """The target and what comes before it; upstream's history is only asked for when the tip won't do."""
         if target == new.revision:
-            yield Aged(target, self._first_seen(name, new))
+            yield self._age(name, new)
         known = self._known(name, old, new, rules)
         start = [one.revision for one in known].index(target)
         for one in known[start + (target == new.revision) :]:
             if minimum_age.old_enough(one, self._now, rules.minimum_age):
                 yield one
-
-    def _first_seen(self, name: str, new: Locked) -> datetime | None:
-        return self._ledger.first_seen(name, new.original).get(new.revision)
 
     def _relations(self, moves: Sequence[Move], pinned: frozenset[str]) -> dict[str, Relation]:
         """How each new revision stands to the old one; asked of several upstreams at a time."""

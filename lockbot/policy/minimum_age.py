@@ -1,7 +1,7 @@
 """Minimum release age: how long revisions have been out, and which is the newest that is old enough.
 
 Pure, and the one place for the rule: for the tip, for an older revision that is taken instead, and for the day
-that upstream's checks get to report. All are told since when a revision has been out by a clock; there is one,
+that upstream's checks get to report. Since when a revision has been out is a clock's to say; so far there is one,
 `FirstSeen`.
 """
 
@@ -11,8 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from lockbot.history.values import SeenTip
-from lockbot.model import InputChange, Locked
+from lockbot.model import InputChange
 from lockbot.policy.decisions import Hold, HoldReason
 from lockbot.report import words
 
@@ -85,7 +84,8 @@ def old_enough(revision: Aged, now: datetime, minimum_age: float) -> bool:
 
 
 def young_until(change: InputChange, since: datetime | None, now: datetime, minimum_age: float) -> datetime | None:
-    """Until when an input's new revision, out `since` then, is too young to move to; None: it is not."""
+    """Until when an input's new revision is too young to move to; None: it is not. `since`: since when it has been
+    out; None: that is not known."""
     old, new = change.old, change.new
     if new is None or new.type == "path" or (old is not None and old.revision == new.revision):
         return None
@@ -97,20 +97,6 @@ def hold_until(first_at: datetime, minimum_age: float) -> Hold:
     """The hold of an input of which nothing is old enough yet."""
     detail = f"nothing newer has been out for {words.age(minimum_age)} yet: first at {first_at:%Y-%m-%d %H:%M} UTC"
     return Hold(HoldReason.AGE, detail, first_at)
-
-
-def tips_ahead(tips: Sequence[SeenTip], locked: Locked) -> tuple[Aged, ...]:
-    """The tips that came after the locked revision, of those seen (the one seen last first).
-
-    Where the locked one was never seen at the tip, those whose commit is dated later: of others nothing is known.
-    """
-    revisions = [tip.revision for tip in tips]
-    if locked.revision in revisions:
-        ahead = tips[: revisions.index(locked.revision)]
-    else:
-        date = locked.last_modified
-        ahead = [tip for tip in tips if date is not None and tip.committed is not None and tip.committed > date]
-    return tuple(Aged(tip.revision, tip.first_seen) for tip in ahead)
 
 
 def later(time: datetime, seconds: float) -> datetime:

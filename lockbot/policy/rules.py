@@ -23,7 +23,7 @@ class PolicyAction(StrEnum):
     REFUSE = "refuse"
 
 
-class Revisions(StrEnum):
+class RevisionKind(StrEnum):
     """Which of an input's revisions are candidates: those its branch was seen at, or every commit of it."""
 
     TIPS = "tips"
@@ -35,7 +35,7 @@ class InputRules:
     """What the configuration says about one input. Durations are seconds; None: no limit."""
 
     minimum_age: float = 0.0
-    revisions: Revisions | None = None
+    revisions: RevisionKind | None = None
     """None: by what the input looks like (`revisions_of`)."""
     backwards: PolicyAction = PolicyAction.HOLD
     origin: PolicyAction = PolicyAction.HOLD
@@ -76,7 +76,7 @@ class PolicyRules:
 _CHANNEL = re.compile(r"(nixos|nixpkgs|release)-.+")
 
 
-def revisions_of(locked: Locked, rules: InputRules) -> Revisions:
+def revisions_of(locked: Locked, rules: InputRules) -> RevisionKind:
     """As configured; else tips for channels of nixpkgs (a cache has built those and no others) and for tarballs,
     which have no commits to ask for."""
     if rules.revisions is not None:
@@ -84,13 +84,13 @@ def revisions_of(locked: Locked, rules: InputRules) -> Revisions:
     try:
         ref = FlakeRef.read(locked.original)
     except FlakeRefError:
-        return Revisions.TIPS
+        return RevisionKind.TIPS
     if ref.type in ("tarball", "file", "path", "indirect"):
-        return Revisions.TIPS
+        return RevisionKind.TIPS
     name = ref.text("repo") or ref.text("url").partition("?")[0].rstrip("/").rpartition("/")[2]
     branch = (ref.ref or "").removeprefix("refs/heads/")
     channel = name.lower().removesuffix(".git") == "nixpkgs" and _CHANNEL.fullmatch(branch) is not None
-    return Revisions.TIPS if channel else Revisions.COMMITS
+    return RevisionKind.TIPS if channel else RevisionKind.COMMITS
 
 
 def near_name(name: str, known: Sequence[str]) -> str:

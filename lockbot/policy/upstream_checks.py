@@ -106,14 +106,14 @@ def _without_checks(ask: AskChecks, change: InputChange, seen: list[Aged], now: 
     if before.standing is Standing.NONE:
         warning = f"{change.input}: taken without upstream's own verdict, for its commits have no checks there"
         return Choice(seen[0].revision, warnings=(warning,))
-    passed = newest_old_enough(seen, now, GRACE, locked=old.revision)
-    if passed.revision is not None:
+    waited = newest_old_enough(seen, now, GRACE, locked=old.revision)
+    if waited.revision is not None:
         warning = (
-            f"{change.input}: no check has reported on {words.short(passed.revision)} within a day: taken without"
+            f"{change.input}: no check has reported on {words.short(waited.revision)} within a day: taken without"
         )
-        return Choice(passed.revision, warnings=(warning,))
+        return Choice(waited.revision, warnings=(warning,))
     detail = f"no check has reported on {words.short(seen[0].revision)} yet"
-    return Choice(None, Hold(HoldReason.CHECKS, detail, passed.first_at))
+    return Choice(None, Hold(HoldReason.CHECKS, detail, waited.first_at))
 
 
 def _unknown(revision: str, checks: Checks) -> Hold:

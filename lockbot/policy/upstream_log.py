@@ -1,7 +1,8 @@
 """Inputs' own histories, as the cycle asks for them: how two revisions are related, what lies between, who did it.
 
 Where a history can't be had (a tarball, a private forge, no network) the answer is that nothing is known: a
-missing history never stops an update. It must not know policies or the search.
+missing history never stops an update. Which of an input's revisions count is its rules' to say; what is decided by
+them is not known here.
 """
 
 from __future__ import annotations
@@ -16,19 +17,20 @@ from lockbot.git.clone import Clone
 from lockbot.git.inputs.revisions import Description, Relation, Upstream, open_upstream
 from lockbot.git.publish import only_updates
 from lockbot.history.ledger import Ledger
+from lockbot.history.values import SeenTip
 from lockbot.model import Locked
 from lockbot.nix import forges
 from lockbot.nix.flakeref import FlakeRef, FlakeRefError
-from lockbot.policy.minimum_age import tips_ahead
 from lockbot.policy.origin import origin_of
-from lockbot.policy.rules import PolicyRules, Revisions, revisions_of
+from lockbot.policy.rules import PolicyRules, RevisionKind, revisions_of
 from lockbot.search.interface import RevisionRange
 
 _Answer = TypeVar("_Answer")
 
 
 class UpstreamLog:
-    """`root` is where lockbot's copies of upstream histories lie."""
+    """Answers from copies of upstream histories, which lie in `root`; and, of the user's own repository, from
+    `clone`."""
 
     def __init__(self, root: Path, clone: Clone, ledger: Ledger) -> None:
         self._root = root
@@ -44,9 +46,9 @@ class UpstreamLog:
         answer = self._ask(new, lambda upstream: upstream.relation(before, after, since=since))
         return answer or Relation.UNKNOWN
 
-    def revisions(self, name: str, locked: Locked, target: str, kind: Revisions) -> RevisionRange:
+    def revisions(self, name: str, locked: Locked, target: str, kind: RevisionKind) -> RevisionRange:
         """What lies between the locked revision and the target, as far as that can be had."""
-        if kind is Revisions.TIPS:
+        if kind is RevisionKind.TIPS:
             return RevisionRange((*self._tips(name, locked, target), target), complete=False)
         before = locked.rev
         if before is None:
@@ -66,7 +68,7 @@ class UpstreamLog:
         return only_updates(self._clone, base, old, new)
 
     def _tips(self, name: str, locked: Locked, target: str) -> Sequence[str]:
-        seen = [tip.revision for tip in tips_ahead(self._ledger.tips(name, locked.original), locked)]
+        seen = tips_ahead(self._ledger.tips(name, locked.original), locked)
         older = seen[seen.index(target) + 1 :] if target in seen else seen
         return tuple(reversed(older))
 
@@ -95,6 +97,20 @@ class InputRevisions:
     def between(self, name: str, locked: Locked, target: str) -> RevisionRange:
         """From the locked revision up to a target."""
         return self.log.revisions(name, locked, target, revisions_of(locked, self.rules.of(name)))
+
+
+def tips_ahead(tips: Sequence[SeenTip], locked: Locked) -> tuple[str, ...]:
+    """The revisions that came after the locked revision, of those seen (the one seen last first).
+
+    Where the locked one was never seen at the tip, those whose commit is dated later: of others nothing is known.
+    """
+    revisions = [tip.revision for tip in tips]
+    if locked.revision in revisions:
+        ahead = tips[: revisions.index(locked.revision)]
+    else:
+        date = locked.last_modified
+        ahead = [tip for tip in tips if date is not None and tip.committed is not None and tip.committed > date]
+    return tuple(tip.revision for tip in ahead)
 
 
 def commit_link(locked: Locked, revision: str) -> str | None:

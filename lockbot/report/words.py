@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from lockbot.model import FailureKind, HostStatus, Locked
+from lockbot.model import Failure, FailureKind, HostStatus, Locked
 
 _DERIVATION = re.compile(r"(?:.*/)?[0-9a-z]{32}-(.+?)(?:\.drv)?", re.DOTALL)
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -136,3 +136,8 @@ _FAILURES = {
 def failure(kind: FailureKind) -> str:
     """`build failed`, `hash mismatch`."""
     return _FAILURES[kind]
+
+
+def failed(failure_: Failure) -> str:
+    """`timed out: after 2 hours`."""
+    return f"{failure(failure_.kind)}: {failure_.message[:300]}"

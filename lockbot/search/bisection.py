@@ -41,8 +41,8 @@ _STEPS_ASIDE = (1 / 2, 1 / 4, 3 / 4, 1 / 8, 7 / 8, 3 / 8, 5 / 8)
 
 
 class Bisection:
-    """Of one input's revisions above `accepted` (which leaves it locked). `last_good` is good as a whole at any
-    time: the number of a revision."""
+    """Bisects one input's revisions, on top of `accepted` (which leaves it locked). `taken`, a revision's number,
+    is good as a whole at any time."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Bisection:
         self.accepted = accepted
         self.input = input
         self.revisions = candidates.revisions
-        self.last_good = LOCKED
+        self.taken = LOCKED
         self.hosts = list(hosts)
         self._complete = candidates.complete
         self._tip = len(self.revisions) - 1
@@ -93,7 +93,7 @@ class Bisection:
         """Between which revisions each host broke, as far as it was asked."""
         found: dict[tuple[int, int], list[str]] = {}
         for host in self.hosts:
-            bad = [index for index in self._known(host, State.BAD) if index > self.last_good]
+            bad = [index for index in self._known(host, State.BAD) if index > self.taken]
             if bad:
                 low = max(index for index in self._known(host, State.GOOD) if index < min(bad))
                 found.setdefault((low, min(bad)), []).append(host)
@@ -113,9 +113,9 @@ class Bisection:
         for host in self.hosts:
             self._ask(host, self._tip)
             for index in seen:
-                if self.last_good < index < self._tip and self._ask(host, index) is State.BAD:
+                if self.taken < index < self._tip and self._ask(host, index) is State.BAD:
                     self._ask(host, index - 1)
-            bad = [index for index in self._known(host, State.BAD) if index > self.last_good]
+            bad = [index for index in self._known(host, State.BAD) if index > self.taken]
             if bad:
                 low = max(index for index in self._known(host, State.GOOD) if index < min(bad))
                 seen[self._bisect(host, low, min(bad))[1]] = None
@@ -124,16 +124,16 @@ class Bisection:
 
     def _take_newest_good(self, host: str, floor: int, roof: int) -> None:
         """Judge whole the newest good one between; where another host breaks, go on below with that one."""
-        while roof > self.last_good:
+        while roof > self.taken:
             index, _ = self._bisect(host, min(floor, roof - 1), roof)
-            if index <= self.last_good:
+            if index <= self.taken:
                 return
             broken = self._broken(index)
             if broken is None:
-                self.last_good = index
+                self.taken = index
                 self.responses.watch(Passed(thawed(self.selection(index))))
                 return
-            host, roof, floor = broken, index, self.last_good
+            host, roof, floor = broken, index, self.taken
 
     def _broken(self, index: int) -> str | None:
         """A host that is not good at this revision: those known to break first, then the whole fleet."""
@@ -184,8 +184,8 @@ class Bisection:
         ]
 
     def _widest_gap(self, host: str) -> tuple[int, int] | None:
-        """The two neighbouring bad revisions above the last good one with the most unasked ones between."""
-        bad = [index for index in self._known(host, State.BAD) if index > self.last_good]
+        """The two neighbouring bad revisions above the one taken with the most unasked ones between."""
+        bad = [index for index in self._known(host, State.BAD) if index > self.taken]
         gaps = [(high - low, low, high) for low, high in pairwise(bad) if high - low > 1]
         if not gaps:
             return None

@@ -1,4 +1,4 @@
-"""What is known to be red, as conflicts over groups, and the largest set that none of them forbids.
+"""What is known to be red, as conflicts between groups, and the largest set that none of them forbids.
 
 Pure logic: no questions are asked here.
 """

@@ -28,7 +28,7 @@ class RevisionRange:
     """What an input could be moved to, oldest first, the target the last; empty where that is not known."""
 
     revisions: tuple[str, ...] = ()
-    complete: bool = True
+    complete: bool = False
     """Whether they are all that there are after the locked one: between two of them lies no other."""
 
 
@@ -133,14 +133,14 @@ class SearchResult:
 
 @dataclass(frozen=True)
 class Judging:
-    """The whole fleet is about to be judged with these."""
+    """The whole fleet is about to be judged with this selection."""
 
     selection: Selection
 
 
 @dataclass(frozen=True)
 class Passed:
-    """The whole fleet is good with these, and they are the best so far: could be published as they are."""
+    """The whole fleet is good with this selection, the best so far: it could be published as it is."""
 
     selection: Selection
 

@@ -199,8 +199,8 @@ class _Search:
             self.sought.add(group)
             bisection.look_above(self.looks)
         finally:
-            if bisection.last_good != LOCKED:
-                self.accepted = bisection.selection(bisection.last_good)
+            if bisection.taken != LOCKED:
+                self.accepted = bisection.selection(bisection.taken)
 
     def _without(self, group: UpdateGroup) -> FrozenSelection:
         return frozenset((name, revision) for name, revision in self.accepted if name not in group.inputs)

@@ -17,8 +17,8 @@ What is not promised. The largest set is NP-hard to know: the logic is exact up 
 rounds and pairs are limited. Brute force keeps more in a few of a thousand worlds in which couplings overlap or
 chain: three that need each other torn apart by a bad one, two couples that share an input, or x that needs an
 accepted y and breaks together with an accepted z (it is left out and z could have been). Such are rare, nothing
-bad is taken in them, and a group in the configuration settles them. Answers that are missing at random may cost an
-input its move until the next run. That everything can't be judged is the oracle's to notice: it should raise.
+bad is taken in them, and a group in the configuration settles them. Responses that are missing at random may cost
+an input its move until the next run. That everything can't be judged is the oracle's to notice: it should raise.
 """
 
 from __future__ import annotations

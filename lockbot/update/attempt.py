@@ -73,7 +73,7 @@ class AttemptResult:
         if found_out:
             return ()
         open_ = [build for build in builds if Answer.UNJUDGED in _answers(build)]
-        return tuple(f"{name}: {why}" for name, why in sorted({_why_unjudged(build) for build in open_}))
+        return tuple(f"{name}: {why}" for name, why in sorted({_why_run_unjudged(build) for build in open_}))
 
 
 class Attempt:
@@ -98,7 +98,7 @@ class Attempt:
             held = at_final_revision(kept, permission.targets, proposal.before)
             self._record.note(*proposal.notes, *permission.result.warnings)
             self._record.set(changes=permission.lock.changes if permission.lock else (), held=held)
-        statuses = InputStatuses(proposal, permission.result, held, frozenset(self._request.overrides))
+        statuses = InputStatuses(proposal, permission.result, held, permission.pinned)
         if permission.lock is None:
             result = AttemptResult(held, observations=statuses.observations({}, ()))
         else:
@@ -116,7 +116,12 @@ class Attempt:
         assert permission.lock is not None
         if not permission.targets:  # only what flake.nix itself asks for: take it or leave it
             judged = self._builder.judge(permission.lock, held)
-            return AttemptResult(held, judged, self._is_good(judged), observations=statuses.observations({}, ()))
+            return AttemptResult(
+                held,
+                judged,
+                _is_publishable(judged, self._config.gate),
+                observations=statuses.observations({}, ()),
+            )
         oracle = self._oracle(permission, held)
         oracle.probe(permission.targets, None)
         if self._is_red_anyway(oracle, permission) and not oracle.trouble:
@@ -170,9 +175,6 @@ class Attempt:
         repairable = votes.repairable(oracle, permission.targets, self._config.groups, self._config.strategy)
         return not broken <= repairable
 
-    def _is_good(self, judged: Judged) -> bool:
-        return gates.publishable(judged.verdict.builds, self._config.gate)
-
     def _watch(self, event: SearchEvent) -> None:
         if isinstance(event, interface.Looking):
             what = "which revision" if event.revisions else "what"
@@ -214,7 +216,9 @@ class _Conclusion:
         series = tuple(
             _series_commit(before, after, self.permission.locks, held) for before, after in pairwise(steps)
         )
-        return AttemptResult(held, judged, self._is_good(judged), series, observations)
+        return AttemptResult(
+            held, judged, _is_publishable(judged, self.workspace.config.gate), series, observations
+        )
 
     def _rejected(self) -> Judged | None:
         """What was judged of all together, as the record of a run that published nothing."""
@@ -232,7 +236,11 @@ class _Conclusion:
             return (found.selection,)
         wholes = ((step, self.oracle.whole(step)) for step in found.steps[:-1])
         # What only passes together with more goes with that.
-        good = [step for step, judged in wholes if judged is not None and self._is_good(judged)]
+        good = [
+            step
+            for step, judged in wholes
+            if judged is not None and _is_publishable(judged, self.workspace.config.gate)
+        ]
         return (*good, found.selection)
 
     def _what_flake_nix_asks_for(self, held: Sequence[Held]) -> Judged | None:
@@ -244,7 +252,7 @@ class _Conclusion:
             self.builder.cancel.check()
             return None
         judged = self.builder.judge(completed, held) if completed.changes else None
-        if judged is None or not self._is_good(judged):
+        if judged is None or not _is_publishable(judged, self.workspace.config.gate):
             return None
         self.workspace.record.set(changes=completed.changes)
         self._keep(judged)
@@ -256,9 +264,6 @@ class _Conclusion:
         record.set(candidate=commit, hosts=judged.verdict.builds)
         self.workspace.context.clone.keep(record.run.id, commit)
 
-    def _is_good(self, judged: Judged) -> bool:
-        return gates.publishable(judged.verdict.builds, self.workspace.config.gate)
-
 
 def _series_commit(
     before: Selection, after: Selection, locks: SelectedLocks, held: Sequence[Held]
@@ -269,6 +274,10 @@ def _series_commit(
     return SeriesCommit(pins, tuple(item for item in held if item.input in moved))
 
 
+def _is_publishable(judged: Judged, gate: Gate) -> bool:
+    return gates.publishable(judged.verdict.builds, gate)
+
+
 def _answers(build: HostBuild) -> tuple[Answer, ...]:
     """A host's answers that count: the base's only where the host is not good now."""
     if build.here is None or build.status is HostStatus.UNCHANGED or build.here.answer is Answer.GOOD:
@@ -276,7 +285,7 @@ def _answers(build: HostBuild) -> tuple[Answer, ...]:
     return (build.here.answer, *([build.base.answer] if build.base is not None else []))
 
 
-def _why_unjudged(build: HostBuild) -> tuple[str, str]:
+def _why_run_unjudged(build: HostBuild) -> tuple[str, str]:
     why = words.failure(build.failure.kind) if build.failure is not None else "nothing is known"
     if build.failure is not None and build.here is not None and build.here.answer is Answer.UNJUDGED:
         why += f" ({build.failure.message})"

@@ -68,8 +68,7 @@ class CompileCosts:
                 del kept[one]
 
     def may_build(self, selection: Selection) -> MayBuild | None:
-        """Who is asked, before anything is built, whether hosts may be built with this selection; None: they
-        may."""
+        """Asked, before anything is built, whether hosts may be built with this selection; None: they may."""
         if not any(self._weighs(name) for name in selection):
             return None
 
@@ -80,9 +79,8 @@ class CompileCosts:
                 self.refused |= {(name, selection[name]): decision for name, decision in held.items()}
                 raise TooCostly("; ".join(f"{name}: {decision.detail}" for name, decision in held.items()))
             warnings = [text for one in decisions.values() if isinstance(one, Allow) for text in one.warnings]
-            self._warnings.setdefault(frozenset(selection.items()), []).extend(
-                warnings
-            )  # one host by one, then all
+            # One host by one, then all.
+            self._warnings.setdefault(frozenset(selection.items()), []).extend(warnings)
 
         return ask
 

@@ -20,7 +20,7 @@ from lockbot.update.explanation import Explanation
 def at_final_revision(
     held: Sequence[Held], selection: Mapping[str, str], before: Mapping[str, str | None]
 ) -> tuple[Held, ...]:
-    """Inputs that are kept back, each with the revision at which it is once `selection` were published: one that
+    """Inputs that are kept back, each with the revision at which it is once `selection` is published: one that
     may not go to its tip may have gone elsewhere."""
     return tuple(
         replace(item, revision=selection.get(item.input) or before.get(item.input) or item.revision)

@@ -202,7 +202,7 @@ class CandidateOracle:
         response = self._response(selection, builds)
         # What says nothing depends on the base, which may be another in the next run; unless it is good itself.
         telling = (gates.Vote.FOR, gates.Vote.BLAMES)
-        certain = [build.host for build in builds if _is_good(build) or gates.of(build, self._gate) in telling]
+        certain = [build.host for build in builds if _was_built(build) or gates.of(build, self._gate) in telling]
         self._cache.learn(lock.content, certain, response)
         return response
 
@@ -258,7 +258,7 @@ class CandidateOracle:
         return build.here is not None and build.here.answer is Answer.BAD
 
 
-def _is_good(build: HostBuild) -> bool:
+def _was_built(build: HostBuild) -> bool:
     return build.here is not None and build.here.answer is Answer.GOOD and build.here.evidence != EVALUATED
 
 
@@ -266,9 +266,11 @@ def _why_unjudged(build: HostBuild) -> str:
     """`timed out`; `build failed, and without the update it could not be judged either (timeout)`."""
     kind = words.failure(build.failure.kind) if build.failure is not None else "nothing is known"
     if build.failure is not None and build.here is not None and build.here.answer is Answer.UNJUDGED:
-        return f"{kind}: {build.failure.message[:300]}"
+        return words.failed(build.failure)
     if build.here is not None and build.here.answer is Answer.BAD and build.base is not None:
-        return f"{kind}, and without the update it could not be judged either ({build.base.evidence})"
+        if build.base.answer is Answer.UNJUDGED:
+            return f"{kind}, and without the update it could not be judged either ({build.base.evidence})"
+        return f"{kind}, as without the update"
     return kind
 
 

@@ -1,7 +1,7 @@
 """What may be tried of a proposal: where its inputs may go, what is kept back, the lock with all that may move.
 
-Policy decides (`policy.engine`), and what would have to be compiled (`costs`); here the two meet one proposal. It
-must not know which of it turns out to be good.
+Policy decides (`policy.engine`), and so does what would have to be compiled (`costs`); here both meet one
+proposal. It must not know which of it turns out to be good.
 """
 
 from __future__ import annotations
@@ -37,8 +37,9 @@ class Permission:
     costs: CompileCosts
     lock: Lock | None
     held: tuple[Held, ...]
+    pinned: frozenset[str]
+    """Inputs that go where the user said."""
     _engine: PolicyEngine
-    _pinned: frozenset[str]
     _revisions: InputRevisions
 
     @property
@@ -49,7 +50,7 @@ class Permission:
     def revisions(self, name: str) -> RevisionRange:
         """What an input can be moved to, up to its target."""
         locked, target = self.proposal.old.locked(name), self.targets[name]
-        if locked is None or name in self._pinned or self._engine.holds_at(name, target):
+        if locked is None or name in self.pinned or self._engine.holds_at(name, target):
             return RevisionRange((target,), complete=False)  # there or nowhere
         return self._revisions.between(name, locked, target)
 
@@ -88,7 +89,17 @@ def permit(
         if not engine.is_held(one.input)
     ]
     held = (*proposal.held, *unlockable, *result.held)
-    return Permission(proposal, result, locks, costs, lock, held, engine, pinned, revisions)
+    return Permission(
+        proposal,
+        result,
+        locks,
+        costs,
+        lock=lock,
+        held=held,
+        pinned=pinned,
+        _engine=engine,
+        _revisions=revisions,
+    )
 
 
 def _engine(

@@ -16,7 +16,7 @@ from lockbot.history import unjudged
 from lockbot.judge import gate as gates
 from lockbot.judge.gate import Vote
 from lockbot.judge.verdict import Baseline, Judged
-from lockbot.model import Answer, Failure, Gate, Held, HostBuild, HostStatus
+from lockbot.model import Answer, Gate, Held, HostBuild, HostStatus
 from lockbot.report import words
 from lockbot.search.conflicts import UpdateGroup
 from lockbot.search.interface import BudgetSpent, Oracle, SearchResult, Selection, Watch, unwatched
@@ -84,7 +84,7 @@ def best_supported(
     """
     targets = dict(targets)
     oracle.repairable = repairable(oracle, targets, groups, strategy)
-    undecided: list[Unsupported] = []
+    left_out: list[Unsupported] = []
     while targets:
         found = search(oracle, targets, groups=groups, strategy=strategy, watch=watch)
         if oracle.trouble is None and (wasted := _still_broken(oracle, found.selection)):
@@ -95,15 +95,15 @@ def best_supported(
                 oracle, found.selection, _update_groups(found.selection, groups, strategy), gate
             )
         except BudgetSpent:  # the surroundings' doing: what nothing is known to speak for is not taken
-            return replace(found, selection={}, steps=(), complete=False), tuple(undecided)
+            return replace(found, selection={}, steps=(), complete=False), tuple(left_out)
         if not unsupported:
-            return found, tuple(undecided)
-        undecided += unsupported
+            return found, tuple(left_out)
+        left_out += unsupported
         if oracle.trouble is not None:
-            return replace(found, selection={}, steps=(), complete=False), tuple(undecided)
+            return replace(found, selection={}, steps=(), complete=False), tuple(left_out)
         for name in (name for one in unsupported for name in one.group.inputs):
             del targets[name]
-    return SearchResult({}, (), (), complete=True), tuple(undecided)
+    return SearchResult({}, (), (), complete=True), tuple(left_out)
 
 
 def _update_groups(
@@ -125,16 +125,12 @@ class Unsupported:
         open_ = [host for host in self.hosts if host.here is not None and host.here.answer is Answer.UNJUDGED]
         names = words.listed([host.host.name for host in open_ or self.hosts])
         if open_:
-            said = "; ".join(sorted({_said(host.failure) for host in open_ if host.failure is not None}))
+            said = "; ".join(sorted({words.failed(host.failure) for host in open_ if host.failure is not None}))
             why = f"{names} could not be judged, with it or without ({said}), and no other host uses it"
         else:
             why = f"{names} is broken with it and without, and no other host uses it: nothing speaks for it"
         reason = UNJUDGED if open_ else ONLY_BROKEN
         return tuple(Held(name, reason, why, before.get(name)) for name in self.group.inputs)
-
-
-def _said(failure: Failure) -> str:
-    return f"{words.failure(failure.kind)}: {failure.message[:300]}"
 
 
 def _unsupported(
@@ -147,10 +143,10 @@ def _unsupported(
     judged = oracle.whole(selection)
     builds = judged.verdict.builds if judged is not None else ()
     by_vote = {vote: [build for build in builds if gates.of(build, gate) is vote] for vote in Vote}
-    undecided = [build for build in by_vote[Vote.NOTHING] if build.status is not HostStatus.UNCHANGED]
-    if not undecided:
+    saying_nothing = [build for build in by_vote[Vote.NOTHING] if build.status is not HostStatus.UNCHANGED]
+    if not saying_nothing:
         return ()
-    found = [_reached(oracle, selection, group, by_vote[Vote.FOR], undecided) for group in update_groups]
+    found = [_reached(oracle, selection, group, by_vote[Vote.FOR], saying_nothing) for group in update_groups]
     return tuple(
         Unsupported(group, reached) for group, reached in zip(update_groups, found, strict=True) if reached
     )
@@ -161,14 +157,16 @@ def _reached(
     selection: Selection,
     group: UpdateGroup,
     good: Sequence[HostBuild],
-    undecided: Sequence[HostBuild],
+    saying_nothing: Sequence[HostBuild],
 ) -> tuple[HostBuild, ...]:
-    """The undecided hosts that a group changes, unless it changes a good one, too."""
+    """The hosts that say nothing and that a group changes, unless it changes a good one, too."""
     less = {name: revision for name, revision in selection.items() if name not in group.inputs}
     if _any_moves(oracle, selection, less, good[:1]):  # most inputs reach most hosts
         return ()
     reached = tuple(
-        build for build in undecided if build.drv is None or _moves(oracle, selection, less, [build], unknown=True)
+        build
+        for build in saying_nothing
+        if build.drv is None or _moves(oracle, selection, less, [build], unknown=True)
     )
     if not reached or _any_moves(oracle, selection, less, good[1:]):
         return ()

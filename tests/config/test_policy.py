@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from lockbot.config import load
-from lockbot.policy.rules import InputRules, PolicyAction, PolicyRules, Revisions
+from lockbot.policy.rules import InputRules, PolicyAction, PolicyRules, RevisionKind
 from tests.config.reading import Write, mistakes
 
 
@@ -26,7 +26,7 @@ def test_an_inputs_table_stands_before_policy(write: Write) -> None:
     day = 86400
     assert book.default == InputRules(minimum_age=3 * day, never_compile=("linux-*",))
     assert book.of("nixpkgs") == replace(book.default, minimum_age=0, backwards=PolicyAction.REFUSE)
-    assert book.of("home-manager/nixpkgs") == replace(book.default, revisions=Revisions.COMMITS)
+    assert book.of("home-manager/nixpkgs") == replace(book.default, revisions=RevisionKind.COMMITS)
     assert book.of("home-manager") == book.default
     assert load(None, {}).policy_rules() == PolicyRules()  # the plain values have the same defaults
     changed = load(path, {"LOCKBOT_INPUT": '{"nixpkgs": {"minimum_age": "1d"}}'}).policy_rules()

@@ -16,6 +16,7 @@ from lockbot.nix import command
 from lockbot.process import CancelToken
 from tests import nixes
 from tests.fleet import Fleet, HostSpec, Input, Upstream
+from tests.lock.revisions import NoRevisions
 from tests.sampling import nix_by_turns
 from tests.update.world import World
 
@@ -59,14 +60,16 @@ class Bench:
             self.fleet.commit({}, "no inputs any more")
         if old == "gone upstream":
             shutil.rmtree(self.one.path)
-        self.wish = UpdateRequest(apart=frozenset({"old"} if old == "apart" else ()))
+        self.request = UpdateRequest(apart=frozenset({"old"} if old == "apart" else ()))
         self._nix = command.find(nix.environment, cancel, tmp / "data", {})
 
     def ask_for_more(self) -> None:
         self.fleet.declare(inputs=[*self.inputs, self.new])
 
     def propose(self) -> Proposal:
-        return propose(self._nix, self.fleet.flake, self.wish, Limits(60, retries=0), lambda _: None)
+        return propose(
+            self._nix, self.fleet.flake, self.request, Limits(60, retries=0), lambda _: None, NoRevisions()
+        )
 
 
 @nix_by_turns("old", {name: name for name in OLD})

@@ -19,7 +19,7 @@ def find(answers: list[Lockable]) -> tuple[str | None, list[str], str | None, bo
         return answers[int(revision[1:])]
 
     revisions = tuple(f"r{number}" for number in range(len(answers) + 1))
-    found, culprit = newest_lockable("b", revisions[-1], RevisionRange(revisions), attempt)
+    found, culprit = newest_lockable("b", revisions[-1], RevisionRange(revisions, complete=True), attempt)
     return found, asked, culprit.first_bad if culprit else None, bool(culprit and culprit.exact)
 
 

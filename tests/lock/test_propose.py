@@ -19,6 +19,7 @@ from lockbot.nix.lockfile import LockFileError
 from lockbot.process import CancelToken
 from tests import nixes
 from tests.fleet import Fleet, HostSpec, Input, Upstream
+from tests.lock.revisions import NoRevisions
 
 LIMITS = Limits(timeout=60, retries=1, delay=0.05)
 
@@ -35,8 +36,10 @@ class Bench:
     def lock(self) -> bytes:
         return (self.fleet.flake / "flake.lock").read_bytes()
 
-    def propose(self, wish: UpdateRequest | None = None, limits: Limits = LIMITS) -> Proposal:
-        return propose(self._nix, self.fleet.flake, wish or UpdateRequest(), limits, self.events.append)
+    def propose(self, request: UpdateRequest | None = None, limits: Limits = LIMITS) -> Proposal:
+        return propose(
+            self._nix, self.fleet.flake, request or UpdateRequest(), limits, self.events.append, NoRevisions()
+        )
 
 
 @pytest.fixture
@@ -271,11 +274,11 @@ def test_cancelling_while_fetching(one_nix: nixes.Nix, tmp_path: Path, cancel: C
         )
         nix = command.find(one_nix.environment, cancel, tmp_path / "data", {})
         with pytest.raises(LockbotError):
-            propose(nix, flake, UpdateRequest(), Limits(timeout=1, retries=0), lambda _: None)
+            propose(nix, flake, UpdateRequest(), Limits(timeout=1, retries=0), lambda _: None, NoRevisions())
         timer = threading.Timer(1, lambda: cancel.cancel("SIGTERM"))
         timer.start()
         with pytest.raises(Cancelled):
-            propose(nix, flake, UpdateRequest(), Limits(timeout=60, retries=0), lambda _: None)
+            propose(nix, flake, UpdateRequest(), Limits(timeout=60, retries=0), lambda _: None, NoRevisions())
         timer.join()
 
 

@@ -12,21 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lockbot.git.inputs.revisions import Relation
-from lockbot.history.values import SeenTip
 from lockbot.policy import minimum_age
 from lockbot.policy.decide import decide
 from lockbot.policy.decisions import Allow, Facts, Hold, HoldReason, Move
-from lockbot.policy.minimum_age import Aged, FirstSeen, OldEnough, newest_old_enough, tips_ahead
+from lockbot.policy.minimum_age import Aged, FirstSeen, OldEnough, newest_old_enough
 from tests.policy.moves import (
     ACCEPTED,
     DAY,
     DEFAULT,
     NOW,
-    OLD,
     TIMES,
     days_ago,
     decided,
-    locked,
     updated,
 )
 
@@ -100,22 +97,9 @@ def test_the_newest_that_is_old_enough(age: float, chosen: OldEnough) -> None:
     assert newest_old_enough(known, NOW, age * DAY, locked="locked") == chosen
 
 
-def test_nothing_newer_is_neither_ripe_nor_awaited() -> None:
+def test_nothing_newer_is_neither_old_enough_nor_awaited() -> None:
     assert newest_old_enough([], NOW, DAY, locked="x") == OldEnough()
     assert newest_old_enough(first_seen({"y": days_ago(9)}, ["x", "y"]), NOW, DAY, locked="x") == OldEnough()
-
-
-def tip(revision: str, first: float, last: float, committed: int | None = None) -> SeenTip:
-    return SeenTip("s", revision, days_ago(first), days_ago(last), committed)
-
-
-def test_tips_that_came_after_the_locked_one() -> None:
-    tips = [tip("c", 1, 0), tip(OLD, 3, 2), tip("a", 9, 8)]
-    assert tips_ahead(tips, locked()) == (Aged("c", days_ago(1)),)
-    # Locked by hand at a revision that was never seen at the tip: what was seen may be older than that.
-    unseen = [tip("c", 1, 0, 1_700_000_001), tip("b", 3, 2, 1_700_000_000), tip("a", 9, 8)]
-    assert tips_ahead(unseen, locked()) == (Aged("c", days_ago(1)),)
-    assert tips_ahead(unseen, locked(date=None)) == ()
 
 
 @settings(max_examples=500, deadline=None)
@@ -139,15 +123,3 @@ def test_the_chosen_revision_is_newer_old_enough_and_the_newest_such(
     good = [number for number in range(min(count, position)) if old_enough(number)]
     assert chosen.revision == (str(good[0]) if good else None)
     assert chosen.first_at is None or chosen.first_at > NOW
-
-
-@settings(max_examples=300, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 30), st.none() | st.integers(0, 30)), max_size=8), st.integers(0, 40))
-def test_tips_never_lead_back(given_tips: list[tuple[int, int | None]], date: int) -> None:
-    """The locked revision is none of them: only what is dated later may be taken."""
-    tips = [tip(f"r{number}", first, 0, committed) for number, (first, committed) in enumerate(given_tips)]
-    dates = {one.revision: one.committed for one in tips}
-    for ahead in tips_ahead(tips, locked(date=date)):
-        committed = dates[ahead.revision]
-        assert committed is not None
-        assert committed > date

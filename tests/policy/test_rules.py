@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from lockbot.model import Locked
-from lockbot.policy.rules import PolicyRules, Revisions, revisions_of
+from lockbot.policy.rules import PolicyRules, RevisionKind, revisions_of
 from tests.policy.moves import (
     DEFAULT,
 )
@@ -16,22 +16,22 @@ from tests.policy.moves import (
 @pytest.mark.parametrize(
     ("original", "expected"),
     [
-        ("github:NixOS/nixpkgs/nixos-unstable", Revisions.TIPS),
-        ("github:nixos/Nixpkgs/nixpkgs-unstable", Revisions.TIPS),
-        ("github:NixOS/nixpkgs/release-25.05", Revisions.TIPS),
-        ("git+https://github.com/NixOS/nixpkgs.git?ref=nixos-25.05", Revisions.TIPS),
-        ("git+https://git.example/nixpkgs/?ref=refs/heads/nixos-25.05", Revisions.TIPS),
-        ("github:NixOS/nixpkgs/master", Revisions.COMMITS),
-        ("github:NixOS/nixpkgs", Revisions.COMMITS),
-        ("github:nix-community/home-manager/release-25.05", Revisions.COMMITS),
-        ("https://channels.nixos.org/nixos-unstable/nixexprs.tar.xz", Revisions.TIPS),
-        ("git+https://[broken", Revisions.COMMITS),
-        ("ht!tp:", Revisions.TIPS),
+        ("github:NixOS/nixpkgs/nixos-unstable", RevisionKind.TIPS),
+        ("github:nixos/Nixpkgs/nixpkgs-unstable", RevisionKind.TIPS),
+        ("github:NixOS/nixpkgs/release-25.05", RevisionKind.TIPS),
+        ("git+https://github.com/NixOS/nixpkgs.git?ref=nixos-25.05", RevisionKind.TIPS),
+        ("git+https://git.example/nixpkgs/?ref=refs/heads/nixos-25.05", RevisionKind.TIPS),
+        ("github:NixOS/nixpkgs/master", RevisionKind.COMMITS),
+        ("github:NixOS/nixpkgs", RevisionKind.COMMITS),
+        ("github:nix-community/home-manager/release-25.05", RevisionKind.COMMITS),
+        ("https://channels.nixos.org/nixos-unstable/nixexprs.tar.xz", RevisionKind.TIPS),
+        ("git+https://[broken", RevisionKind.COMMITS),
+        ("ht!tp:", RevisionKind.TIPS),
     ],
 )
-def test_what_revisions_are_tried(original: str, expected: Revisions) -> None:
+def test_what_revisions_are_tried(original: str, expected: RevisionKind) -> None:
     assert revisions_of(Locked("?", original, original), DEFAULT) is expected
-    for word in Revisions:
+    for word in RevisionKind:
         assert revisions_of(Locked("?", original, original), replace(DEFAULT, revisions=word)) is word
 
 

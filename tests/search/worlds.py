@@ -69,7 +69,7 @@ class World:
     """How often an error names its input: at evaluation, when building."""
     seed: int = 0
     blurred: float = 0.0
-    """The share of hosts and points that can't be judged, at random."""
+    """The share of hosts and selections that can't be judged, at random."""
 
     def count(self, name: str) -> int:
         return self.counts.get(name, 1)
@@ -141,7 +141,8 @@ class Bench:
 
     def revisions(self, input: str) -> RevisionRange:
         self.asked_for_revisions.append(input)
-        return RevisionRange(tuple(str(number) for number in range(1, self.world.count(input) + 1)))
+        every = tuple(str(number) for number in range(1, self.world.count(input) + 1))
+        return RevisionRange(every, complete=True)
 
     def _answer(self, selection: Selection, hosts: frozenset[str] | None, *, building: bool) -> Response:
         asked = frozenset(self.world.uses) if hosts is None else hosts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from lockbot.app import App
-from lockbot.commands.committed import committed_lock, input_names, standing, uncommitted
+from lockbot.commands.committed import committed_lock, input_names, input_states, uncommitted
 from lockbot.commands.status.alarms import alarms, unjudged_alarms
 from lockbot.commands.status.rows import Row, Status
 from lockbot.daemon import memory
@@ -19,19 +19,19 @@ def look(app: App) -> Status:
     """How every input stands. Raises UsageError where there is no repository, LockFileError for a broken lock."""
     place = app.place()
     lock = committed_lock(app, place)
-    book = app.settings.policy_rules()
+    rules = app.settings.policy_rules()
     now = app.clock()
     with app.history(place) as past:
         last = past.runs(place.flake, limit=1)
         unjudged = past.unjudged(place.flake)
         ledger = past.ledger(place.flake)
-        states, holds, accepted = standing(ledger, lock), ledger.holds(), ledger.accepted()
+        states, holds, accepted = input_states(ledger, lock), ledger.holds(), ledger.accepted()
         names = [name for name, root in lock.root_inputs.items() if root.updatable]
         names += sorted(name for name in {*states, *holds} - set(names) if lock.input(name) is not None)
         rows = tuple(
             Row(
                 name,
-                book.of(name),
+                rules.of(name),
                 locked := lock.locked(name),
                 states.get(name),
                 _active(holds.get(name), now),
@@ -43,7 +43,7 @@ def look(app: App) -> Status:
     held = {row.input for row in rows if row.state is not None and row.state.state is StateWord.HELD}
     unjudged = tuple(one for one in unjudged if one.kind != "input" or one.name in held)
     unknown = [f"a hold is on {shown(name)}, which is no input" for name in holds if lock.input(name) is None]
-    notes = (*past.notes, *uncommitted(app, place, lock), *book.unmatched(input_names(lock)), *unknown)
+    notes = (*past.notes, *uncommitted(app, place, lock), *rules.unmatched(input_names(lock)), *unknown)
     state = app.settings.state.directory
     return Status(
         now,

@@ -25,7 +25,7 @@ from lockbot.config.types import (
     duration,
 )
 from lockbot.forge.place import Account, Kind
-from lockbot.policy.rules import InputRules, PolicyAction, Revisions
+from lockbot.policy.rules import InputRules, PolicyAction, RevisionKind
 
 
 class Policy(Section):
@@ -34,7 +34,7 @@ class Policy(Section):
     minimum_age: Duration = key(
         duration("0"), "How long lockbot must have known a revision before it is taken; 0: not at all."
     )
-    revisions: Revisions | None = key(
+    revisions: RevisionKind | None = key(
         None,
         "Which revisions are tried: `tips`, those the branch was seen at, or `commits`, all of them.",
         absent="tips for channels of nixpkgs and for tarballs, else commits",
