@@ -47,7 +47,7 @@ def decide(move: Move, facts: Facts, rules: InputRules) -> Decision:
         if facts.own and not by_flake:
             return Hold(HoldReason.OWN, f"{move.change.input} is this repository itself, {_ONLY_OWN}")
         if facts.young_until is not None and not by_flake:
-            return minimum_age.hold_until(facts.young_until, rules.minimum_age)
+            return minimum_age.too_young(facts.young_until, rules.minimum_age)
     return Allow(tuple(concern.detail for concern in concerns))
 
 

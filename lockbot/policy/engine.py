@@ -192,13 +192,16 @@ class PolicyEngine:
             result.targets[name] = at
 
     def _newest_old_enough(self, result: PolicyResult, name: str, change: InputChange, decision: Hold) -> None:
-        """The newest revision that is old enough, where there is one; else it waits."""
+        """The newest revision that is old enough, where there is one; else it waits. And until when it waits is
+        when the first of those above is old enough, which need not be the tip."""
         old, new, rules = change.old, change.new, self._rules.of(name)
-        result.hold(name, old, decision)
         if old is None or new is None:
+            result.hold(name, old, decision)
             return
         known = self._known(name, old, new, rules)
         chosen = minimum_age.newest_old_enough(known, self._now, rules.minimum_age, locked=old.revision)
+        first_at = chosen.first_at
+        result.hold(name, old, minimum_age.too_young(first_at, rules.minimum_age) if first_at else decision)
         if chosen.revision is not None:
             result.targets[name] = chosen.revision
             self._newest_green(result, name, change, rules)

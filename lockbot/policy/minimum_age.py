@@ -49,7 +49,8 @@ class FirstSeen:
 
 @dataclass(frozen=True)
 class OldEnough:
-    """The newest revision that is old enough, or (None) when the first will be; neither: there is none at all."""
+    """The newest revision that is old enough, if one is. `first_at`: when the first of the newer ones will be;
+    None: none of them waits for that."""
 
     revision: str | None = None
     first_at: datetime | None = None
@@ -73,7 +74,7 @@ def newest_old_enough(
             continue
         at = old_enough_at(revision, now, minimum_age)
         if at <= now:
-            return OldEnough(revision.revision)
+            return OldEnough(revision.revision, min(waiting, default=None))
         waiting.append(at)
     return OldEnough(None, min(waiting, default=None))
 
@@ -93,7 +94,7 @@ def young_until(change: InputChange, since: datetime | None, now: datetime, mini
     return None if at <= now else at
 
 
-def hold_until(first_at: datetime, minimum_age: float) -> Hold:
+def too_young(first_at: datetime, minimum_age: float) -> Hold:
     """The hold of an input of which nothing is old enough yet."""
     detail = f"nothing newer has been out for {words.age(minimum_age)} yet: first at {first_at:%Y-%m-%d %H:%M} UTC"
     return Hold(HoldReason.AGE, detail, first_at)

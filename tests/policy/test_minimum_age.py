@@ -87,8 +87,8 @@ def test_who_saw_a_tip_saw_what_it_descends_from() -> None:
     [
         (0, OldEnough("d")),
         (1, OldEnough("d")),
-        (2, OldEnough("b")),
-        (5, OldEnough("b")),
+        (2, OldEnough("b", days_ago(-1))),
+        (5, OldEnough("b", days_ago(-4))),
         (6, OldEnough(None, days_ago(-1))),
     ],
 )

@@ -28,9 +28,13 @@ def test_nothing_is_taken_before_its_age(one_nix: nixes.Nix, tmp_path: Path, can
     assert world.moved() == {"a": "1", "b": "1"}
     assert world.state("a").state is StateWord.WAITING_FOR_AGE
     assert world.state("a").next_try is not None
+    due = world.state("a").next_try
     world.now += timedelta(days=2)
     world.upstreams["a"].commit("third")
-    world.update(settings=rule)
+    run = world.update(settings=rule)
+    assert world.state("a").next_try == due, "the second is old enough then, whatever came after it"
+    (waiting,) = [item.detail for item in run.held if item.input == "a"]
+    assert due is not None and f"first at {due:%Y-%m-%d %H:%M} UTC" in waiting
     world.now += timedelta(days=1, minutes=5)
     run = world.update(settings=rule)
     assert run.outcome is Outcome.PARTLY_PUBLISHED
