@@ -24,7 +24,7 @@ from lockbot.nix.command import Nix
 from lockbot.nix.lockfile import LOCK_NAME, LockFile
 from lockbot.process import duration
 from lockbot.report.document import Document
-from lockbot.report.lines import Line, Style, line
+from lockbot.report.styled_lines import Line, Style, line
 from lockbot.state import LOCK, RunLock, check_disk, free_bytes, human_size
 
 

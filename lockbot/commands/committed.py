@@ -15,8 +15,8 @@ from lockbot.app import App, Place
 from lockbot.git.clone import Clone
 from lockbot.git.source import LocalSource, Source
 from lockbot.git.sync import Base, last_seen, sync
+from lockbot.history.input_states import InputState, as_it_lies
 from lockbot.history.ledger import Ledger
-from lockbot.history.values import InputState, as_it_lies
 from lockbot.nix.lockfile import EMPTY, LOCK_NAME, LockFile, LockFileError, diff
 from lockbot.report import words
 from lockbot.report.escape import name as shown

@@ -18,7 +18,7 @@ from lockbot.daemon.plan import scheduled
 from lockbot.errors import Cancelled, LockbotError, UsageError
 from lockbot.history.totals import Totals
 from lockbot.report import words
-from lockbot.report.lines import Line, Style, line
+from lockbot.report.styled_lines import Line, Style, line
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from lockbot.process import process_start
 from lockbot.report import events, words
 from lockbot.report.document import Document
 from lockbot.report.events import Record
-from lockbot.report.lines import Line, line
+from lockbot.report.styled_lines import Line, line
 from lockbot.report.table import table
 
 _POLL = 0.3

@@ -13,15 +13,15 @@ from lockbot.commands.committed import committed_lock, input_names, input_states
 from lockbot.commands.status import answer, policy_key
 from lockbot.errors import UsageError
 from lockbot.history.damage import SENSIBLE
+from lockbot.history.input_states import Acceptance, InputState, UserHold
 from lockbot.history.ledger import Ledger
-from lockbot.history.values import Acceptance, InputState, UserHold
 from lockbot.model import Locked
 from lockbot.nix.lockfile import LOCK_NAME, LockFile
 from lockbot.policy.decisions import HoldReason
 from lockbot.policy.rules import InputRules, PolicyAction, near_name
 from lockbot.report import words
 from lockbot.report.escape import name as shown
-from lockbot.report.lines import Line, line
+from lockbot.report.styled_lines import Line, line
 
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _PREFIX = re.compile(r"[0-9a-f]{4,64}")
@@ -134,7 +134,7 @@ def _revision(text: str, ledger: Ledger, input: str, locked: Locked) -> str:
         return text
     known = {locked.revision, *(tip.revision for tip in ledger.tips(input, locked.original))}
     if (state := ledger.states().get(input)) is not None:
-        bad = state.first_bad
+        bad = state.culprit
         known |= {one for one in (state.last_good, bad and bad.revision, bad and bad.after) if one}
     if text in known:
         return text

@@ -18,7 +18,7 @@ from lockbot.nix.flakeref import local_flake
 from lockbot.process import Deadline
 from lockbot.report import words
 from lockbot.report.document import Document
-from lockbot.report.lines import Line, line
+from lockbot.report.styled_lines import Line, line
 from lockbot.report.table import table
 
 

@@ -17,7 +17,7 @@ from lockbot.policy.origin import origin_of
 from lockbot.process import Deadline
 from lockbot.report import words
 from lockbot.report.document import Document
-from lockbot.report.lines import Line, line
+from lockbot.report.styled_lines import Line, line
 from lockbot.report.table import table
 
 

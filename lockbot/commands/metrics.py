@@ -26,8 +26,8 @@ from lockbot.commands import status as standing
 from lockbot.daemon import memory
 from lockbot.daemon.plan import scheduled
 from lockbot.errors import Cancelled, LockbotError, SurroundingsError, UsageError
+from lockbot.history.input_states import StateWord
 from lockbot.history.totals import Totals
-from lockbot.history.values import StateWord
 from lockbot.model import HostStatus, Outcome, Phase
 from lockbot.redact import redact
 from lockbot.report.escape import plain

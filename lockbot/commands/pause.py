@@ -5,7 +5,7 @@ from __future__ import annotations
 from lockbot.app import App
 from lockbot.daemon import memory
 from lockbot.errors import SurroundingsError, UsageError
-from lockbot.report.lines import Line, line
+from lockbot.report.styled_lines import Line, line
 
 
 def pause(app: App, why: str) -> tuple[Line, ...]:

@@ -9,7 +9,7 @@ from lockbot.judge import verdict
 from lockbot.judge.hosts import HostPatterns
 from lockbot.lock import propose
 from lockbot.nix import build, evaluate
-from lockbot.nix import context as nix_context
+from lockbot.nix import fingerprint as of_nix
 from lockbot.nix.command import Nix
 from lockbot.search.strategies import Strategy
 from lockbot.update.context import RunConfig
@@ -51,7 +51,7 @@ def run_config(app: App, place: Place, options: Options, nix: Nix) -> RunConfig:
 def fingerprint(settings: Settings, nix: Nix) -> str:
     """The word for what decides how hosts fare, beside the flake (`RunConfig.fingerprint`)."""
     building, evaluation = _building(settings), settings.eval
-    return nix_context.context(
+    return of_nix.fingerprint(
         nix,
         {
             "build timeout": building.timeout,

@@ -19,8 +19,8 @@ from typing import TypeVar
 from lockbot.history import damage
 from lockbot.model import (
     Answer,
-    BadRevision,
     ChangeKind,
+    CulpritCommit,
     Failure,
     FailureKind,
     Held,
@@ -316,7 +316,7 @@ def _held(row: sqlite3.Row) -> Held:
     return Held(row["input"], row["reason"], row["detail"], row["revision"], culprit)
 
 
-def _culprit_text(bad: BadRevision) -> str:
+def _culprit_text(bad: CulpritCommit) -> str:
     bounded = replace(
         bad,
         revision=storable(bad.revision),
@@ -330,9 +330,9 @@ def _culprit_text(bad: BadRevision) -> str:
     return json.dumps(asdict(bounded), ensure_ascii=False)
 
 
-def _culprit(text: str) -> BadRevision:
+def _culprit(text: str) -> CulpritCommit:
     told = json.loads(text)
-    return BadRevision(**{**told, "hosts": tuple(told["hosts"])})
+    return CulpritCommit(**{**told, "hosts": tuple(told["hosts"])})
 
 
 def optional(text: str | None) -> str | None:

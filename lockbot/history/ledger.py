@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 
 from lockbot import retention
 from lockbot.history import codec, damage, rows
-from lockbot.history.values import (
+from lockbot.history.input_states import (
     Acceptance,
     InputState,
     Observation,

@@ -7,15 +7,8 @@ import sqlite3
 from datetime import datetime
 
 from lockbot.history import codec, damage
-from lockbot.history.values import (
-    Acceptance,
-    InputState,
-    Remembered,
-    SeenTip,
-    StateWord,
-    UserHold,
-)
-from lockbot.model import BadRevision
+from lockbot.history.input_states import Acceptance, InputState, Remembered, SeenTip, StateWord, UserHold
+from lockbot.model import CulpritCommit
 
 
 @damage.reading("a derivation")
@@ -62,13 +55,13 @@ def state(row: sqlite3.Row) -> InputState:
         detail=row["detail"],
         last_good=row["last_good"],
         locked=row["locked"],
-        first_bad=None if row["bad_revision"] is None else _bad(row),
+        culprit=None if row["bad_revision"] is None else _bad(row),
         **{name: damage.moment_or_none(row[name]) for name in _TIMES},
     )
 
 
-def _bad(row: sqlite3.Row) -> BadRevision:
-    return BadRevision(
+def _bad(row: sqlite3.Row) -> CulpritCommit:
+    return CulpritCommit(
         revision=row["bad_revision"],
         subject=row["bad_subject"],
         author=row["bad_author"],
@@ -91,11 +84,11 @@ def state_columns(flake: str, state: InputState) -> dict[str, codec.Value]:
         "last_good": codec.optional(state.last_good),
         "locked": codec.optional(state.locked),
         **{name: moment(getattr(state, name)) for name in _TIMES},
-        **(_bad_columns(state.first_bad) if state.first_bad is not None else {}),
+        **(_bad_columns(state.culprit) if state.culprit is not None else {}),
     }
 
 
-def _bad_columns(bad: BadRevision) -> dict[str, codec.Value]:
+def _bad_columns(bad: CulpritCommit) -> dict[str, codec.Value]:
     return {
         "bad_revision": codec.storable(bad.revision),
         "bad_subject": codec.prose(bad.subject),

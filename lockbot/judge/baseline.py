@@ -21,7 +21,7 @@ Results = Mapping[str, Failure | None]
 
 
 @dataclass
-class Base:
+class HostsWithoutUpdate:
     """The base's hosts. `listing` is the flake's own list of them, `known` what was found out before."""
 
     nix: Nix

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from lockbot.judge.baseline import Base, host_build, is_collected, judgement, only_evaluated, target
+from lockbot.judge.baseline import HostsWithoutUpdate, host_build, is_collected, judgement, only_evaluated, target
 from lockbot.judge.gate import must_be_good
 from lockbot.judge.verdict import (
     NOT_THERE,
@@ -77,9 +77,11 @@ class Judge:
         """
         known = known or Known()
         skip = {item.host: item for item in carried}
-        with Builder(self.nix, self.limits.build, self.progress, known.broken, seen=known.seen) as builder:
+        with Builder(
+            self.nix, self.limits.build, self.progress, known.failed_in_other_runs, seen=known.failed_in_this_run
+        ) as builder:
             session = _BuildSession(self, candidate, known, listings.now, builder, may_build)
-            session.base = Base(
+            session.base = HostsWithoutUpdate(
                 self.nix, self.checkout, listings.before, known.base, builder, session.evaluate_base
             )
             session.evaluate([host for host in hosts if host not in skip])
@@ -100,7 +102,7 @@ class _BuildSession:
     listing: Listing
     builder: Builder
     may_build: MayBuild | None
-    base: Base = field(init=False)
+    base: HostsWithoutUpdate = field(init=False)
     here: dict[Host, Evaluation] = field(default_factory=dict)
     """Evaluations at the candidate."""
     decided: dict[Host, HostBuild] = field(default_factory=dict)
@@ -245,7 +247,9 @@ class _BuildSession:
         known = [
             host
             for host, failure in failures.items()
-            if failure is not None and failure.culprit in self.known.broken and self.here[host].failure is None
+            if failure is not None
+            and failure.culprit in self.known.failed_in_other_runs
+            and self.here[host].failure is None
         ]
         if known:
             self.builder.results()  # the base is built first

@@ -83,13 +83,13 @@ TooCostly."""
 
 @dataclass(frozen=True)
 class Known:
-    """What need not be found out again. `broken` are derivations that failed by themselves in another run, under
-    the same settings: a candidate that needs one fails. `seen` are those that failed in this run, or could not be
-    judged however often they were tried; judging adds to it."""
+    """What need not be found out again. `failed_in_other_runs` are derivations that failed by themselves in
+    another run, under the same settings: a candidate that needs one fails. `failed_in_this_run` are those that
+    failed in this one, or could not be judged however often they were tried; judging adds to it."""
 
     base: Baseline = field(default_factory=dict)
-    broken: Mapping[str, Failure] = field(default_factory=dict)
-    seen: MutableMapping[str, Failure] = field(default_factory=dict)
+    failed_in_other_runs: Mapping[str, Failure] = field(default_factory=dict)
+    failed_in_this_run: MutableMapping[str, Failure] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -101,5 +101,5 @@ class Judged:
     candidate: Baseline
     flaky: frozenset[str] = frozenset()
     """Derivations that failed and then were built, unchanged."""
-    truthful: bool = True
+    message_holds: bool = True
     """Whether the commit's message tells how the hosts fared: only then may it be published as it is."""

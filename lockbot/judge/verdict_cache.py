@@ -1,6 +1,6 @@
 """How hosts fared at locks that searches have tried: one whose budget ended goes on from there in the next run.
 
-A verdict is kept under the lock and a word for everything else that decides (`fingerprint`). It must not know what
+A verdict is kept under the lock and a word for everything else that decides (`key`). It must not know what
 a search wants to know; and nothing is published on its word: what lands is judged in the same run.
 """
 
@@ -39,9 +39,9 @@ def file(directory: Path, flake: str) -> Path:
 class VerdictCache:
     """`max_age`: seconds for which a verdict holds. A file that can't be read or written costs only time."""
 
-    def __init__(self, path: Path, fingerprint: str, now: datetime, max_age: float) -> None:
+    def __init__(self, path: Path, key: str, now: datetime, max_age: float) -> None:
         self._path = path
-        self._fingerprint = fingerprint
+        self._prefix = key
         self._now = now.timestamp()
         self._verdicts = {
             key: verdict for key, verdict in _read(path).items() if 0 <= self._now - verdict.when < max_age
@@ -49,7 +49,7 @@ class VerdictCache:
 
     def find(self, lock: bytes, hosts: Sequence[Host]) -> Response | None:
         """How these hosts fare; None where that is not known of each."""
-        found = {host.name: self._verdicts.get(self._key(lock, host)) for host in hosts}
+        found = {host.name: self._verdicts.get(self._key_of(lock, host)) for host in hosts}
         red: dict[str, _Verdict] = {}
         for name, verdict in found.items():
             if verdict is None:
@@ -69,15 +69,15 @@ class VerdictCache:
                 continue
             red, at_evaluation = host.name in response.red, host.name in response.at_evaluation
             verdict = _Verdict(self._now, red, at_evaluation, response.suspects.get(host.name, ()))
-            self._verdicts[self._key(lock, host)] = verdict
+            self._verdicts[self._key_of(lock, host)] = verdict
             if not host.evaluate_only:
                 evaluated = verdict if at_evaluation else _Verdict(self._now, red=False)
-                self._verdicts[self._key(lock, replace(host, evaluate_only=True))] = evaluated
+                self._verdicts[self._key_of(lock, replace(host, evaluate_only=True))] = evaluated
         newest = sorted(self._verdicts.items(), key=lambda item: item[1].when)[-MOST_VERDICTS:]
         _write(self._path, dict(newest))
 
-    def _key(self, lock: bytes, host: Host) -> str:
-        told = json.dumps([self._fingerprint, host.attribute, host.evaluate_only]).encode()
+    def _key_of(self, lock: bytes, host: Host) -> str:
+        told = json.dumps([self._prefix, host.attribute, host.evaluate_only]).encode()
         return hashlib.blake2b(told + lock, digest_size=16).hexdigest()
 
 

@@ -15,7 +15,7 @@ from typing import Protocol
 from lockbot.errors import DeadlineExceeded, LockbotError, SurroundingsError, UsageError
 from lockbot.lock import relock, unmovable
 from lockbot.lock.lockable import Lockable, Unlockable, newest_lockable
-from lockbot.lock.relock import Upstream
+from lockbot.lock.relock import UpstreamTip
 from lockbot.lock.request import UpdateRequest, choose
 from lockbot.lock.unmovable import CANNOT_LOCK, FETCH_FAILED, UNLOCKED, Problem
 from lockbot.model import FailureKind, Held, InputChange, Locked, Progress, Retrying
@@ -262,7 +262,7 @@ class _Proposing:
             tip = self._upstream(node.original)
             if isinstance(tip, Problem):
                 problems[name] = tip
-            if not isinstance(tip, Upstream):
+            if not isinstance(tip, UpstreamTip):
                 continue
             problem = problems.pop(name)
             if tip.locked.revision != locked.revision:  # else nothing is newer
@@ -292,7 +292,7 @@ class _Proposing:
             raise unmovable.cannot_lock(path, new)
         return True
 
-    def _upstream(self, original: FlakeRef) -> Upstream | Problem | None:
+    def _upstream(self, original: FlakeRef) -> UpstreamTip | Problem | None:
         """Where an input is upstream, though it can't be locked; None: that can't be had either."""
         try:
             deadline = Deadline(self.limits.timeout, f"fetching {original}")
@@ -304,7 +304,7 @@ class _Proposing:
             return unmovable.uncommitted(str(original))
         return None if failure.stale_fetch_lines(finished.stderr) else tip
 
-    def _lower(self, name: str, locked: Locked, tip: Upstream, problem: Problem) -> Unlockable:
+    def _lower(self, name: str, locked: Locked, tip: UpstreamTip, problem: Problem) -> Unlockable:
         seen = [problem]
 
         def attempt(revision: str) -> Lockable:

@@ -51,14 +51,14 @@ def update(
 
 
 @dataclass(frozen=True)
-class Upstream:
+class UpstreamTip:
     """Where an input's branch is, and what to pin it by."""
 
     locked: Locked
     reference: FlakeRef
 
 
-def source(nix: Nix, original: FlakeRef, deadline: Deadline) -> tuple[Finished, Upstream | None]:
+def source(nix: Nix, original: FlakeRef, deadline: Deadline) -> tuple[Finished, UpstreamTip | None]:
     """Where an input is upstream now, without a look into it: what it holds need be no flake, nor a sound one."""
     flags = {name: value for name, value in original.attrs if name in ("submodules", "lfs")}
     plain = original.without(*flags)  # perhaps it is these that can't be had
@@ -69,7 +69,7 @@ def source(nix: Nix, original: FlakeRef, deadline: Deadline) -> tuple[Finished, 
     if node is None or node.locked is None or locked is None:
         return finished, None
     reference = FlakeRef.from_attrs({**dict(node.locked.attrs), **flags, "type": node.locked.type})
-    return finished, Upstream(locked, reference)
+    return finished, UpstreamTip(locked, reference)
 
 
 def _by_their_names(finished: Finished, inputs: Mapping[str, Node]) -> Finished:

@@ -6,7 +6,8 @@ record of the `run`, and its `progress` while it happens.
 
 from lockbot.model.change import ChangeKind, InputChange, Locked
 from lockbot.model.failure import Answer, Failure, FailureKind
-from lockbot.model.host import Host, HostKind
+from lockbot.model.host import Host
+from lockbot.model.host_kinds import HostKind
 from lockbot.model.progress import (
     DerivationStarted,
     DerivationStopped,
@@ -21,14 +22,14 @@ from lockbot.model.progress import (
     Retrying,
     silent,
 )
-from lockbot.model.run import BadRevision, Held, Outcome, Phase, Run
+from lockbot.model.run import CulpritCommit, Held, Outcome, Phase, Run
 from lockbot.model.verdict import Candidate, Gate, HostBuild, HostStatus, Judgement, Verdict
 
 __all__ = [
     "Answer",
-    "BadRevision",
     "Candidate",
     "ChangeKind",
+    "CulpritCommit",
     "DerivationStarted",
     "DerivationStopped",
     "Event",

@@ -11,7 +11,7 @@ from lockbot.model.verdict import HostBuild
 
 
 @dataclass(frozen=True)
-class BadRevision:
+class CulpritCommit:
     """The first upstream revision with which hosts break; `after` is the newest that is known to be good.
 
     `exact` False: the search ended before, and the breakage lies somewhere after `after`, up to `revision`.
@@ -37,7 +37,7 @@ class Held:
     detail: str = ""
     revision: str | None = None
     """The revision that it stays at."""
-    culprit: BadRevision | None = None
+    culprit: CulpritCommit | None = None
     """What it is held for, where an upstream commit (or a span of them) was found to break hosts."""
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from lockbot.git.inputs.revisions import Relation
-from lockbot.history.values import Acceptance, UserHold
+from lockbot.history.input_states import Acceptance, UserHold
 from lockbot.model import InputChange
 
 

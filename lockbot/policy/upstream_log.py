@@ -16,8 +16,8 @@ from lockbot.errors import LockbotError
 from lockbot.git.clone import Clone
 from lockbot.git.inputs.revisions import Description, Relation, Upstream, open_upstream
 from lockbot.git.publish import only_updates
+from lockbot.history.input_states import SeenTip
 from lockbot.history.ledger import Ledger
-from lockbot.history.values import SeenTip
 from lockbot.model import Locked
 from lockbot.nix import forges
 from lockbot.nix.flakeref import FlakeRef, FlakeRefError

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TypeAlias, cast
 
-from lockbot.model import BadRevision, Failure, Held, HostBuild, HostStatus, InputChange, Judgement, Locked, Run
+from lockbot.model import CulpritCommit, Failure, Held, HostBuild, HostStatus, InputChange, Judgement, Locked, Run
 from lockbot.redact import redacted
 
 Document: TypeAlias = dict[str, object]
@@ -118,7 +118,7 @@ def _judgement(judgement: Judgement | None) -> Document | None:
     return {"answer": judgement.answer, "evidence": judgement.evidence} if judgement is not None else None
 
 
-def culprit(bad: BadRevision | None) -> Document | None:
+def culprit(bad: CulpritCommit | None) -> Document | None:
     """The upstream commit that broke hosts; `exact` False: it is this one, or one before it since `after`."""
     if bad is None:
         return None

@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, TextIO, cast
 from lockbot.errors import CommandError, LockbotError
 from lockbot.redact import redact
 from lockbot.report import escape
-from lockbot.report.lines import write
+from lockbot.report.styled_lines import write
 
 if TYPE_CHECKING:
     from lockbot.report.document import Document
-    from lockbot.report.lines import Line
+    from lockbot.report.styled_lines import Line
 
 
 def shown(text: str) -> str:

@@ -27,9 +27,9 @@ from lockbot.model import (
     Retrying,
 )
 from lockbot.process import duration
-from lockbot.report import lines, words
+from lockbot.report import styled_lines, words
 from lockbot.report.escape import name, plain, shortened
-from lockbot.report.lines import Line, Style, line
+from lockbot.report.styled_lines import Line, Style, line
 from lockbot.report.table import apart
 from lockbot.report.terminal import STATUS_STYLE
 
@@ -66,7 +66,7 @@ class PlainProgress:
         # Whatever goes wrong in telling must not reach who is at work.
         with self._lock, contextlib.suppress(Exception):
             minutes, seconds = divmod(int(self._clock() - self._start), 60)
-            lines.write([line(f"{minutes:02}:{seconds:02} ", *tell(event))], self._stream)
+            styled_lines.write([line(f"{minutes:02}:{seconds:02} ", *tell(event))], self._stream)
             self._stream.flush()
 
 
@@ -136,7 +136,7 @@ class LiveProgress:
             with self._lock:
                 self._state.observe(event)
             if _worth_keeping(event):
-                self._live.console.print(lines.styled(line(*tell(event))), soft_wrap=True)
+                self._live.console.print(styled_lines.styled(line(*tell(event))), soft_wrap=True)
 
     def _picture(self) -> RenderableType:
         # Drawn by rich's own thread, where an exception would spill over the screen.
@@ -145,7 +145,7 @@ class LiveProgress:
 
             with self._lock:
                 shown = self._state.picture(self._live.console.width)
-            return Group(*map(lines.styled, shown))
+            return Group(*map(styled_lines.styled, shown))
         return ""
 
 

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from lockbot.report.escape import DIGEST, plain
-from lockbot.report.lines import Line, Piece, Style
+from lockbot.report.styled_lines import Line, Piece, Style
 
 _GAP = 2
 _NARROWEST = 8

@@ -11,7 +11,7 @@ from lockbot.model import Held, HostBuild, HostStatus, InputChange, Outcome, Run
 from lockbot.process import duration
 from lockbot.report import grouping, words
 from lockbot.report.escape import log_line, name
-from lockbot.report.lines import Line, Style, line
+from lockbot.report.styled_lines import Line, Style, line
 from lockbot.report.table import columns
 
 _TAIL = 10

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from lockbot.errors import LockbotError, SurroundingsError
-from lockbot.history.values import Observation
+from lockbot.history.input_states import Observation
 from lockbot.judge import gate as gates
 from lockbot.judge import verdict_cache
 from lockbot.judge.verdict import Judged
@@ -29,7 +29,7 @@ from lockbot.search.interface import SearchEvent, SearchResult, Selection
 from lockbot.search.strategies import Strategy
 from lockbot.state import UPSTREAMS
 from lockbot.update import votes
-from lockbot.update.candidates import CandidateBuilder
+from lockbot.update.candidate_commit import CandidateBuilder
 from lockbot.update.explanation import Explanation, explain
 from lockbot.update.input_status import InputStatuses, at_final_revision
 from lockbot.update.oracle import Budget, CandidateOracle
@@ -139,7 +139,7 @@ class Attempt:
             if not found.selection:
                 raise SurroundingsError(oracle.trouble, "nothing was changed; the next run tries again")
         explanations = self._explain(found, permission, oracle)
-        self._record.note(*permission.costs.explain(found, permission.result))
+        self._record.note(*permission.costs.note_waits(found, permission.result))
         explanations += [Explanation(one.held(permission.proposal.before)) for one in unsupported]
         return _Conclusion(self._workspace, self._builder, permission, oracle, held, statuses).of(
             found, explanations
@@ -148,14 +148,14 @@ class Attempt:
     def _oracle(self, permission: Permission, held: Sequence[Held]) -> CandidateOracle:
         config = self._config
         path = verdict_cache.file(self._context.directory, self._record.run.flake)
-        fingerprint, now = self._builder.fingerprint, self._context.clock()
+        key, now = self._builder.verdict_key, self._context.clock()
         return CandidateOracle(
             self._builder,
             permission,
             held,
             gate=config.gate,
             budget=Budget(config.probes, Deadline(config.search_time, "the search")),
-            cache=VerdictCache(path, fingerprint, now, config.remember_failures),
+            cache=VerdictCache(path, key, now, config.remember_failures),
         )
 
     def _explain(self, found: SearchResult, permission: Permission, oracle: CandidateOracle) -> list[Explanation]:
@@ -208,7 +208,7 @@ class _Conclusion:
         lock = self.permission.locks.make(steps[0])
         record.set(changes=lock.changes)
         judged = self.oracle.whole(steps[0])
-        if judged is None or explanations or not judged.truthful:
+        if judged is None or explanations or not judged.message_holds:
             # What is published says what was held back and why: known only now.
             known = judged.verdict.builds if judged is not None else ()
             judged = self.builder.judge(lock, [item for item in held if item.input not in later], expected=known)

@@ -18,7 +18,7 @@ from lockbot.policy.engine import PolicyEngine
 from lockbot.policy.result import PolicyResult
 from lockbot.report import words
 from lockbot.search.interface import FrozenSelection, SearchResult, Selection
-from lockbot.update.candidates import CandidateBuilder
+from lockbot.update.candidate_commit import CandidateBuilder
 
 
 class CompileCosts:
@@ -84,7 +84,7 @@ class CompileCosts:
 
         return ask
 
-    def explain(self, found: SearchResult, result: PolicyResult) -> tuple[str, ...]:
+    def note_waits(self, found: SearchResult, result: PolicyResult) -> tuple[str, ...]:
         """Sentences about what was compiled after all, and about what was not tried; of that, it is noted in
         `result` until when the inputs wait for it."""
         told = list(self._warnings.get(frozenset(found.selection.items()), []))

@@ -26,7 +26,7 @@ from lockbot.model import HostBuild, HostStatus, Outcome, Phase, Run
 from lockbot.state import ROOTS
 from lockbot.update.attempt import Attempt, AttemptResult, SeriesCommit
 from lockbot.update.context import RunConfig, RunContext
-from lockbot.update.record import Record, words
+from lockbot.update.record import Record, error_text
 from lockbot.update.workspace import Workspace
 
 
@@ -80,7 +80,7 @@ def _root(context: RunContext, run: Run, builds: Iterable[HostBuild], newest: in
     try:
         gc_roots.keep(context.nix, context.directory / ROOTS, run.flake, run.id, outputs, newest=newest)
     except (LockbotError, OSError) as error:
-        why = words(error) if isinstance(error, LockbotError) else str(error)
+        why = error_text(error) if isinstance(error, LockbotError) else str(error)
         return f"the results are not safe from garbage collection: {why}"
     return None
 
@@ -112,9 +112,9 @@ class _Cycle:
             record.end(Outcome.FAILED, error=error.message, hint=error.hint)
             raise
         except UnjudgedError as error:
-            record.end(Outcome.UNJUDGED, error=words(error), hint=error.hint)
+            record.end(Outcome.UNJUDGED, error=error_text(error), hint=error.hint)
         except LockbotError as error:
-            record.end(Outcome.FAILED, error=words(error), hint=error.hint)
+            record.end(Outcome.FAILED, error=error_text(error), hint=error.hint)
         except BaseException as error:
             record.end(Outcome.FAILED, error=f"a bug in lockbot: {error!r}", hint="please report it")
             raise
@@ -264,7 +264,7 @@ class _Cycle:
         """The remote has the commit and the user's branch has not: published, and yet no success."""
         outcome = Outcome.INTERRUPTED if isinstance(trouble, Cancelled) else Outcome.FAILED
         hint = "; ".join(filter(None, [trouble.hint, "lockbot tries again with its next run"]))
-        self.record.end(outcome, error=f"pushed, but {words(trouble)}", hint=hint)
+        self.record.end(outcome, error=f"pushed, but {error_text(trouble)}", hint=hint)
 
     def _keep(self, commit: str, judged: Judged) -> None:
         """What was accepted is the next run's base; its results, and this base's, are kept from collection."""

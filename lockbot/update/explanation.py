@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from lockbot.lock.lockable import Unlockable
-from lockbot.model import BadRevision, Held, Locked
+from lockbot.model import CulpritCommit, Held, Locked
 from lockbot.nix.lockfile import LockFile
 from lockbot.policy.decisions import Hold
 from lockbot.policy.upstream_log import UpstreamLog, commit_link
@@ -20,7 +20,7 @@ class Explanation:
     """The inputs of one finding as they are held, and the first bad revision of each, as far as it is known."""
 
     held: tuple[Held, ...]
-    bad: Mapping[str, BadRevision] = field(default_factory=dict)
+    bad: Mapping[str, CulpritCommit] = field(default_factory=dict)
 
 
 def explain(
@@ -36,7 +36,7 @@ def explain(
 
     `unjudged`: host → why it could not be judged; `refused`: input and revision → why that was not even built.
     """
-    bad: dict[str, BadRevision] = {}
+    bad: dict[str, CulpritCommit] = {}
     held: list[Held] = []
     for name in finding.inputs:
         locked = old.locked(name)
@@ -60,9 +60,9 @@ def explain_unlockable(one: Unlockable, locked: Locked, log: UpstreamLog) -> Hel
     return Held(one.input, one.reason, f"{why}: {newest}", locked.revision or None, bad)
 
 
-def _bad_revision(culprit: Culprit, locked: Locked, log: UpstreamLog) -> BadRevision:
+def _bad_revision(culprit: Culprit, locked: Locked, log: UpstreamLog) -> CulpritCommit:
     said = log.describe(locked, culprit.first_bad) if culprit.exact else None
-    return BadRevision(
+    return CulpritCommit(
         revision=culprit.first_bad,
         subject=said.subject if said is not None else "",
         author=said.author if said is not None else "",
@@ -75,7 +75,7 @@ def _bad_revision(culprit: Culprit, locked: Locked, log: UpstreamLog) -> BadRevi
 
 
 def _detail(
-    finding: Finding, input: str, target: str, seen: Sequence[BadRevision], unjudged: Mapping[str, str]
+    finding: Finding, input: str, target: str, seen: Sequence[CulpritCommit], unjudged: Mapping[str, str]
 ) -> str:
     """`breaks web and db since 1a2b3c4 "subject" (2026-11-01): moved to 9f8e7d6, not to 5c4d3e2`.
 
@@ -92,7 +92,7 @@ def _detail(
 _ENDED = "the search for its newest good revision ended early, and goes on in the next run"
 
 
-def _since(bad: BadRevision | None) -> tuple[str, ...]:
+def _since(bad: CulpritCommit | None) -> tuple[str, ...]:
     if bad is None:
         return ()
     if not bad.exact:

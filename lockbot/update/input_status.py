@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from lockbot.history.values import Observation, StateWord
+from lockbot.history.input_states import Observation, StateWord
 from lockbot.lock.propose import Proposal
 from lockbot.lock.unmovable import FETCH_FAILED
-from lockbot.model import BadRevision, Held
+from lockbot.model import CulpritCommit, Held
 from lockbot.policy.decisions import HoldReason
 from lockbot.policy.result import PolicyResult
 from lockbot.update.explanation import Explanation
@@ -50,7 +50,7 @@ class InputStatuses:
         name: str,
         picked: str | None,
         kept: Held | None,
-        found: tuple[Held, BadRevision | None] | None,
+        found: tuple[Held, CulpritCommit | None] | None,
     ) -> Observation:
         before = self.proposal.before.get(name)
         seen = Observation(
@@ -70,11 +70,11 @@ class InputStatuses:
                 reason=item.reason,
                 detail=item.detail,
                 last_good=good,
-                first_bad=bad,
+                culprit=bad,
             )
         if kept is not None:
             kept_as = replace(seen, state=_state(kept), reason=kept.reason, detail=kept.detail)
-            return replace(kept_as, last_good=seen.locked, first_bad=kept.culprit) if kept.culprit else kept_as
+            return replace(kept_as, last_good=seen.locked, culprit=kept.culprit) if kept.culprit else kept_as
         return seen
 
 

@@ -20,7 +20,7 @@ from lockbot.model import Answer, Gate, Held, Host, HostBuild, HostStatus
 from lockbot.process import Deadline
 from lockbot.report import words
 from lockbot.search.interface import BudgetSpent, FrozenSelection, Response, RevisionRange, Selection
-from lockbot.update.candidates import CandidateBuilder
+from lockbot.update.candidate_commit import CandidateBuilder
 from lockbot.update.permission import Permission
 
 _Result = TypeVar("_Result")

@@ -20,7 +20,7 @@ from lockbot.policy.engine import PolicyEngine
 from lockbot.policy.result import PolicyResult
 from lockbot.policy.upstream_log import InputRevisions
 from lockbot.search.interface import RevisionRange, Selection
-from lockbot.update.candidates import CandidateBuilder
+from lockbot.update.candidate_commit import CandidateBuilder
 from lockbot.update.costs import CompileCosts
 from lockbot.update.explanation import explain_unlockable
 from lockbot.update.workspace import Workspace

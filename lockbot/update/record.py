@@ -111,7 +111,7 @@ def _lasting(build: HostBuild) -> HostBuild:
     return replace(build, status=status, failure=None, here=None)
 
 
-def words(error: LockbotError) -> str:
+def error_text(error: LockbotError) -> str:
     """The message, with the command to paste and its last lines where a tool failed."""
     if isinstance(error, CommandError) and error.command:
         return f"{error.message}\n  {error.command}\n{error.output}".rstrip()

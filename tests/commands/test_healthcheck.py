@@ -16,7 +16,7 @@ from lockbot.cli import cli
 from lockbot.commands import healthcheck
 from lockbot.config import load
 from lockbot.daemon import memory
-from lockbot.history.values import Observation, StateWord
+from lockbot.history.input_states import Observation, StateWord
 from lockbot.model import Outcome, Run, silent
 from lockbot.process import CancelToken, process_start
 from tests.commands.test_status import ONE, lock

@@ -17,7 +17,7 @@ from lockbot.cli import cli
 from lockbot.commands import metrics
 from lockbot.daemon import memory
 from lockbot.errors import SurroundingsError
-from lockbot.history.values import Observation, StateWord
+from lockbot.history.input_states import Observation, StateWord
 from lockbot.model import ChangeKind, Failure, FailureKind, Host, HostBuild, HostStatus, InputChange, Outcome
 from tests.commands.test_healthcheck import HOUR, Watched, watched  # noqa: F401 -- a fixture
 from tests.commands.test_status import LOCKED_AT, ONE, TWO, lock

@@ -20,12 +20,12 @@ from lockbot.commands import hold as orders
 from lockbot.commands import status
 from lockbot.config import load
 from lockbot.errors import UsageError
+from lockbot.history.input_states import Acceptance, Observation, StateWord, UserHold
 from lockbot.history.ledger import Ledger
-from lockbot.history.values import Acceptance, Observation, StateWord, UserHold
-from lockbot.model import BadRevision, Held, silent
+from lockbot.model import CulpritCommit, Held, silent
 from lockbot.nix.lockfile import LockFileError
 from lockbot.process import CancelToken
-from lockbot.report import lines
+from lockbot.report import styled_lines
 from tests.history.samples import run
 from tests.upstream import run_git
 
@@ -95,7 +95,7 @@ class World:
         return status.look(self.app)
 
     def told(self) -> str:
-        return lines.text(status.lines(self.look(), None))
+        return styled_lines.text(status.lines(self.look(), None))
 
     def run(self, *words: str, code: int = 0) -> str:
         done = CliRunner().invoke(cli, words, env=self.environ | self.config, standalone_mode=False)
@@ -190,7 +190,7 @@ def test_how_far_behind(world: World) -> None:
 
 
 def test_everything_that_is_known_is_told(world: World) -> None:
-    bad = BadRevision(
+    bad = CulpritCommit(
         THREE, "drop the old name", "Eve", 1_790_000_000, "https://x/commit/3", ("web", "my host"), TWO
     )
     world.record(
@@ -199,7 +199,7 @@ def test_everything_that_is_known_is_told(world: World) -> None:
             reason="breaks-hosts",
             detail="web does not build with it",
             last_good=TWO,
-            first_bad=bad,
+            culprit=bad,
             next_try=NOW + 2 * DAY,
         ),
         seen(input="b"),
@@ -222,14 +222,14 @@ a
     assert (row["state"], row["reason"], row["last_good"]) == ("held", "breaks-hosts", TWO)
     assert (other["state"], other["first_bad"], other["held_by_user"]) == ("current", None, None)
     assert row.keys() == other.keys()
-    world.record(seen(StateWord.HELD, first_bad=replace(bad, exact=False)))
+    world.record(seen(StateWord.HELD, culprit=replace(bad, exact=False)))
     assert "bad: somewhere after 2222222, up to 3333333 “drop" in world.told()
 
 
 def test_what_strangers_wrote_does_nothing_to_a_terminal(world: World) -> None:
     evil = "\x1b[2J\u202e\r\nALARM x\udcff"
-    bad = BadRevision(evil, evil, evil, 2**62, evil, (evil,), evil)
-    world.record(seen(StateWord.HELD, reason=evil, detail=evil, last_good=evil, first_bad=bad))
+    bad = CulpritCommit(evil, evil, evil, 2**62, evil, (evil,), evil)
+    world.record(seen(StateWord.HELD, reason=evil, detail=evil, last_good=evil, culprit=bad))
     world.run("hold", "b", "--why", evil.replace("\udcff", ""))
     told = world.told()
     assert all(one.isprintable() for one in told.split("\n"))
@@ -239,9 +239,9 @@ def test_what_strangers_wrote_does_nothing_to_a_terminal(world: World) -> None:
 
 # -- what lies in the lock is looked at before the ledger is repeated
 
-CULPRIT = BadRevision(TWO, "break it", hosts=("web",), after=ONE)
+CULPRIT = CulpritCommit(TWO, "break it", hosts=("web",), after=ONE)
 LEFT = {
-    "held": seen(StateWord.HELD, reason="breaks-hosts", detail="web does not build", first_bad=CULPRIT),
+    "held": seen(StateWord.HELD, reason="breaks-hosts", detail="web does not build", culprit=CULPRIT),
     "waiting": seen(StateWord.WAITING_FOR_AGE, reason="waiting-for-age", detail="too new", next_try=NOW + DAY),
     "could not be judged": seen(StateWord.HELD, reason="could-not-be-judged", detail="no builder"),
     "current": seen(),
@@ -274,7 +274,7 @@ def test_what_was_moved_by_hand_is_not_what_the_last_run_said(world: World, how:
     world.commit(text)
     row = world.row()
     assert row.word is word
-    assert row.state is not None and row.state.stuck_since is None and row.state.first_bad is None
+    assert row.state is not None and row.state.stuck_since is None and row.state.culprit is None
     told, table = world.told(), world.told().partition("\na\n")[0]
     for over in ("breaks", "does not build", "too new", "no builder", "first bad", "2026-12-23"):
         assert over not in told
@@ -500,7 +500,7 @@ def test_a_time_is_local_where_it_says_nothing_else(_in_utc: None, monkeypatch: 
 def test_a_hold_of_what_has_left_the_lock_can_be_released(world: World) -> None:
     with world.ledger() as ledger:
         ledger.hold(UserHold("gone", "w", NOW))
-    assert "gone may move again" in lines.text(orders.release(world.app, "gone"))
+    assert "gone may move again" in styled_lines.text(orders.release(world.app, "gone"))
     with pytest.raises(UsageError, match="there is no input gone"):
         orders.release(world.app, "gone")
 

@@ -11,8 +11,8 @@ import pytest
 from lockbot.commands import status
 from lockbot.daemon.memory import Pause, Service
 from lockbot.errors import LockbotError
+from lockbot.history.input_states import StateWord
 from lockbot.history.unjudged import Unjudged
-from lockbot.history.values import StateWord
 from lockbot.lock import unmovable
 from lockbot.model import (
     DerivationStarted,

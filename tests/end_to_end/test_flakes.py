@@ -16,7 +16,7 @@ from lockbot.git import sync
 from lockbot.git.clone import open_clone
 from lockbot.git.source import RemoteSource
 from lockbot.history import schema
-from lockbot.history.values import Observation, StateWord
+from lockbot.history.input_states import Observation, StateWord
 from lockbot.judge import gc_roots, verdict_cache
 from lockbot.model import Outcome, Run
 from lockbot.nix import command

@@ -16,8 +16,8 @@ from lockbot.commands.history import history
 from lockbot.git.inputs import cache
 from lockbot.git.publish import parking
 from lockbot.history import logs
+from lockbot.history.input_states import InputState, StateWord
 from lockbot.history.summaries import RunSummary
-from lockbot.history.values import InputState, StateWord
 from lockbot.judge import verdict_cache
 from lockbot.model import (
     ChangeKind,
@@ -36,8 +36,8 @@ from lockbot.model import (
 from lockbot.policy.rules import InputRules
 from lockbot.report import commit, terminal
 from lockbot.report.escape import name as named
-from lockbot.report.lines import Line, text
 from lockbot.report.progress import PlainProgress, Watched
+from lockbot.report.styled_lines import Line, text
 from lockbot.report.table import columns
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lockbot.commands import hold
-from lockbot.history.values import StateWord
+from lockbot.history.input_states import StateWord
 from lockbot.model import Outcome, Run
 from lockbot.process import CancelToken
 from tests import nixes
@@ -181,8 +181,8 @@ def test_the_search_takes_no_revision_that_is_red_upstream(make: Make) -> None:
     run = world.update("a")
     assert run.outcome is Outcome.PARTLY_PUBLISHED
     assert world.moved()["a"] == "2"
-    first_bad = world.state("a").first_bad
-    assert first_bad is not None and not first_bad.exact, "the third was not judged: nobody is blamed for certain"
+    culprit = world.state("a").culprit
+    assert culprit is not None and not culprit.exact, "the third was not judged: nobody is blamed for certain"
 
 
 def test_what_is_old_enough_must_be_green_too(make: Make) -> None:

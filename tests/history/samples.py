@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 from lockbot.model import (
     Answer,
-    BadRevision,
     ChangeKind,
+    CulpritCommit,
     Failure,
     FailureKind,
     Held,
@@ -55,7 +55,7 @@ def run(number: int = 0, repository: str = "/srv/flake", flake: str = FLAKE, **f
     return Run(f"r{number:05}", repository, started, **fields)  # type: ignore[arg-type]  # tests pass fields by name
 
 
-CULPRIT = BadRevision(
+CULPRIT = CulpritCommit(
     "5" * 40, "break it", "Eve", 1_700_000_000, "https://x/y", ("web", "db"), "4" * 40, exact=False
 )
 

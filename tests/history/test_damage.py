@@ -24,8 +24,8 @@ from lockbot.cli import cli
 from lockbot.errors import LockbotError, UsageError
 from lockbot.history import damage, schema
 from lockbot.history.connection import Remedy, open_database
+from lockbot.history.input_states import Acceptance, Observation, StateWord, UserHold
 from lockbot.history.store import History
-from lockbot.history.values import Acceptance, Observation, StateWord, UserHold
 from lockbot.model import Failure, FailureKind
 from tests.commands.test_status import ONE, World, _in_utc, world  # noqa: F401 -- fixtures
 from tests.history.samples import CULPRIT, clock, full_run, run
@@ -60,7 +60,7 @@ def fill(path: Path, flake: str) -> None:
         ledger.record_tip("a", "github:o/a", ONE, 1_700_000_000)
         ledger.hold(UserHold("a", "mine", clock()))
         ledger.accept(Acceptance("b", clock(), ONE))
-        ledger.record([Observation("b", StateWord.HELD, ONE, asked=True, reason="breaks-host", first_bad=CULPRIT)])
+        ledger.record([Observation("b", StateWord.HELD, ONE, asked=True, reason="breaks-host", culprit=CULPRIT)])
         ledger.remember(
             "context", {"/nix/store/x.drv": Failure(FailureKind.BUILD, "boom"), "/nix/store/y.drv": None}
         )

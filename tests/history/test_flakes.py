@@ -13,8 +13,8 @@ import pytest
 
 from lockbot.errors import LockbotError
 from lockbot.history import schema
+from lockbot.history.input_states import Acceptance, Observation, StateWord, UserHold
 from lockbot.history.store import History
-from lockbot.history.values import Acceptance, Observation, StateWord, UserHold
 from lockbot.model import Failure, FailureKind, HostBuild, HostStatus, Outcome
 from tests.history.samples import NOON, built, clock, failed, host, run
 

@@ -17,18 +17,10 @@ from lockbot import retention
 from lockbot.history import ledger as ledgers
 from lockbot.history import rows as rows_of
 from lockbot.history import schema
+from lockbot.history.input_states import Acceptance, InputState, Observation, SeenTip, StateWord, UserHold, advance
 from lockbot.history.ledger import Ledger
 from lockbot.history.store import History
-from lockbot.history.values import (
-    Acceptance,
-    InputState,
-    Observation,
-    SeenTip,
-    StateWord,
-    UserHold,
-    advance,
-)
-from lockbot.model import BadRevision, Failure, FailureKind
+from lockbot.model import CulpritCommit, Failure, FailureKind
 from tests.history.samples import NOON, failed, old_run
 
 DAY = timedelta(days=1)
@@ -170,7 +162,9 @@ def test_what_an_acceptance_covers() -> None:
 # -- states
 
 
-BAD = BadRevision("2" * 40, "break it", "Eve", 1_700_000_000, "https://x/y", ("web", "db"), "1" * 40, exact=False)
+BAD = CulpritCommit(
+    "2" * 40, "break it", "Eve", 1_700_000_000, "https://x/y", ("web", "db"), "1" * 40, exact=False
+)
 
 
 def test_everything_of_a_state_comes_back(past: History, ledger: Ledger) -> None:
@@ -188,7 +182,7 @@ def test_everything_of_a_state_comes_back(past: History, ledger: Ledger) -> None
         last_success=moments[4],
         unreachable_since=moments[5],
         last_good="good",
-        first_bad=BAD,
+        culprit=BAD,
         next_try=moments[6],
         locked="one",
     )
@@ -197,7 +191,7 @@ def test_everything_of_a_state_comes_back(past: History, ledger: Ledger) -> None
     ledger.record([observation])
     state = advance(None, observation, NOON)
     assert ledger.states() == {"a/b": state}
-    assert state.first_bad == BAD
+    assert state.culprit == BAD
     # And what advance() does not happen to set:
     past._write(lambda connection: ledgers._replace(connection, "inputs", rows_of.state_columns("x", full)))
     assert past.ledger("x").states() == {"a/b": full}
@@ -237,10 +231,10 @@ def test_since_when_it_is_stuck_outlives_other_reasons_and_a_day_of_no_network(
 
 
 def test_a_culprit_is_known_until_the_input_moves(ledger: Ledger, clock: Clock) -> None:
-    bad = replace(seen(StateWord.HELD), first_bad=BAD, last_good="one")
+    bad = replace(seen(StateWord.HELD), culprit=BAD, last_good="one")
     state = run_of(clock, ledger, bad, seen(StateWord.HELD))
-    assert (state.first_bad, state.last_good) == (BAD, "one")
-    assert run_of(clock, ledger, seen(StateWord.CURRENT, locked="three")).first_bad is None
+    assert (state.culprit, state.last_good) == (BAD, "one")
+    assert run_of(clock, ledger, seen(StateWord.CURRENT, locked="three")).culprit is None
 
 
 def test_inputs_that_are_gone_are_forgotten_but_not_what_the_user_said(past: History, ledger: Ledger) -> None:
@@ -371,7 +365,7 @@ def test_whatever_is_said_is_kept_and_found_again(past: History, text: str, numb
     ledger = past.ledger(text)
     ledger.record_tip(text, text, text, number)
     ledger.hold(UserHold(text, text, NOON, at=text))
-    bad = BadRevision(text, text, text, number, text, (text, text), text)
+    bad = CulpritCommit(text, text, text, number, text, (text, text), text)
     ledger.record([Observation(text, StateWord.HELD, text, True, text, text, text, bad)])
     ledger.accept(Acceptance(text, NOON, text, text))
     ledger.remember(HERE, {text: Failure(FailureKind.BUILD, text, text, (text,), text)})
@@ -380,8 +374,8 @@ def test_whatever_is_said_is_kept_and_found_again(past: History, text: str, numb
     assert len(ledger.tips(text, text)) == 1
     assert len(ledger.known(HERE, [text], 60)) == 1
     state = ledger.states()[name]
-    assert state.first_bad is not None
-    assert len(state.first_bad.subject) <= 70_000
+    assert state.culprit is not None
+    assert len(state.culprit.subject) <= 70_000
     assert ledger.release(text) is not None
     ledger.forget_inputs({text})
     assert set(ledger.states()) == {name}

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from lockbot.history import logs, schema
+from lockbot.history.input_states import Observation, StateWord, UserHold
 from lockbot.history.store import History
-from lockbot.history.values import Observation, StateWord, UserHold
 from lockbot.model import ChangeKind, Failure, FailureKind, Held, HostBuild, HostStatus, InputChange, Locked, Run
 from tests.history import samples
 from tests.history.samples import FLAKE, NOON, clock

@@ -20,8 +20,8 @@ from lockbot.history.store import History, Whereabouts
 from lockbot.history.summaries import RunSummary, summaries_query
 from lockbot.model import (
     Answer,
-    BadRevision,
     ChangeKind,
+    CulpritCommit,
     Failure,
     FailureKind,
     Held,
@@ -119,7 +119,7 @@ def runs(text: st.SearchStrategy[str]) -> st.SearchStrategy[Run]:
     )
     number = st.none() | st.integers()
     culprits = st.builds(
-        BadRevision, text, text, text, number, text, st.lists(text).map(tuple), text, st.booleans()
+        CulpritCommit, text, text, text, number, text, st.lists(text).map(tuple), text, st.booleans()
     )
     helds = st.builds(Held, text, text, text, st.none() | text, st.none() | culprits)
     changes = st.builds(

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from lockbot.commands.status import unjudged_alarms
+from lockbot.history.input_states import Observation, StateWord
 from lockbot.history.store import History
 from lockbot.history.unjudged import NIGHTS
-from lockbot.history.values import Observation, StateWord
 from lockbot.model import (
     Answer,
     ChangeKind,

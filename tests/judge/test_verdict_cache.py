@@ -44,7 +44,7 @@ def test_run_by_run_a_small_budget_comes_to_the_same_end(
     assert len(spent) > 2
     assert max(spent) <= 5, "the budget, and what is published is judged with its message"
     assert spent[-1] == 1, "all is known: only everything together is looked at"
-    bad = world.state("a").first_bad
+    bad = world.state("a").culprit
     assert bad is not None
     assert (bad.revision, bad.exact) == (culprit, True)
     assert world.update(retry_failed=True).outcome is Outcome.REJECTED

@@ -10,7 +10,7 @@ import pytest
 
 from lockbot.errors import DeadlineExceeded
 from lockbot.model import Failure, FailureKind, Host, HostKind, Retrying
-from lockbot.model.host import Kind
+from lockbot.model.host_kinds import Kind
 from lockbot.nix import command, evaluate, flakeref
 from lockbot.nix.build import Builder, Target
 from lockbot.nix.build import Limits as BuildLimits

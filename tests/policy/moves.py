@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import strategies as st
 
 from lockbot.git.inputs.revisions import Relation
-from lockbot.history.values import Acceptance, UserHold
+from lockbot.history.input_states import Acceptance, UserHold
 from lockbot.model import ChangeKind, InputChange, Locked
 from lockbot.policy import minimum_age
 from lockbot.policy.decide import decide

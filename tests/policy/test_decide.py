@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lockbot.git.inputs.revisions import Relation
-from lockbot.history.values import Acceptance, UserHold
+from lockbot.history.input_states import Acceptance, UserHold
 from lockbot.model import ChangeKind, InputChange, Locked
 from lockbot.nix import lockfile
 from lockbot.nix.lockfile import LockFile

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lockbot.history.values import SeenTip
+from lockbot.history.input_states import SeenTip
 from lockbot.policy.upstream_log import tips_ahead
 from tests.policy.moves import (
     OLD,

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockbot.model import Answer, BadRevision, HostStatus, Judgement, Outcome
+from lockbot.model import Answer, CulpritCommit, HostStatus, Judgement, Outcome
 from lockbot.report.document import dump, history_document, run_document
 from tests.report.examples import (
     FOLLOWED,
@@ -27,7 +27,7 @@ from tests.report.examples import (
     built,
 )
 
-CULPRIT = BadRevision(HOME_OLD, "break it", "Eve", 1_786_680_000, "https://example.org/c", ("web",), "1" * 40)
+CULPRIT = CulpritCommit(HOME_OLD, "break it", "Eve", 1_786_680_000, "https://example.org/c", ("web",), "1" * 40)
 RUN = replace(
     MORNING,
     changes=(NIXPKGS, FOLLOWED),

@@ -364,7 +364,7 @@ def printing(program: str, environment: Mapping[str, str] = {}, **more: Any) -> 
         "threading.Thread(target=lambda: open(TEXT)).start()",
         "import traceback\ntry: open(TEXT)\nexcept OSError: traceback.print_exc()",
         "from lockbot.errors import CommandError as E\noutput.error(E(TEXT, TEXT, command=TEXT, output=TEXT))",
-        "from lockbot.report.lines import Piece; output.lines([(Piece(TEXT),)])",
+        "from lockbot.report.styled_lines import Piece; output.lines([(Piece(TEXT),)])",
         "output.text(TEXT)",
         "output.log(TEXT)",
         "import logging; logging.error(TEXT)",

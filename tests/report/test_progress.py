@@ -27,8 +27,8 @@ from lockbot.model import (
     Progress,
     Retrying,
 )
-from lockbot.report.lines import text
 from lockbot.report.progress import REFRESHES, LiveProgress, PlainProgress, Watched
+from lockbot.report.styled_lines import text
 from tests.report.examples import HELLO, HELLO_FAILED, HOSTILE, KERNEL, built
 
 STORY: tuple[tuple[float, Event], ...] = (

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lockbot.report.lines import text
+from lockbot.report.styled_lines import text
 from lockbot.report.table import columns, table
 
 HEADER = ("input", "revision", "age")

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from lockbot.model import Failure, FailureKind, HostStatus, Outcome, Run
-from lockbot.report.lines import Style, line, text, write
+from lockbot.report.styled_lines import Style, line, text, write
 from lockbot.report.terminal import headline, summary
 from tests.report.examples import (
     HELLO,

@@ -9,7 +9,7 @@ from pathlib import Path
 from lockbot.app import App, Options
 from lockbot.commands import update as job
 from lockbot.config import load
-from lockbot.history.values import InputState
+from lockbot.history.input_states import InputState
 from lockbot.lock.request import UpdateRequest
 from lockbot.model import Event, Run
 from lockbot.process import CancelToken

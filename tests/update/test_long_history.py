@@ -25,8 +25,8 @@ def test_a_culprit_among_twenty_thousand_commits(one_nix: nixes.Nix, tmp_path: P
     assert run.outcome is Outcome.PARTLY_PUBLISHED
     assert world.fleet.locked("a", "main") == good, "the newest that builds"
     state = world.state("a")
-    assert state.first_bad is not None
-    assert (state.first_bad.revision, state.first_bad.exact) == (culprit, True)
+    assert state.culprit is not None
+    assert (state.culprit.revision, state.culprit.exact) == (culprit, True)
     assert {build.status for build in run.hosts} == {HostStatus.BUILT}
     asked = sum(isinstance(event, Looking) and event.what.startswith("which revision") for event in world.events)
     assert asked <= math.ceil(math.log2(2 * EACH_SIDE)) + 3

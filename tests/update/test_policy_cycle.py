@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lockbot.commands import hold
-from lockbot.history.values import StateWord, UserHold
+from lockbot.history.input_states import StateWord, UserHold
 from lockbot.model import HostStatus, Outcome
 from lockbot.process import CancelToken
 from tests import nixes
@@ -275,14 +275,14 @@ def test_good_then_bad_then_good_again(one_nix: nixes.Nix, tmp_path: Path, cance
     assert run.outcome is Outcome.REJECTED
     state = world.state("a")
     assert (state.state, state.reason) == (StateWord.HELD, "breaks")
-    assert state.first_bad is not None
-    assert (state.first_bad.revision, state.first_bad.after, state.last_good) == (culprit, good, good)
-    assert state.first_bad.hosts == ("web",)
+    assert state.culprit is not None
+    assert (state.culprit.revision, state.culprit.after, state.last_good) == (culprit, good, good)
+    assert state.culprit.hosts == ("web",)
     fixed = upstream.fix()
     assert world.update().outcome is Outcome.PUBLISHED
     assert world.fleet.locked("a", "main") == fixed
     state = world.state("a")
-    assert (state.state, state.first_bad) == (StateWord.CURRENT, None)
+    assert (state.state, state.culprit) == (StateWord.CURRENT, None)
 
 
 def test_a_revision_that_cannot_be_had_stops_nobody_else(

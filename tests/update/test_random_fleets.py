@@ -260,7 +260,7 @@ def _is_blamed_rightly(world: World, model: Model, held: Held, at: At, revisions
         assert not hosts <= model.red({**at, name: tip, partner: 0})
     elif word == "without" and not {name, partner} & model.spans.keys():  # what they break alone would hide it
         assert not hosts <= model.red({**at, name: tip, partner: model.counts[partner]})
-    bad = world.state(name).first_bad
+    bad = world.state(name).culprit
     if bad is None:
         return
     first = revisions.index(bad.revision)

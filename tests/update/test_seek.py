@@ -53,8 +53,8 @@ def test_the_newest_revision_that_builds_is_landed(nix: nixes.Nix, tmp_path: Pat
     assert held.revision == good
     assert culprit[:7] in held.detail
     state = world.state("a")
-    assert state.first_bad is not None
-    assert (state.first_bad.revision, state.first_bad.after, state.first_bad.exact) == (culprit, good, True)
+    assert state.culprit is not None
+    assert (state.culprit.revision, state.culprit.after, state.culprit.exact) == (culprit, good, True)
     fixed = upstream.fix()
     assert world.update().outcome is Outcome.PUBLISHED
     assert world.fleet.locked("a", "main") == fixed, "the next run goes on from there by itself"
@@ -78,7 +78,7 @@ def test_hosts_that_broke_at_different_commits_are_told_apart(
     assert f" and web since {second[:7]} " in held.detail
     assert held.culprit is not None
     assert (held.culprit.revision, held.culprit.hosts, held.culprit.after) == (first, ("db",), good)
-    assert world.state("a").first_bad == held.culprit
+    assert world.state("a").culprit == held.culprit
 
 
 def test_what_was_seen_to_break_is_named_though_the_tip_alone_can_not_be_had(
@@ -187,22 +187,22 @@ def test_what_is_held_says_that_the_budget_ended_before_a_newer_one_was_sought(
     """Two inputs are bad, and how far each can go is sought for as long as the budget lasts, night by night."""
     hosts = [HostSpec("web", ["a"]), HostSpec("db", ["b"])]
     world = World(one_nix, tmp_path, cancel, hosts, "ab", {"LOCKBOT_SEARCH__PROBES": "5"})
-    first_bad: dict[str, str] = {}
+    culprit: dict[str, str] = {}
     for name, upstream in world.upstreams.items():
         upstream.history([f"good {number}" for number in range(3)])
-        first_bad[name] = upstream.break_build()
+        culprit[name] = upstream.break_build()
         upstream.history([f"bad {number}" for number in range(3)])
     told: list[bool] = []
     for _ in range(20):
         ended = {held.input: "goes on in the next run" in held.detail for held in world.update().held}
-        known = {name: bad for name in first_bad if (bad := world.state(name).first_bad) and bad.exact}
+        known = {name: bad for name in culprit if (bad := world.state(name).culprit) and bad.exact}
         found = {name for name, value in world.moved().items() if value == "5" and name in known}
         assert found >= {name for name, early in ended.items() if not early}
         told.append(any(ended.values()))
         if not told[-1]:
             break
     assert told[0] and not told[-1]
-    assert {name: bad.revision for name, bad in known.items()} == first_bad
+    assert {name: bad.revision for name, bad in known.items()} == culprit
     assert world.moved() == {"a": "5", "b": "5"}
 
 
@@ -294,7 +294,7 @@ def test_between_tips_no_commit_is_blamed_for_sure(
     world.upstreams["a"].commit("never seen as a tip")
     bad = world.upstreams["a"].break_evaluation(hosts=["web"])
     assert world.update().outcome is Outcome.REJECTED
-    first_bad = world.state("a").first_bad
-    assert first_bad is not None
-    assert (first_bad.revision, first_bad.after, first_bad.exact) == (bad, good, False)
+    culprit = world.state("a").culprit
+    assert culprit is not None
+    assert (culprit.revision, culprit.after, culprit.exact) == (bad, good, False)
     assert "somewhere after" in world.state("a").detail

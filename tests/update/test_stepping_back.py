@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lockbot.commands import hold
-from lockbot.history.values import StateWord
+from lockbot.history.input_states import StateWord
 from lockbot.model import Outcome, Run
 from lockbot.process import CancelToken
 from tests import nixes
@@ -62,7 +62,7 @@ def test_a_merge_the_wrong_way_round_loses_no_commit(world: World, rule: str, on
     run = world.update(settings={"LOCKBOT_POLICY__BACKWARDS": rule})
     assert world.fleet.locked("a", "main") == newer
     assert reasons(run) == {"a": "breaks"}
-    bad = world.state("a").first_bad
+    bad = world.state("a").culprit
     assert bad is not None and (bad.revision, bad.after, bad.exact) == (culprit, newer, True)
 
 
@@ -166,7 +166,7 @@ def test_what_is_too_costly_is_not_even_tried(unmoved: World, rule: dict[str, st
         (said,) = [note for note in run.notes if "not tried" in note]
         assert middle[:7] in said and "waiting for a cache, at most until 2026-01-04" in said
         state = world.state("a")
-        assert state.first_bad is not None and not state.first_bad.exact
+        assert state.culprit is not None and not state.culprit.exact
         assert state.cache_since is not None and state.next_try == state.cache_since + timedelta(days=3)
         world.now += timedelta(days=1 - night)
     world.now += timedelta(days=2, minutes=5)

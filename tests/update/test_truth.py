@@ -9,7 +9,7 @@ from pathlib import Path
 from lockbot.app import Options
 from lockbot.commands import hold, update
 from lockbot.commands import status as standing
-from lockbot.history.values import StateWord
+from lockbot.history.input_states import StateWord
 from lockbot.lock.request import UpdateRequest
 from lockbot.model import Outcome
 from lockbot.process import CancelToken
@@ -35,8 +35,8 @@ def test_a_commit_for_each_input_leaves_the_ledger_as_one_commit_does(
     assert [held.revision for held in run.held] == [good]
     state = world.state("b")
     assert (state.state, state.reason) == (StateWord.HELD, "breaks")
-    assert state.first_bad is not None
-    assert state.first_bad.revision == culprit
+    assert state.culprit is not None
+    assert state.culprit.revision == culprit
     newest = row(world, "b").newest
     assert newest is not None
     assert newest.revision == culprit, "where the branch is, not what was pinned"
@@ -144,7 +144,7 @@ def test_without_a_history_no_commit_is_blamed_for_sure(
     tip = world.upstreams["a"].commit("later")
     world.update(settings={"PATH": wrapper.path})
     assert world.moved() == {"a": "1", "b": "2"}
-    bad = world.state("a").first_bad
+    bad = world.state("a").culprit
     assert bad is not None
     assert (bad.after, bad.revision, bad.exact) == (locked, tip, False)
 

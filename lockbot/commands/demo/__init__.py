@@ -22,7 +22,7 @@ from lockbot.lock.request import UpdateRequest
 from lockbot.model import Outcome, Progress, silent
 from lockbot.process import CancelToken
 from lockbot.report import terminal
-from lockbot.report.lines import Line, Style, line
+from lockbot.report.styled_lines import Line, Style, line
 from lockbot.surroundings import temporary_directory
 
 Tell = Callable[[Sequence[Line]], None]

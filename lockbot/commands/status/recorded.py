@@ -9,8 +9,8 @@ from lockbot.commands.committed import committed_lock, input_names, input_states
 from lockbot.commands.status.alarms import alarms, unjudged_alarms
 from lockbot.commands.status.rows import Row, Status
 from lockbot.daemon import memory
+from lockbot.history.input_states import Acceptance, SeenTip, StateWord, UserHold
 from lockbot.history.ledger import Ledger
-from lockbot.history.values import Acceptance, SeenTip, StateWord, UserHold
 from lockbot.model import Locked
 from lockbot.report.escape import name as shown
 

@@ -8,14 +8,14 @@ from datetime import datetime
 
 from lockbot.commands.status.rows import Row, Status, answer
 from lockbot.daemon.memory import Service
-from lockbot.history.values import InputState, StateWord, UserHold
-from lockbot.model import BadRevision
+from lockbot.history.input_states import InputState, StateWord, UserHold
+from lockbot.model import CulpritCommit
 from lockbot.policy.rules import PolicyAction
 from lockbot.report import words
 from lockbot.report.document import Document, culprit
 from lockbot.report.escape import name as shown
 from lockbot.report.escape import plain
-from lockbot.report.lines import Line, Style, line
+from lockbot.report.styled_lines import Line, Style, line
 from lockbot.report.table import table
 
 
@@ -103,7 +103,7 @@ def _details(row: Row) -> Iterator[Line]:
         state and state.unreachable_since and f"not reached since {state.unreachable_since:%Y-%m-%d %H:%M} UTC",
         row.accepted and "its next move is accepted" + _to(row.accepted.revision),
         state and state.last_good and f"last good: {words.short(state.last_good)}",
-        *(_bad_words(state.first_bad) if state and state.first_bad else ()),
+        *(_bad_words(state.culprit) if state and state.culprit else ()),
     ]
     found = [one for one in told if one]
     if found:
@@ -126,7 +126,7 @@ def _hold_words(hold: UserHold) -> str:
     return f"held by you{at} since {hold.since:%Y-%m-%d}: {hold.why}"
 
 
-def _bad_words(bad: BadRevision) -> Iterator[str]:
+def _bad_words(bad: CulpritCommit) -> Iterator[str]:
     what = f"first bad: {words.short(bad.revision)}"
     if not bad.exact:
         after = f"after {words.short(bad.after)}, " if bad.after else ""
@@ -166,7 +166,7 @@ def _service_document(service: Service | None) -> Document | None:
 
 
 def _row_document(row: Row, now: datetime) -> Document:
-    state, hold, bad = row.state, row.hold, row.state.first_bad if row.state else None
+    state, hold, bad = row.state, row.hold, row.state.culprit if row.state else None
     behind = row.behind
     return {
         "input": row.input,
@@ -189,7 +189,7 @@ def _row_document(row: Row, now: datetime) -> Document:
     }
 
 
-def _bad_document(bad: BadRevision) -> Document:
+def _bad_document(bad: CulpritCommit) -> Document:
     return {
         "revision": bad.revision,
         "exact": bad.exact,

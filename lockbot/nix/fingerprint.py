@@ -36,7 +36,7 @@ _INDIFFERENT = frozenset(
 _INDIFFERENT_BEGINNINGS = ("bash-prompt", "narinfo-cache-")
 
 
-def context(nix: Nix, limits: Mapping[str, object]) -> str:
+def fingerprint(nix: Nix, limits: Mapping[str, object]) -> str:
     """A digest of this Nix, its settings, its builders and `limits` (lockbot's own, as JSON has them).
 
     Raises CommandError where Nix can't tell its settings.

@@ -10,7 +10,7 @@ import pytest
 from lockbot.commands import run_config
 from lockbot.config import load
 from lockbot.nix import command
-from lockbot.nix.context import context
+from lockbot.nix.fingerprint import fingerprint
 from lockbot.process import CancelToken
 from tests import nixes
 
@@ -22,7 +22,7 @@ def found(nix: nixes.Nix, cancel: CancelToken, tmp: Path, conf: str = "", **more
 
 
 def word(nix: nixes.Nix, cancel: CancelToken, tmp: Path, conf: str = "", **more: str) -> str:
-    return context(found(nix, cancel, tmp, conf, **more), {})
+    return fingerprint(found(nix, cancel, tmp, conf, **more), {})
 
 
 def test_it_stays_from_process_to_process(nix: nixes.Nix, cancel: CancelToken, tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_a_file_of_builders_counts_by_its_content(nix: nixes.Nix, cancel: Cancel
 def test_another_store_is_another(one_nix: nixes.Nix, cancel: CancelToken, tmp_path: Path) -> None:
     nix = found(one_nix, cancel, tmp_path)
     other = command.Nix(nix.nix, nix.nix_store, {**nix.environ, "NIX_STORE_DIR": "/else"}, nix.cancel, nix.banner)
-    assert context(nix, {}) != context(other, {})
+    assert fingerprint(nix, {}) != fingerprint(other, {})
 
 
 @pytest.mark.parametrize(

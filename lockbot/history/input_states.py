@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from lockbot.model import BadRevision, Failure
+from lockbot.model import CulpritCommit, Failure
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Observation:
     """A word for machines, as in `model.Held`."""
     detail: str = ""
     last_good: str | None = None
-    first_bad: BadRevision | None = None
+    culprit: CulpritCommit | None = None
     next_try: datetime | None = None
     waiting_for_cache: bool = False
     """It waits for a cache, whatever else its state says: for a revision that is not the newest."""
@@ -109,7 +109,7 @@ class InputState:
     last_success: datetime | None = None
     unreachable_since: datetime | None = None
     last_good: str | None = None
-    first_bad: BadRevision | None = None
+    culprit: CulpritCommit | None = None
     next_try: datetime | None = None
     locked: str | None = None
 
@@ -130,14 +130,14 @@ def advance(before: InputState | None, seen: Observation, now: datetime) -> Inpu
         last_attempt=now if attempted else old.last_attempt,
         last_success=now if seen.asked else old.last_success,
         last_good=seen.last_good or old.last_good,
-        first_bad=seen.first_bad or old.first_bad,
+        culprit=seen.culprit or old.culprit,
         next_try=seen.next_try,
         locked=seen.locked,
     )
     state = replace(state, unreachable_since=_unreachable_since(old, seen, now))
     if seen.state is StateWord.CURRENT or old.locked != seen.locked:
         # It moved: what was said of its way here is over, unless this very run says it anew.
-        state = replace(state, stuck_since=None, cache_since=None, first_bad=seen.first_bad)
+        state = replace(state, stuck_since=None, cache_since=None, culprit=seen.culprit)
     if seen.state in _KEPT_BACK:
         state = replace(state, stuck_since=state.stuck_since or now)
         if seen.waiting_for_cache or seen.state is StateWord.WAITING_FOR_CACHE:
@@ -152,7 +152,7 @@ def as_it_lies(state: InputState, locked: str | None, newest: str | None, *, fol
     if followed and state.locked in (None, locked):
         return state
     if followed and state.state is StateWord.UNREACHABLE:
-        return replace(state, stuck_since=None, cache_since=None, last_good=None, first_bad=None)
+        return replace(state, stuck_since=None, cache_since=None, last_good=None, culprit=None)
     return InputState(
         state.input,
         state.noticed,

@@ -105,7 +105,7 @@ class CandidateBuilder:
         return False
 
     @property
-    def fingerprint(self) -> str:
+    def verdict_key(self) -> str:
         """A word for all but the lock that decides how hosts fare: the same word, the same verdicts."""
         lock = Path(self._flake_dir) / LOCK_NAME
         paths = (":(top)", f":(top,exclude,literal){lock}")
@@ -152,7 +152,7 @@ class CandidateBuilder:
             if truth == message:
                 return judged
             if not final or gate.blocking(judged.verdict.builds, self._config.gate):
-                return replace(judged, truthful=False)
+                return replace(judged, message_holds=False)
             message = truth
             made = recommit(
                 self._context.clone, made, message, name=self._record.run.id, sign=self._config.signing
