@@ -7,13 +7,13 @@ this run, or it is not known. It must not know what that says of the update.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from lockbot.judge.verdict import BUILT, EVALUATED, NOT_BUILT, PRESENT, Baseline, Checkout, Listing
+from lockbot.judge.evaluations import BASE, Evaluations
+from lockbot.judge.verdict import BUILT, EVALUATED, NOT_BUILT, PRESENT, Baseline, Listing
 from lockbot.model import Answer, Failure, FailureKind, Host, HostBuild, HostStatus, Judgement
 from lockbot.nix.build import Builder, Target
-from lockbot.nix.command import Nix
 from lockbot.nix.evaluate import Evaluation
 
 Results = Mapping[str, Failure | None]
@@ -24,15 +24,15 @@ Results = Mapping[str, Failure | None]
 class HostsWithoutUpdate:
     """The base's hosts. `listing` is the flake's own list of them, `known` what was found out before."""
 
-    nix: Nix
-    checkout: Checkout
+    evaluations: Evaluations
     listing: Listing
     known: Baseline
-    builder: Builder
-    evaluate: Callable[[Iterable[Host]], None]
-    """Evaluates hosts at the base; each result comes back by `evaluated`."""
     evaluated: dict[Host, Evaluation] = field(default_factory=dict)
     """What was evaluated at the base while this candidate is judged."""
+
+    @property
+    def builder(self) -> Builder:
+        return self.evaluations.builder
 
     def is_open(self, host: Host) -> bool:
         """Whether the host's derivation must still be found out."""
@@ -68,15 +68,18 @@ class HostsWithoutUpdate:
     def ask(self, hosts: Sequence[Host]) -> None:
         """Find out whether these are good, unless this run knows already."""
         asked = [host for host in hosts if not self._is_settled(host)]
-        self.evaluate([host for host in asked if host not in self.evaluated and self._target(host) is None])
+        self._evaluate([host for host in asked if host not in self.evaluated and self._target(host) is None])
         for host in asked:
             self.want(host)
         results = self.builder.results()
         # What is remembered of it, a derivation, may have been collected since.
         gone = [host for host in asked if is_collected(results.get(self.drv(host) or ""))]
-        self.evaluate(gone)
+        self._evaluate(gone)
         for host in gone:
             self.want(host, again=True)
+
+    def _evaluate(self, hosts: Sequence[Host]) -> None:
+        self.evaluated |= self.evaluations.of(hosts, BASE)
 
     def _target(self, host: Host) -> Target | None:
         """What to build to see whether it works: as evaluated now, or as remembered of this very commit."""
@@ -128,7 +131,7 @@ class HostsWithoutUpdate:
         """Which of these hosts' outputs the store has: of those that nobody asked to build."""
         known = [self.known[host.attribute].out for host in hosts if host.attribute in self.known]
         outs = sorted({out for out in (*known, *(one.out for one in self.evaluated.values())) if out})
-        return frozenset(outs) - self.nix.invalid(outs) if outs else frozenset()
+        return frozenset(outs) - self.evaluations.nix.invalid(outs) if outs else frozenset()
 
     def learnt(self, hosts: Iterable[Host], results: Results) -> Baseline:
         """What was found out about them here: to be remembered."""
@@ -153,7 +156,7 @@ class HostsWithoutUpdate:
         read for the first time, by its name or by a parser that can't make sense of it."""
         if before is not None:
             return self._complete(failure) if before.kind is FailureKind.INCOMPLETE else failure
-        lacks = self.checkout.incomplete() if failure.kind is FailureKind.EVALUATION else None
+        lacks = self.evaluations.checkout.incomplete() if failure.kind is FailureKind.EVALUATION else None
         said = failure.log or failure.message
         if lacks is not None and (_GARBLED.search(failure.message) or any(path in said for path in lacks.paths)):
             return self._complete(failure)
@@ -161,7 +164,11 @@ class HostsWithoutUpdate:
 
     def _complete(self, failure: Failure) -> Failure:
         """A failure is not the flake's own where the work tree is not what the user's is."""
-        lacks = self.checkout.incomplete() if failure.kind.own and failure.kind is not FailureKind.GONE else None
+        lacks = (
+            self.evaluations.checkout.incomplete()
+            if failure.kind.own and failure.kind is not FailureKind.GONE
+            else None
+        )
         if lacks is None:
             return failure
         return replace(failure, kind=FailureKind.INCOMPLETE, message=f"{lacks.why}: {failure.message}")

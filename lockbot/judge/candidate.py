@@ -9,10 +9,11 @@ must not know how a candidate came to be, nor what is done with the verdict.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from lockbot.judge.baseline import HostsWithoutUpdate, host_build, is_collected, judgement, only_evaluated, target
+from lockbot.judge.evaluations import BASE, CANDIDATE, Evaluations
 from lockbot.judge.gate import must_be_good
 from lockbot.judge.verdict import (
     NOT_THERE,
@@ -36,13 +37,11 @@ from lockbot.model import (
     HostBuild,
     HostDecided,
     HostEvaluated,
-    HostEvaluating,
     HostStatus,
     Judgement,
     Progress,
     Verdict,
 )
-from lockbot.nix import evaluate
 from lockbot.nix.build import Builder, Target
 from lockbot.nix.command import Nix
 from lockbot.nix.evaluate import Evaluation, Job
@@ -80,15 +79,14 @@ class Judge:
         with Builder(
             self.nix, self.limits.build, self.progress, known.failed_in_other_runs, seen=known.failed_in_this_run
         ) as builder:
-            session = _BuildSession(self, candidate, known, listings.now, builder, may_build)
-            session.base = HostsWithoutUpdate(
-                self.nix, self.checkout, listings.before, known.base, builder, session.evaluate_base
-            )
+            evaluations = Evaluations(self.nix, self.checkout, self.limits, self.progress, candidate, builder)
+            base = HostsWithoutUpdate(evaluations, listings.before, known.base)
+            session = _BuildSession(self, evaluations, base, known, listings.now, may_build)
             session.evaluate([host for host in hosts if host not in skip])
             session.build()
             session.settle()
             builds = tuple(skip.get(host) or session.decided[host] for host in hosts)
-            learnt = session.base.learnt(session.here, builder.results())
+            learnt = base.learnt(session.here, builder.results())
             return Judged(Verdict(candidate, builds), learnt, _remembered(builds), builder.flaky)
 
 
@@ -97,12 +95,11 @@ class _BuildSession:
     """One candidate's hosts, from the first evaluation to what is decided of the last."""
 
     judge: Judge
-    candidate: Candidate
+    evaluations: Evaluations
+    base: HostsWithoutUpdate
     known: Known
     listing: Listing
-    builder: Builder
     may_build: MayBuild | None
-    base: HostsWithoutUpdate = field(init=False)
     here: dict[Host, Evaluation] = field(default_factory=dict)
     """Evaluations at the candidate."""
     decided: dict[Host, HostBuild] = field(default_factory=dict)
@@ -110,12 +107,16 @@ class _BuildSession:
     """What is to be built once it may be."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
+    @property
+    def builder(self) -> Builder:
+        return self.evaluations.builder
+
     # -- evaluating, with building close behind -----------------------------------------------------------
 
     def evaluate(self, hosts: Sequence[Host]) -> None:
         jobs: list[Job] = []
         for host in hosts:
-            job = self._job(host, "candidate")
+            job = self.evaluations.job(host, CANDIDATE)
             if self.listing.lacks(host):
                 self.here[host] = Evaluation(job, failure=Failure(FailureKind.GONE, _GONE.format(host.name)))
             elif self.listing.unjudged is not None:
@@ -123,38 +124,16 @@ class _BuildSession:
             else:
                 jobs.append(job)
             if self.base.is_open(host):
-                jobs.append(self._job(host, "base"))
+                jobs.append(self.evaluations.job(host, BASE))
         for host in [host for host in hosts if host in self.here and not self.base.is_open(host)]:
             self._first_look(host)
-        self._run(jobs, self._evaluated)
-
-    def evaluate_base(self, hosts: Iterable[Host]) -> None:
-        def remember(evaluation: Evaluation) -> None:
-            with self.lock:
-                self.base.evaluated[evaluation.job.host] = evaluation
-
-        self._run([self._job(host, "base") for host in hosts], remember)
-
-    def _job(self, host: Host, at: str) -> Job:
-        commit = self.candidate.commit if at == "candidate" else self.candidate.base
-        return Job(host, self.judge.checkout.at(commit), at)
-
-    def _run(self, jobs: Sequence[Job], on_done: Callable[[Evaluation], None]) -> None:
-        evaluate.evaluate(
-            self.judge.nix,
-            jobs,
-            self.judge.limits.evaluation,
-            on_start=lambda job: self.judge.progress(HostEvaluating(job.host.name, job.at)),
-            on_done=on_done,
-            progress=self.judge.progress,
-            explain=lambda drv: self.builder.why(Target.of(self.judge.nix, drv)),
-        )
+        self.evaluations.run(jobs, self._evaluated)
 
     def _evaluated(self, evaluation: Evaluation) -> None:
         host = evaluation.job.host
         self.judge.progress(HostEvaluated(host.name, evaluation.job.at))
         with self.lock:
-            (self.here if evaluation.job.at == "candidate" else self.base.evaluated)[host] = evaluation
+            (self.here if evaluation.job.at == CANDIDATE else self.base.evaluated)[host] = evaluation
             ready = host in self.here and not self.base.is_open(host)
         if ready:
             self._first_look(host)
@@ -240,7 +219,7 @@ class _BuildSession:
             if evaluation.failure is None:
                 self.builder.want(target(evaluation), again=True)
 
-        self._run([self._job(host, "candidate") for host in gone], wanted)
+        self.evaluations.run([self.evaluations.job(host, CANDIDATE) for host in gone], wanted)
 
     def _again_where_disproved(self, failures: Mapping[Host, Failure | None]) -> None:
         """What failed by memory alone is tried after all, where building the base has made what was to fail."""
