@@ -244,7 +244,7 @@ class CandidateOracle:
             if votes[build.host.name] is gates.Vote.BLAMES or self._wastes_a_repair(build)
         }
         unknown = {name for name, vote in votes.items() if vote is gates.Vote.BLOCKS} - red.keys()
-        self.unjudged |= {build.host.name: _why_unjudged(build) for build in builds if build.host.name in unknown}
+        self.unjudged |= {build.host.name: why_unjudged(build) for build in builds if build.host.name in unknown}
         return Response(
             red=frozenset(red),
             unknown=frozenset(unknown),
@@ -262,7 +262,7 @@ def _was_built(build: HostBuild) -> bool:
     return build.here is not None and build.here.answer is Answer.GOOD and build.here.evidence != EVALUATED
 
 
-def _why_unjudged(build: HostBuild) -> str:
+def why_unjudged(build: HostBuild) -> str:
     """`timed out`; `build failed, and without the update it could not be judged either (timeout)`."""
     kind = words.failure(build.failure.kind) if build.failure is not None else "nothing is known"
     if build.failure is not None and build.here is not None and build.here.answer is Answer.UNJUDGED:
