@@ -72,7 +72,7 @@ class Client:
         self.host = urlsplit(base).netloc
 
     def __call__(self, path: str) -> ApiResponse:
-        """Raises NoAnswer, Cancelled, and DeadlineExceeded for the whole run's."""
+        """Raises NoResponse, Cancelled, and DeadlineExceeded for the whole run's."""
         url = path if "://" in path else self._base + path
         for _ in range(_REDIRECTS + 1):
             response = self._patiently(url)

@@ -39,7 +39,7 @@ class Asking(Protocol):
     """Asks a forge: `path` is what follows the API's address, or a whole address that it gave itself."""
 
     def __call__(self, path: str) -> ApiResponse:
-        """Raises NoAnswer, and what ends the whole run."""
+        """Raises NoResponse, and what ends the whole run."""
         ...
 
 
@@ -63,7 +63,7 @@ class Forge(Protocol):
     def headers(self, token: str | None) -> Mapping[str, str]: ...
 
     def checks(self, ask: Asking, path: tuple[str, ...], revision: str) -> tuple[Check, ...]:
-        """Every check of a commit, the latest try of each. Raises NoAnswer."""
+        """Every check of a commit, the latest try of each. Raises NoResponse."""
         ...
 
 

@@ -1,7 +1,8 @@
 """What Nix's standard error means: its kind, one line for a person, and which derivations failed by themselves.
 
 Pure text; it must not know hosts, inputs or how the text came to be. The wording of Nix 2.19 to 2.34, of Lix and
-of Determinate Nix is known here and nowhere else.
+of Determinate Nix is known here; beside it only `evaluate.fault` (errors of evaluation, by their structure) and
+`blame` (what a build's log names) read what Nix says.
 
 Nix quotes strangers (see `lines`): quoted lines are left out before anything is concluded.
 """
