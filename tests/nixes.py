@@ -144,7 +144,9 @@ def prepare(installed: Installed, directory: Path) -> Nix:
         "XDG_STATE_HOME": "home/.local/state",
     }.items():
         environment[variable] = str(directory / name)
-    return Nix(installed.bin, installed.version, environment)
+    made = Nix(installed.bin, installed.version, environment)
+    made.run("nix-store", "--init")  # two at once that find no store get in each other's way making it
+    return made
 
 
 def git_environment(home: Path) -> dict[str, str]:
