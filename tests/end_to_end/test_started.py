@@ -197,13 +197,13 @@ def complaint(done: subprocess.CompletedProcess[str]) -> str:
     return next((one for one in ("Traceback", "a bug in lockbot", "Exception ignored") if one in text), "")
 
 
-@pytest.mark.parametrize("how", some(WORKS, 2))
+@pytest.mark.parametrize("how", some(WORKS, 3))
 def test_it_works_all_the_same(how: str, one_nix: nixes.Nix, tmp_path: Path) -> None:
     world = World(one_nix, tmp_path)
     world.packages.commit("second")
     start = world.start(WORKS[how])
     wrong = []
-    for words in [*some(COMMANDS[:-1], 4, list(WORKS).index(how) // 2), COMMANDS[-1]]:
+    for words in [*some(COMMANDS[:-1], 4, list(WORKS).index(how) // 3), COMMANDS[-1]]:
         done = world.run(start, *words)
         if done.returncode != 0 or complaint(done):
             wrong.append((words, done.returncode, done.stdout[-300:], done.stderr[-600:]))
@@ -254,7 +254,7 @@ def test_what_is_missing_is_named(how: str, one_nix: nixes.Nix, tmp_path: Path) 
     world = World(one_nix, tmp_path)
     start = world.start(change)
     wrong = []
-    for words in some(COMMANDS, 2):
+    for words in some(COMMANDS, 3):
         done = world.run(start, *words)
         told = missing in done.stdout + done.stderr
         # What looks at the configuration alone needs no program.

@@ -134,14 +134,14 @@ def test_nothing_that_acts_upon_a_terminal_is_printed(one_nix: nixes.Nix, tmp_pa
     world.break_both()
     assert world.run("update").returncode == 1
     wrong: dict[str, object] = {}
-    for words in some(TEXTS, 2):
+    for words in some(TEXTS, 4):
         piped = world.run(*words)
         assert piped.stdout + piped.stderr, words
         assert b"Traceback" not in piped.stderr, words
         for name, data in {"stdout": piped.stdout, "stderr": piped.stderr}.items():
             if found := bad_characters(data.decode()):
                 wrong[f"{words} {name}"] = found
-    for words in some(TEXTS, 2, 1):
+    for words in some(TEXTS, 4, 1):
         if found := bad_characters(unstyled(world.on_terminal(*words))):
             wrong[f"{words} on a terminal"] = found
     for command in DOCUMENTS:
@@ -244,7 +244,7 @@ def test_a_stdout_that_cannot_be_written_is_one_line_and_an_exit_code(updated: W
         "closed with stdin": {"stdout": None, "stdin": None, "preexec_fn": closing(0, 1)},
     }[how]
     wrong: list[object] = []
-    for words in some(COMMANDS, *{"full": (2,), "closed": (4, 1), "closed with stdin": (4, 3)}[how]):
+    for words in some(COMMANDS, *{"full": (4,), "closed": (6, 1), "closed with stdin": (6, 3)}[how]):
         stream = full()
         done = updated.run(*words, **({"stdout": stream} | streams))
         os.close(stream)

@@ -60,7 +60,7 @@ def test_killed_before_any_step(
     world.upstreams["a"].commit("newer")
     ends = perilous(world.observed(), begin)
     assert len(ends) > 6
-    for die_at in some(ends[part::parts], 6, part):
+    for die_at in some(ends[part::parts], 9, part):
         new = world.upstreams["a"].commit("newer")
         step = world.observed(die_at)[-1]
         try:
