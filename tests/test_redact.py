@@ -153,9 +153,9 @@ HOSTILE = (
 
 
 @pytest.mark.parametrize("piece", HOSTILE)
-def test_megabytes_take_no_longer_than_their_size(piece: str) -> None:
+def test_a_megabyte_takes_no_longer_than_its_size(piece: str) -> None:
     """A pattern that looks again at what it has seen would need hours for this."""
-    redact(piece * (2 * 1024 * 1024 // len(piece)) + " -token @ access-tokens % login")
+    redact(piece * (1024 * 1024 // len(piece)) + " -token @ access-tokens % login")
 
 
 def test_the_stack_is_not_what_limits_it() -> None:
