@@ -57,6 +57,8 @@ class PolicyResult:
                 back = sorted(name for name in group & held.keys() if name not in self.targets)
                 for name in [name for name in self.targets if back and name in group and name not in free]:
                     detail = f"moves together with {words.listed(back)}, and that is kept back"
-                    self.hold(name, before.get(name), Hold(HoldReason.GROUP, detail, held[back[0]]))
-                    held[name] = None
+                    times = [time for one in back if (time := held[one]) is not None]
+                    until = max(times) if len(times) == len(back) else None  # the last of them decides
+                    self.hold(name, before.get(name), Hold(HoldReason.GROUP, detail, until))
+                    held[name] = until
                     waiting = True
