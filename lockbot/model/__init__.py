@@ -1,10 +1,22 @@
 """The values that flow through one update cycle. No I/O, no tools.
 
 An input's `change` and the `host`s that it may break; a host's `failure`, and the `verdict` on all of them; the
-record of the `run`, and its `progress` while it happens.
+record of the `run`, and its `progress` while it happens; a `closure`, and the `difference` that an update makes.
 """
 
 from lockbot.model.change import ChangeKind, InputChange, Locked
+from lockbot.model.closure import Closure, StorePath
+from lockbot.model.difference import (
+    ClosureSize,
+    ConfigurationChange,
+    Difference,
+    PackageChange,
+    PackageMark,
+    SwitchEffects,
+    UpstreamChanges,
+    UpstreamCommit,
+    WarningChange,
+)
 from lockbot.model.failure import Answer, Failure, FailureKind
 from lockbot.model.host import Host
 from lockbot.model.host_kinds import HostKind
@@ -29,9 +41,13 @@ __all__ = [
     "Answer",
     "Candidate",
     "ChangeKind",
+    "Closure",
+    "ClosureSize",
+    "ConfigurationChange",
     "CulpritCommit",
     "DerivationStarted",
     "DerivationStopped",
+    "Difference",
     "Event",
     "Failure",
     "FailureKind",
@@ -50,11 +66,18 @@ __all__ = [
     "Looking",
     "Note",
     "Outcome",
+    "PackageChange",
+    "PackageMark",
     "Phase",
     "PhaseStarted",
     "Progress",
     "Retrying",
     "Run",
+    "StorePath",
+    "SwitchEffects",
+    "UpstreamChanges",
+    "UpstreamCommit",
     "Verdict",
+    "WarningChange",
     "silent",
 ]

@@ -1,0 +1,1 @@
+"""Commands for whoever reviews updates, and whoever pulls them."""

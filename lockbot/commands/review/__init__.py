@@ -1,0 +1,1 @@
+"""The commands for whoever reviews updates, and whoever pulls them."""
