@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -386,3 +387,61 @@ def test_another_kind_of_host_is_one_line(make: Make, monkeypatch: pytest.Monkey
         "m": "managed.drv",
     }
     assert Kinds.named() == "nixosConfigurations and systemConfigs"
+
+
+NAMING = {
+    "rev": "self.rev",
+    "short": "self.shortRev",
+    "or": 'self.rev or "dirty"',
+    "source info": "self.sourceInfo.rev",
+    "inherited": "(let inherit (self) shortRev; in shortRev)",
+    "hashed": 'builtins.hashString "sha256" self.rev',
+    "whole": 'builtins.toJSON (removeAttrs self.sourceInfo [ "outPath" ])',
+    "by way of outputs": "self.outputs.hosts.rev.text",
+    "through a library": "(import ./away.nix) self",
+}
+"""Texts that depend on the commit's name, however they come by it."""
+NOT_NAMING = {
+    "path": '"${self}"',
+    "date": "toString self.lastModified + self.lastModifiedDate",
+    "count": "toString (self.revCount or 0)",
+    "hash": "self.narHash",
+    "asked": 'if self ? rev then "clean" else "dirty"',
+    "names": "toString (builtins.attrNames self ++ builtins.attrNames self.sourceInfo)",
+    "other hosts": "toString (builtins.attrNames self.hosts)",
+    "kind": "self._type",
+}
+
+
+def test_it_knows_whose_derivation_names_the_commit(make: Make) -> None:
+    """Two commits that differ in their message alone: what else differs depends on their name."""
+    world = make()
+    hosts = {name: f'plain "x" "echo" {{ text = {text}; }}' for name, text in {**NAMING, **NOT_NAMING}.items()}
+    first = world.flake(hosts, {"away.nix": "flake: (x: x.shortRev) flake"})
+    place = world.tmp / "flake"
+    world.raw.run("git", "commit", "-q", "--amend", "-m", "another message", cwd=place)
+    second = flakeref.local_flake(place, world.raw.run("git", "rev-parse", "HEAD", cwd=place).stdout.strip())
+    one, two = (
+        world.evaluate_all([Job(Host(name, ("hosts", name), HostKind.ATTRIBUTE), flake) for name in hosts])
+        for flake in (first, second)
+    )
+    assert {name for name, made in one.items() if made.names_commit} == NAMING.keys()
+    assert {name for name in hosts if one[name].drv != two[name].drv} == NAMING.keys()
+    itself = f'builtins.mapAttrs (name: host: host.drvPath) (builtins.getFlake "{second}").hosts'
+    asked = world.raw.run("nix", "eval", "--json", "--expr", itself, cwd=world.tmp).stdout
+    assert json.loads(asked) == {name: made.drv for name, made in two.items()}, "as Nix itself makes them"
+
+
+def test_warnings_are_told_of_the_host_that_gives_them(make: Make, nix: nixes.Nix) -> None:
+    made = make().evaluate(
+        {
+            "traced": 'builtins.trace "evaluation warning: old ${self}" fine',
+            "coloured": r"""builtins.trace (builtins.fromJSON ''"\u001b[35mwarning: use\nthat\u001b[0m"'') fine""",
+            "silent": 'builtins.trace "a warning: of none" fine',
+        }
+    )
+    assert {name: one.warnings for name, one in made.items()} == {
+        "traced": (f"old {nix.environment['NIX_STORE_DIR']}/source",),
+        "coloured": ("use that",),
+        "silent": (),
+    }

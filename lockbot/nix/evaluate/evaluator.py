@@ -7,6 +7,7 @@ be guessed, and errors are read by their structure (see `fault`). It must not kn
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -20,7 +21,7 @@ from lockbot.nix.command import Nix
 from lockbot.nix.evaluate import fault
 from lockbot.nix.evaluate.fault import NixError
 from lockbot.nix.flakeref import nix_string
-from lockbot.nix.lines import strip_ansi
+from lockbot.nix.lines import shortened, strip_ansi
 from lockbot.process import LINE_BYTES, Deadline
 
 ERROR_LINES = 2000
@@ -28,8 +29,13 @@ ERROR_LINES = 2000
 ERRORS = 50
 """How many errors of one host's evaluation are looked at: more than one where a derivation failed to build."""
 TAIL_LINES = 12
+WARNINGS = 100
+"""How many warnings of one host's evaluation are kept."""
 NOT_A_DERIVATION = "this attribute is not a derivation: it can't be built"
 ABSENT = "the flake has no such attribute"
+_WARNING = re.compile(r"(?:trace: )?evaluation warning: |trace: warning: ")
+"""What a flake warns of (`builtins.warn`, and what libraries make of `trace`); a bare `warning: ` is Nix's own."""
+_HASH = re.compile(r"/[0-9a-z]{32}-")
 NO_PATH = "what this builds has no path in the store: it can't be built"
 
 
@@ -52,6 +58,10 @@ class Evaluation:
     system: str = ""
     target: str = ""
     failure: Failure | None = None
+    names_commit: bool = False
+    """It was made with the commit's own name (`self.rev`): at another commit of the same files it is another."""
+    warnings: tuple[str, ...] = ()
+    """What the evaluation warned of. Of hosts that share an evaluator, the first may have warned for all."""
 
 
 class Reader:
@@ -83,6 +93,8 @@ class Reader:
         self._bare: deque[str] = deque(maxlen=ERROR_LINES)
         self._errors: deque[NixError] = deque(maxlen=ERRORS)
         self._watched = blame.Watched(silent)
+        self._names_commit = False
+        self._warnings: dict[str, None] = {}
 
     @property
     def expression(self) -> str:
@@ -91,13 +103,26 @@ class Reader:
 let
   jobs = builtins.fromJSON {nix_string(json.dumps(jobs))};
   say = what: builtins.trace ({" + ".join(map(nix_string, self._mark_parts))} + builtins.toJSON what);
+  # The flake as Nix calls it (libflake's call-flake.nix), but that it is told when a host reads the commit's name.
+  getFlake = reference:
+    let
+      flake = builtins.getFlake reference;
+      names = builtins.intersectAttrs {{ rev = null; shortRev = null; }} flake.sourceInfo;
+      sourceInfo = flake.sourceInfo // builtins.mapAttrs (name: say {{ names = name; }}) names;
+      outputs = (import (flake.outPath + "/flake.nix")).outputs (flake.inputs // {{ self = result; }});
+      result = outputs // sourceInfo // {{
+        inherit (flake) outPath inputs;
+        inherit outputs sourceInfo;
+        _type = "flake";
+      }};
+    in result;
   one = job:
     let
       step = at: name:
         if at.there && builtins.isAttrs at.value && builtins.hasAttr name at.value
         then {{ there = true; value = at.value.${{name}}; }}
         else {{ there = false; value = null; }};
-      found = builtins.foldl' step {{ there = true; value = builtins.getFlake job.flake; }} job.path;
+      found = builtins.foldl' step {{ there = true; value = getFlake job.flake; }} job.path;
       value = found.value;
     in say {{ start = true; }} (
       if !found.there
@@ -135,6 +160,9 @@ in builtins.foldl' (done: job: builtins.seq (one job) (done + 1)) 0 jobs
             self._begin()
             self._on_start(job)
             return
+        if "names" in said:
+            self._names_commit = True
+            return
         self.done += 1
         self.deadline.restart()
         if "absent" in said:
@@ -144,18 +172,35 @@ in builtins.foldl' (done: job: builtins.seq (one job) (done + 1)) 0 jobs
             self._on_done(Evaluation(job, failure=Failure(FailureKind.EVALUATION, NO_PATH)))
             return
         self._on_done(
-            Evaluation(job, said["drv"], said["out"], said["system"], target=f"{said['drv']}!{said['output']}")
+            Evaluation(
+                job,
+                said["drv"],
+                said["out"],
+                said["system"],
+                target=f"{said['drv']}!{said['output']}",
+                names_commit=self._names_commit,
+                warnings=tuple(self._warnings),
+            )
         )
 
     def _heard(self, event: blame.Event, text: str) -> None:
         if text:
             self._said.extend(part[:LINE_BYTES] for part in text.split("\n"))
+        self._note_warning(event, text)
         error = NixError.of(event)
         if error is not None:
             self._errors.append(error)
         # Not what the flake traces or warns of: a loop may do so for ever.
         if event.get("action") != "msg" or (event.get("level") == 0 and not text.startswith("trace: ")):
             self._watched.take(event)
+
+    def _note_warning(self, event: blame.Event, text: str) -> None:
+        """Without the hashes of store paths: where a file lies says nothing about what is wrong with it."""
+        if event.get("action") != "msg" or len(self._warnings) >= WARNINGS or "warning: " not in text[:LINE_BYTES]:
+            return
+        said = strip_ansi(text[:LINE_BYTES])
+        if (start := _WARNING.match(said)) is not None:
+            self._warnings[shortened(_HASH.sub("/", said[start.end() :]))] = None
 
     def problem(self, code: int, late: DeadlineExceeded | None) -> Failure:
         """Why the current job has no derivation; its `culprit` is a derivation that it wanted to read from."""
