@@ -110,6 +110,10 @@ class Clone:
         finally:
             copy.unlink(missing_ok=True)
 
+    def substitutes(self, commit: str) -> bool:
+        """Whether `git archive` writes what a commit is called into files of it (`export-subst`)."""
+        return self.git.holds("grep", "--quiet", "export-subst", commit, "--", ":(glob)**/.gitattributes")
+
     def commit_date(self, commit: str) -> datetime:
         """When it was committed, in UTC. The committer chose it."""
         return datetime.fromtimestamp(int(self.git.ask("show", "-s", "--format=%ct", commit, "--")), UTC)

@@ -212,6 +212,8 @@ def host_build(evaluation: Evaluation, status: HostStatus, failure: Failure | No
         evaluation.out or None,
         evaluation.system or None,
         failure,
+        names_commit=evaluation.names_commit,
+        warnings=evaluation.warnings if evaluation.failure is None else None,
     )
 
 

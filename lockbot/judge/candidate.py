@@ -70,9 +70,9 @@ class Judge:
     ) -> Judged:
         """Evaluate and build every host at the candidate.
 
-        `carried` are hosts already found unchanged at a commit that differs from this one in its message alone:
-        their derivation names no commit, so they hold for this one. With `may_build`, nothing that changed is
-        built before every host was evaluated; raises what it does.
+        `carried` is what was found out already at a commit that differs from this one in its message alone, of
+        hosts whose derivation does not depend on the commit's name: it holds for this one. With `may_build`,
+        nothing that changed is built before every host was evaluated; raises what it does.
         """
         known = known or Known()
         skip = {item.host: item for item in carried}

@@ -101,5 +101,3 @@ class Judged:
     candidate: Baseline
     flaky: frozenset[str] = frozenset()
     """Derivations that failed and then were built, unchanged."""
-    message_holds: bool = True
-    """Whether the commit's message tells how the hosts fared: only then may it be published as it is."""

@@ -42,9 +42,13 @@ class HostBuild:
     system: str | None = None
     failure: Failure | None = None
     here: Judgement | None = None
-    """At this commit; None: not known (a record that an older lockbot made, or a prediction)."""
+    """At this commit; None: not known (a record that an older lockbot made)."""
     base: Judgement | None = None
     """Without the update; None: not known, or the host was not there."""
+    names_commit: bool = False
+    """Its derivation depends on the commit's own name: with another message it would be another."""
+    warnings: tuple[str, ...] | None = None
+    """What its evaluation warned of; None: that is not known."""
 
 
 class Gate(StrEnum):

@@ -115,14 +115,12 @@ class Attempt:
     def _judge(self, permission: Permission, held: tuple[Held, ...], statuses: InputStatuses) -> AttemptResult:
         assert permission.lock is not None
         if not permission.targets:  # only what flake.nix itself asks for: take it or leave it
-            judged = self._builder.judge(permission.lock, held)
-            return AttemptResult(
-                held,
-                judged,
-                _is_publishable(judged, self._config.gate),
-                observations=statuses.observations({}, ()),
-            )
-        oracle = self._oracle(permission, held)
+            judged = self._builder.judge(permission.lock)
+            if _is_publishable(judged, self._config.gate):
+                judged = self._builder.conclude(permission.lock, judged, held)
+            good = _is_publishable(judged, self._config.gate)
+            return AttemptResult(held, judged, good, observations=statuses.observations({}, ()))
+        oracle = self._oracle(permission)
         oracle.probe(permission.targets, None)
         if self._is_red_anyway(oracle, permission) and not oracle.trouble:
             return AttemptResult(held, oracle.last_whole, observations=statuses.observations({}, ()))
@@ -145,14 +143,13 @@ class Attempt:
             found, explanations
         )
 
-    def _oracle(self, permission: Permission, held: Sequence[Held]) -> CandidateOracle:
+    def _oracle(self, permission: Permission) -> CandidateOracle:
         config = self._config
         path = verdict_cache.file(self._context.directory, self._record.run.flake)
         key, now = self._builder.verdict_key, self._context.clock()
         return CandidateOracle(
             self._builder,
             permission,
-            held,
             gate=config.gate,
             budget=Budget(config.probes, Deadline(config.search_time, "the search")),
             cache=VerdictCache(path, key, now, config.remember_failures),
@@ -207,11 +204,9 @@ class _Conclusion:
         later = found.selection.keys() - steps[0].keys()
         lock = self.permission.locks.make(steps[0])
         record.set(changes=lock.changes)
-        judged = self.oracle.whole(steps[0])
-        if judged is None or explanations or not judged.message_holds:
-            # What is published says what was held back and why: known only now.
-            known = judged.verdict.builds if judged is not None else ()
-            judged = self.builder.judge(lock, [item for item in held if item.input not in later], expected=known)
+        judged = self.oracle.whole(steps[0]) or self.builder.judge(lock)
+        if _is_publishable(judged, self.workspace.config.gate):
+            judged = self.builder.conclude(lock, judged, [item for item in held if item.input not in later])
         self._keep(judged)
         series = tuple(
             _series_commit(before, after, self.permission.locks, held) for before, after in pairwise(steps)
@@ -251,8 +246,11 @@ class _Conclusion:
         except LockbotError:  # with what may move, it can be had
             self.builder.cancel.check()
             return None
-        judged = self.builder.judge(completed, held) if completed.changes else None
+        judged = self.builder.judge(completed) if completed.changes else None
         if judged is None or not _is_publishable(judged, self.workspace.config.gate):
+            return None
+        judged = self.builder.conclude(completed, judged, held)
+        if not _is_publishable(judged, self.workspace.config.gate):
             return None
         self.workspace.record.set(changes=completed.changes)
         self._keep(judged)

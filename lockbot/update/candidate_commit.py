@@ -1,8 +1,9 @@
 """Candidates over one base: made, committed, judged.
 
-A candidate is committed before it is judged, and what is published is that very commit. Its message tells how its
-hosts fared, so it is written as a prediction; where the verdict differs, the message is put right and the new
-commit is judged (what is built is not built again). It must not know which candidate is wanted, nor why.
+A candidate is committed before it is judged, and hosts are evaluated from that commit. The one that is published
+also tells in its message how they fared: the same files in another commit. What was found out holds there, but for
+hosts whose derivation depends on the commit's name, which are judged again. It must not know which candidate is
+wanted, nor why.
 """
 
 from __future__ import annotations
@@ -13,10 +14,8 @@ from pathlib import Path
 
 from lockbot.errors import DeadlineExceeded, LockbotError, SurroundingsError, UnjudgedError
 from lockbot.git.worktree import Authorship, commit, incomplete, recommit
-from lockbot.judge import gate
 from lockbot.judge.candidate import Judge
 from lockbot.judge.hosts import select
-from lockbot.judge.prediction import predict
 from lockbot.judge.verdict import EVALUATED, Baseline, Checkout, Judged, Known, Listing, Listings, MayBuild
 from lockbot.lock.propose import Lock
 from lockbot.model import (
@@ -34,7 +33,7 @@ from lockbot.model import (
 )
 from lockbot.nix import evaluate
 from lockbot.nix.forges import compare_link
-from lockbot.nix.lockfile import LOCK_NAME
+from lockbot.nix.lockfile import LOCK_NAME, LockFile
 from lockbot.oserrors import naming
 from lockbot.process import Deadline
 from lockbot.report import words
@@ -63,13 +62,12 @@ class CandidateBuilder:
         self.flake = workspace.flake
         self.cancel = context.nix.cancel
         remembered = context.history.baseline(record.run.flake, config.fingerprint, workspace.base.commit).values()
-        self._remembered: Baseline = {build.host.attribute: build for build in remembered}
-        """What another run found: good for a prediction. As evidence only its derivations are, and no failure."""
         self._known: Baseline = {
-            attribute: replace(build, status=HostStatus.EVALUATED, failure=None, here=None)
-            for attribute, build in self._remembered.items()
+            build.host.attribute: replace(build, status=HostStatus.EVALUATED, failure=None, here=None)
+            for build in remembered
             if build.drv is not None
         }
+        """What another run found is evidence of derivations, and of no failure."""
         self._when = context.clock()
         self._listings: dict[str, tuple[tuple[Host, ...], Failure | None]] = {}
         self._hosts_judged: tuple[Host, ...] = ()
@@ -114,68 +112,68 @@ class CandidateBuilder:
         config = self._config
         return repr((rest, self._tree.submodules, config.fingerprint, config.gate, config.after_update))
 
-    def judge(
-        self,
-        lock: Lock,
-        held: Sequence[Held],
-        *,
-        expected: Sequence[HostBuild] = (),
-        final: bool = True,
-        may_build: MayBuild | None = None,
-    ) -> Judged:
-        """Commit a lock with the message that holds true, and judge the whole fleet at that commit.
-
-        `expected` is how the hosts fared with this lock before, where that is known. Where hosts block it, or it
-        is not the `final` word, the message may be the prediction: such a commit is not published.
-
-        Raises TooCostly where `may_build` does.
-        """
-        at_base = self._hosts_at_base()
-        lock_known = bool(expected)
-        if not expected and at_base:
-            expected = self._predict(select(at_base, self._config.host_patterns), lock)
-        message = self._message(lock, held, expected)
-        made = self._commit(lock, message)
+    def judge(self, lock: Lock, *, may_build: MayBuild | None = None) -> Judged:
+        """Judge the whole fleet at a commit of a lock. Raises TooCostly where `may_build` does."""
+        made = self._commit(lock)
         # A host that the candidate no longer has is judged, too: it is gone.
-        hosts = self._select((*self._listed(made)[0], *at_base), made)
+        hosts = self._select((*self._listed(made)[0], *self._hosts_at_base()), made)
         # One that some other candidate brings along, or lacks, may still be asked about.
         self._hosts_judged = tuple(dict.fromkeys((*hosts, *self._hosts_judged)))
-        self._context.progress(PhaseStarted(Phase.JUDGE, words.count(len(hosts), "host"), hosts=len(hosts)))
-        carried = _holding(expected) if lock_known else []
-        listing = self._listing(made)  # the message that is put right below changes no host's name
+        judged = self._judge(made, lock, hosts, (), self._listing(made), may_build)
+        self._record.set(candidate=made, hosts=judged.verdict.builds)
+        return judged
+
+    def conclude(self, lock: Lock, judged: Judged, held: Sequence[Held]) -> Judged:
+        """The same files in a commit whose message tells how the hosts fared: it may be published as it is.
+
+        Another message is another commit: the hosts whose derivation depends on its name are judged again.
+        """
+        verdict = judged.verdict
         for _ in range(REWRITES):
-            judged = self._judge(
-                Candidate(self._base.commit, made, lock.changes), hosts, carried, listing, may_build
-            )
-            self._record.set(candidate=made, hosts=judged.verdict.builds)
-            truth = self._message(lock, held, judged.verdict.builds)
-            if truth == message:
-                return judged
-            if not final or gate.blocking(judged.verdict.builds, self._config.gate):
-                return replace(judged, message_holds=False)
-            message = truth
+            message = self._message(lock, held, verdict.builds)
             made = recommit(
-                self._context.clone, made, message, name=self._record.run.id, sign=self._config.signing
+                self._context.clone,
+                verdict.candidate.commit,
+                message,
+                name=self._record.run.id,
+                sign=self._config.signing,
             )
-            carried = _holding(judged.verdict.builds)
+            verdict = replace(verdict, candidate=replace(verdict.candidate, commit=made))
+            holding = self._holding(verdict.builds, lock, made)
+            if len(holding) < len(verdict.builds):
+                hosts = [build.host for build in verdict.builds]
+                listing = self._listing(judged.verdict.candidate.commit)  # a message changes no host's name
+                again = self._judge(made, lock, hosts, holding, listing, None)
+                judged = replace(again, base={**judged.base, **again.base})
+                verdict = judged.verdict
+            self._record.set(candidate=made, hosts=verdict.builds)
+            if self._message(lock, held, verdict.builds) == message:
+                return replace(judged, verdict=verdict)
         raise LockbotError(
             "the hosts fare differently each time they are built: no message holds true",
             "see `lockbot show` for which; a build that fails at random is the usual reason",
         )
 
-    def _predict(self, hosts: Sequence[Host], lock: Lock) -> list[HostBuild]:
-        history, flake = self._context.history, self._record.run.flake
-        return predict(hosts, lock.changes, self._remembered, history, flake)
+    def _holding(self, builds: Sequence[HostBuild], lock: Lock, commit: str) -> list[HostBuild]:
+        """What holds for a commit that differs in its message alone: a derivation that does not depend on the
+        commit's name; and of a host that could not be judged, no more would be known."""
+        if self._may_all_name_the_commit(lock, commit):
+            builds = [build for build in builds if build.status is HostStatus.UNCHANGED or _is_unjudged(build)]
+        return [build for build in builds if not build.names_commit or _is_unjudged(build)]
+
+    def _may_all_name_the_commit(self, lock: Lock, commit: str) -> bool:
+        """Whether there are ways to the commit's name that no evaluation tells of: an input that follows the flake
+        itself, and what `git archive` (Nix 2.19) writes into files."""
+        text = lock.content.decode(errors="replace")
+        return LockFile.parse(text).refers_to_itself or self._context.clone.substitutes(commit)
 
     def judge_some(self, lock: Lock, hosts: Sequence[Host], *, may_build: MayBuild | None = None) -> Judged:
         """Judge a few hosts at a lock, to find something out: this commit is never published.
 
         Raises TooCostly where `may_build` does.
         """
-        made = self._commit(lock, f"lockbot: a candidate\n\nLockbot-Run: {self._record.run.id}\n")
-        self._context.progress(PhaseStarted(Phase.JUDGE, words.count(len(hosts), "host"), hosts=len(hosts)))
         # Not worth an evaluation more: a host that is gone is found out by its own.
-        return self._judge(Candidate(self._base.commit, made, lock.changes), hosts, (), Listing(), may_build)
+        return self._judge(self._commit(lock), lock, hosts, (), Listing(), may_build)
 
     def would_build(self, lock: Lock) -> frozenset[str]:
         """The derivations that would have to be built, by the whole fleet, to have a lock's hosts."""
@@ -187,7 +185,8 @@ class CandidateBuilder:
         """The derivations that would have to be built to have these."""
         return self._context.nix.missing(*drvs) if drvs else frozenset()
 
-    def _commit(self, lock: Lock, message: str) -> str:
+    def _commit(self, lock: Lock) -> str:
+        """A commit of it, to be judged and not to be published: what its message would say is not known yet."""
         regenerate.clean(self._context.clone, self._tree, self._config.after_update)
         with naming(self.flake / LOCK_NAME):
             (self.flake / LOCK_NAME).write_bytes(lock.content)
@@ -199,7 +198,7 @@ class CandidateBuilder:
             self._context.clone,
             self._tree,
             [name, *changed],
-            message,
+            f"lockbot: a candidate\n\nLockbot-Run: {self._record.run.id}\n",
             name=self._record.run.id,
             authorship=Authorship(self._config.author, self._config.committer, self._config.signing),
             when=self._when,
@@ -207,17 +206,19 @@ class CandidateBuilder:
 
     def _judge(
         self,
-        candidate: Candidate,
+        commit: str,
+        lock: Lock,
         hosts: Sequence[Host],
         carried: Sequence[HostBuild],
         listing: Listing,
         may_build: MayBuild | None,
     ) -> Judged:
+        self._context.progress(PhaseStarted(Phase.JUDGE, words.count(len(hosts), "host"), hosts=len(hosts)))
         judge = Judge(
             self._context.nix, self._checkout, self._config.judging, self._context.progress, self._config.gate
         )
         judged = judge.judge(
-            candidate,
+            Candidate(self._base.commit, commit, lock.changes),
             hosts,
             known=Known(self._known, self._broken, self._seen),
             listings=Listings(self._listing(self._base.commit), listing),
@@ -302,11 +303,8 @@ class CandidateBuilder:
         )
 
 
-def _holding(builds: Sequence[HostBuild]) -> list[HostBuild]:
-    """What holds for a commit that differs in its message alone: a host that is unchanged names no commit, and of
-    one that could not be judged no more would be known."""
-    open_ = [build for build in builds if build.here is not None and build.here.answer is Answer.UNJUDGED]
-    return [build for build in builds if build.status is HostStatus.UNCHANGED or build in open_]
+def _is_unjudged(build: HostBuild) -> bool:
+    return build.here is not None and build.here.answer is Answer.UNJUDGED
 
 
 def _links(changes: Sequence[InputChange]) -> dict[str, str]:

@@ -16,7 +16,7 @@ from lockbot.judge.verdict import EVALUATED, Judged, TooCostly
 from lockbot.judge.verdict_cache import VerdictCache
 from lockbot.lock.propose import Lock
 from lockbot.lock.selected import SelectedLocks
-from lockbot.model import Answer, Gate, Held, Host, HostBuild, HostStatus
+from lockbot.model import Answer, Gate, Host, HostBuild, HostStatus
 from lockbot.process import Deadline
 from lockbot.report import words
 from lockbot.search.interface import BudgetSpent, FrozenSelection, Response, RevisionRange, Selection
@@ -41,16 +41,13 @@ class CandidateOracle:
         self,
         builder: CandidateBuilder,
         permission: Permission,
-        held: Sequence[Held],
         *,
         gate: Gate,
         budget: Budget,
         cache: VerdictCache,
     ) -> None:
-        """`held` stands in the candidates' messages."""
         self._builder = builder
         self._permission = permission
-        self._held = tuple(held)
         self._gate = gate
         self._budget = budget
         self._cache = cache
@@ -187,9 +184,7 @@ class CandidateOracle:
         may_build = self._permission.costs.may_build(selection)
         try:
             if hosts is None:
-                return self._guarded(
-                    lambda: self._builder.judge(lock, self._held, final=False, may_build=may_build)
-                )
+                return self._guarded(lambda: self._builder.judge(lock, may_build=may_build))
             return self._guarded(lambda: self._builder.judge_some(lock, hosts, may_build=may_build))
         except TooCostly as error:
             names = self._builder.hosts if hosts is None else hosts

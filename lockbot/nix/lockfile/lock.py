@@ -136,6 +136,13 @@ class LockFile:
         )
 
     @property
+    def refers_to_itself(self) -> bool:
+        """Whether an input is made from the flake itself: it follows that, or lies in a directory of it."""
+        within = (node.locked for node in self.graph.by_label.values() if node.locked is not None)
+        relative = any(ref.type == "path" and not ref.text("path").startswith("/") for ref in within)
+        return relative or self.graph.root in self.graph.targets.values()
+
+    @property
     def root_inputs(self) -> Mapping[str, Input]:
         """The flake's own inputs, by name."""
         root = self.graph.by_label[self.graph.root]
