@@ -16,7 +16,7 @@ from lockbot.config import Settings
 from lockbot.daemon import memory
 from lockbot.daemon.plan import scheduled
 from lockbot.errors import Cancelled, LockbotError, UsageError
-from lockbot.history.totals import Totals
+from lockbot.history.summaries.totals import Totals
 from lockbot.report import words
 from lockbot.report.styled_lines import Line, Style, line
 

@@ -11,7 +11,7 @@ from lockbot import files
 from lockbot.app import App
 from lockbot.errors import LockbotError, UsageError
 from lockbot.history.store import History
-from lockbot.history.summaries import RunSummary
+from lockbot.history.summaries.runs import RunSummary
 from lockbot.model import Run
 from lockbot.process import process_start
 from lockbot.report import events, words

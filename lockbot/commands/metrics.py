@@ -27,7 +27,7 @@ from lockbot.daemon import memory
 from lockbot.daemon.plan import scheduled
 from lockbot.errors import Cancelled, LockbotError, SurroundingsError, UsageError
 from lockbot.history.input_states import StateWord
-from lockbot.history.totals import Totals
+from lockbot.history.summaries.totals import Totals
 from lockbot.model import HostStatus, Outcome, Phase
 from lockbot.redact import redact
 from lockbot.report.escape import plain

@@ -13,7 +13,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 
-from lockbot.history import codec, rows
+from lockbot.history import codec, rows, texts
 from lockbot.history.damage import Damaged
 
 _TABLES = ("tips", "holds", "accepted", "inputs")
@@ -92,7 +92,7 @@ def _rescued_run(old: sqlite3.Connection, row: sqlite3.Row, new: sqlite3.Connect
     codec.write_run(new, run)
     new.execute(
         "UPDATE runs SET phase = ?, publishing = ? WHERE id = ?",
-        (*map(codec.optional, marks), codec.storable(run.id)),
+        (*map(texts.optional, marks), texts.storable(run.id)),
     )
     return True
 
@@ -116,7 +116,7 @@ def _storable(column: str, value: codec.Value) -> codec.Value:
     """As lockbot stores it today, whatever an older one did."""
     if not isinstance(value, str):
         return value
-    return codec.origin(value) if column == "source" else codec.storable(value)
+    return texts.origin(value) if column == "source" else texts.storable(value)
 
 
 _LEDGER: dict[str, Callable[[sqlite3.Row], object]] = {

@@ -8,15 +8,16 @@ kept.
 from __future__ import annotations
 
 import json
-import re
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import TypeVar
 
 from lockbot.history import damage
+from lockbot.history.reviews import read_review, write_review
+from lockbot.history.texts import integer, moment, optional, prose, storable, strings
 from lockbot.model import (
     Answer,
     ChangeKind,
@@ -35,47 +36,12 @@ from lockbot.model import (
     Phase,
     Run,
 )
-from lockbot.redact import redact, without_secrets
 
-PROSE_CHARACTERS = 64 * 1024
-"""How much of one message, note or log line is kept: its beginning and its end. Whole logs are files."""
-LARGEST_INTEGER = 2**63 - 1
 CHILDREN = ("changes", "hosts", "held", "notes", "phases")
 
 _LOCKED = ("type", "url", "original", "rev", "ref", "nar_hash", "last_modified")
-_BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_'-]*")
 _Word = TypeVar("_Word", bound=StrEnum)
 Value = str | int | float | None
-
-
-def storable(text: str) -> str:
-    """The text without secrets, each lone surrogate (a byte that was no UTF-8) written out as `\\udcff`."""
-    return redact(text).encode(errors="backslashreplace").decode()
-
-
-def origin(url: str) -> str:
-    """Storable, and the same whoever may ask there: a rotated token makes no other source."""
-    return storable(without_secrets(url))
-
-
-def prose(text: str) -> str:
-    """Storable, and without its middle when it is longer than PROSE_CHARACTERS. What it gave, it leaves alone."""
-    text = storable(text)
-    if len(text) <= PROSE_CHARACTERS:
-        return text
-    half = PROSE_CHARACTERS // 2 - 32  # room for the line in between
-    return f"{text[:half]}\n[… {len(text) - 2 * half} characters left out …]\n{text[-half:]}"
-
-
-def moment(time: datetime) -> str:
-    """UTC in ISO 8601, always with microseconds: text order is time order."""
-    return time.astimezone(UTC).isoformat(timespec="microseconds")
-
-
-def attribute_path(attribute: Sequence[str]) -> str:
-    """`nixosConfigurations."a.b".config`: as Nix writes it, so that no two paths look the same."""
-    parts = map(storable, attribute)
-    return ".".join(part if _BARE.fullmatch(part) else json.dumps(part, ensure_ascii=False) for part in parts)
 
 
 def write_run(connection: sqlite3.Connection, run: Run) -> None:
@@ -113,6 +79,7 @@ def write_run(connection: sqlite3.Connection, run: Run) -> None:
     for table in CHILDREN:
         for position, row in enumerate(rows[table]):
             insert(connection, table, {"run": identity, "position": position, **row})
+    write_review(connection, run)
 
 
 @damage.reading("a run")
@@ -123,6 +90,7 @@ def read_run(connection: sqlite3.Connection, row: sqlite3.Row) -> Run:
         query = f"SELECT * FROM {table} WHERE run = ? ORDER BY position"  # noqa: S608 -- our own table names
         return connection.execute(query, (row["id"],)).fetchall()
 
+    differences, upstream = read_review(connection, row["id"])
     return Run(
         id=row["id"],
         repository=row["repository"],
@@ -143,6 +111,8 @@ def read_run(connection: sqlite3.Connection, row: sqlite3.Row) -> Run:
         error=row["error"],
         hint=row["hint"],
         seconds={phase["phase"]: phase["seconds"] for phase in children("phases")},
+        differences=differences,
+        upstream=upstream,
         flake=row["flake"] or "",
     )
 
@@ -182,6 +152,7 @@ def build_columns(connection: sqlite3.Connection, build: HostBuild) -> dict[str,
         "out": _store_path(build.out),
         "system": optional(build.system),
         "failure": None if build.failure is None else write_failure(connection, build.failure),
+        "warnings": None if build.warnings is None else strings(map(prose, build.warnings)),
         **_judgement_columns("", build.here),
     }
 
@@ -206,6 +177,7 @@ def read_build(connection: sqlite3.Connection, row: sqlite3.Row) -> HostBuild:
         failure=failure,
         here=_judgement(row, ""),
         base=base,
+        warnings=None if row["warnings"] is None else tuple(json.loads(row["warnings"])),
     )
 
 
@@ -335,21 +307,6 @@ def _culprit(text: str) -> CulpritCommit:
     return CulpritCommit(**{**told, "hosts": tuple(told["hosts"])})
 
 
-def optional(text: str | None) -> str | None:
-    """Storable, or nothing."""
-    return None if text is None else storable(text)
-
-
 def _store_path(path: str | None) -> str | None:
     """Nothing for one that can't be kept as it is: what is made of a URL may be called by its query."""
     return path if path is not None and storable(path) == path else None
-
-
-def integer(number: int | None) -> int | None:
-    """Within SQLite's 64 bits: a lock file may claim any date."""
-    return None if number is None else max(-LARGEST_INTEGER, min(number, LARGEST_INTEGER))
-
-
-def strings(texts: Iterable[str]) -> str:
-    """A JSON array."""
-    return json.dumps(list(texts), ensure_ascii=False)

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
 from lockbot import retention
-from lockbot.history import codec, damage, rows
+from lockbot.history import codec, damage, rows, texts
 from lockbot.history.input_states import (
     Acceptance,
     InputState,
@@ -39,7 +39,7 @@ class _ByInput(Mapping[str, _Result]):
     kept: dict[str, _Result]
 
     def __getitem__(self, input: str) -> _Result:
-        return self.kept[codec.storable(input)]
+        return self.kept[texts.storable(input)]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.kept)
@@ -67,21 +67,21 @@ class Ledger:
 
     def record_tip(self, input: str, source: str, revision: str, committed: int | None = None) -> None:
         """Remember that what `input` follows (`source`, a flake reference) was at `revision` just now."""
-        key = (self._flake, codec.storable(input), codec.origin(source), codec.storable(revision))
-        now = codec.moment(self._clock())
-        self._write(lambda connection: connection.execute(_SEE, (*key, now, now, codec.integer(committed))))
+        key = (self._flake, texts.storable(input), texts.origin(source), texts.storable(revision))
+        now = texts.moment(self._clock())
+        self._write(lambda connection: connection.execute(_SEE, (*key, now, now, texts.integer(committed))))
 
     def tips(self, input: str, source: str, limit: int = -1) -> tuple[SeenTip, ...]:
         """The tips that were seen of this source, the one seen last first; at most `limit` unless negative."""
-        key = (self._flake, codec.storable(input), codec.origin(source), limit)
+        key = (self._flake, texts.storable(input), texts.origin(source), limit)
         return self._read(lambda connection: tuple(map(rows.tip, connection.execute(_TIPS, key).fetchall())))
 
     def follows(self, input: str, source: str) -> bool:
         """Whether this is the source that the input was seen to follow last; also where none was ever asked."""
         query = "SELECT source FROM tips WHERE flake = ? AND input = ? ORDER BY last_seen DESC LIMIT 1"
-        key = (self._flake, codec.storable(input))
+        key = (self._flake, texts.storable(input))
         found = self._read(lambda connection: [damage.text(row[0]) for row in connection.execute(query, key)])
-        return found in ([], [codec.origin(source)])
+        return found in ([], [texts.origin(source)])
 
     def first_seen(self, input: str, source: str) -> dict[str, datetime]:
         """When each revision was first seen at the tip of this source."""
@@ -93,11 +93,11 @@ class Ledger:
         """Keep an input where the user wants it, from the next run on; in place of an earlier hold."""
         row: dict[str, codec.Value] = {
             "flake": self._flake,
-            "input": codec.storable(hold.input),
-            "why": codec.prose(hold.why),
-            "since": codec.moment(hold.since),
+            "input": texts.storable(hold.input),
+            "why": texts.prose(hold.why),
+            "since": texts.moment(hold.since),
             "until": rows.moment(hold.until),
-            "at_revision": codec.optional(hold.at),
+            "at_revision": texts.optional(hold.at),
         }
         self._write(lambda connection: _replace(connection, "holds", row))
 
@@ -119,10 +119,10 @@ class Ledger:
         """Let the next move of an input pass in spite of what holds it; in place of an earlier acceptance."""
         row: dict[str, codec.Value] = {
             "flake": self._flake,
-            "input": codec.storable(acceptance.input),
-            "since": codec.moment(acceptance.since),
-            "locked": codec.optional(acceptance.locked),
-            "revision": codec.optional(acceptance.revision),
+            "input": texts.storable(acceptance.input),
+            "since": texts.moment(acceptance.since),
+            "locked": texts.optional(acceptance.locked),
+            "revision": texts.optional(acceptance.revision),
         }
         self._write(lambda connection: _replace(connection, "accepted", row))
 
@@ -146,14 +146,14 @@ class Ledger:
                 state = advance(None if row is None else rows.state(row), seen, now)
                 _replace(connection, "inputs", rows.state_columns(self._flake, state))
                 taken = _one(connection, "accepted", self._flake, seen.input)
-                if taken is not None and taken["locked"] != codec.optional(seen.locked):
+                if taken is not None and taken["locked"] != texts.optional(seen.locked):
                     _delete(connection, "accepted", self._flake, seen.input)
 
         self._write(update)
 
     def forget_inputs(self, keep: Collection[str]) -> None:
         """Forget states, tips and acceptances of inputs that the lock no longer has. The user's holds stay."""
-        kept = set(map(codec.storable, keep))
+        kept = set(map(texts.storable, keep))
 
         def delete(connection: sqlite3.Connection) -> None:
             for table in ("inputs", "tips", "accepted"):
@@ -184,7 +184,7 @@ class Ledger:
 
     def failures(self, context: str, max_age: float) -> dict[str, Failure]:
         """The derivations that are taken to fail again: those that failed in the last `max_age` seconds."""
-        values = (*self._in(context), codec.moment(_before(self._clock(), max_age)))
+        values = (*self._in(context), texts.moment(_before(self._clock(), max_age)))
 
         def select(connection: sqlite3.Connection) -> dict[str, Failure]:
             found = [rows.remembered(connection, row) for row in connection.execute(_FAILING, values).fetchall()]
@@ -198,12 +198,12 @@ class Ledger:
         Failures that are not the derivation's own (network, memory, timeout …) are not remembered, nor do they
         undo what was. With what builds now, those are forgotten that are only known to fail because of it.
         """
-        now = codec.moment(self._clock())
+        now = texts.moment(self._clock())
         key = self._in(context)
 
         def insert(connection: sqlite3.Connection) -> tuple[str, ...]:
             taken = [
-                (codec.storable(drv), failure)
+                (texts.storable(drv), failure)
                 for drv, failure in results.items()
                 if failure is None or failure.kind.own
             ]
@@ -237,7 +237,7 @@ class Ledger:
 
         Those of every flake: else of one that is no longer updated all would stay for ever.
         """
-        oldest = codec.moment(_before(self._clock(), keep_days * 86400))
+        oldest = texts.moment(_before(self._clock(), keep_days * 86400))
 
         def delete(connection: sqlite3.Connection) -> None:
             connection.execute("DELETE FROM derivations WHERE recorded < ?", (oldest,))
@@ -247,7 +247,7 @@ class Ledger:
         self._write(delete)
 
     def _in(self, context: str) -> _Key:
-        return self._flake, codec.storable(context)
+        return self._flake, texts.storable(context)
 
     def _all(self, table: str, read: Callable[[sqlite3.Row], _Result]) -> tuple[_Result, ...]:
         query = f"SELECT * FROM {table} WHERE flake = ? ORDER BY input"  # noqa: S608 -- our own table names
@@ -303,7 +303,7 @@ def _derivations(number: int) -> str:
 
 
 def _chunks(drvs: Sequence[str]) -> Iterable[tuple[str, ...]]:
-    names = tuple(dict.fromkeys(map(codec.storable, drvs)))
+    names = tuple(dict.fromkeys(map(texts.storable, drvs)))
     return (names[start : start + _CHUNK] for start in range(0, len(names), _CHUNK))
 
 
@@ -322,7 +322,7 @@ def _remember(connection: sqlite3.Connection, key: _Key, drv: str, failure: Fail
         "drv": drv,
         "recorded": now,
         "flaky": recovered or (was is not None and was.flaky),
-        "culprit": None if failure is None else codec.optional(failure.culprit),
+        "culprit": None if failure is None else texts.optional(failure.culprit),
         "failure": None if failure is None else codec.write_failure(connection, failure),
     }
     codec.insert(connection, "derivations", row)
@@ -336,13 +336,13 @@ def _by_itself(drv: str, failure: Failure) -> bool:
 
 def _one(connection: sqlite3.Connection, table: str, flake: str, input: str) -> sqlite3.Row | None:
     query = f"SELECT * FROM {table} WHERE flake = ? AND input = ?"  # noqa: S608 -- our own table names
-    row: sqlite3.Row | None = connection.execute(query, (flake, codec.storable(input))).fetchone()
+    row: sqlite3.Row | None = connection.execute(query, (flake, texts.storable(input))).fetchone()
     return row
 
 
 def _delete(connection: sqlite3.Connection, table: str, flake: str, input: str) -> None:
     statement = f"DELETE FROM {table} WHERE flake = ? AND input = ?"  # noqa: S608 -- our own table names
-    connection.execute(statement, (flake, codec.storable(input)))
+    connection.execute(statement, (flake, texts.storable(input)))
 
 
 def _replace(connection: sqlite3.Connection, table: str, row: dict[str, codec.Value]) -> None:

@@ -6,7 +6,7 @@ import json
 import sqlite3
 from datetime import datetime
 
-from lockbot.history import codec, damage
+from lockbot.history import codec, damage, texts
 from lockbot.history.input_states import Acceptance, InputState, Remembered, SeenTip, StateWord, UserHold
 from lockbot.model import CulpritCommit
 
@@ -76,13 +76,13 @@ def _bad(row: sqlite3.Row) -> CulpritCommit:
 def state_columns(flake: str, state: InputState) -> dict[str, codec.Value]:
     return {
         "flake": flake,
-        "input": codec.storable(state.input),
-        "noticed": codec.moment(state.noticed),
+        "input": texts.storable(state.input),
+        "noticed": texts.moment(state.noticed),
         "state": state.state,
-        "reason": codec.storable(state.reason),
-        "detail": codec.prose(state.detail),
-        "last_good": codec.optional(state.last_good),
-        "locked": codec.optional(state.locked),
+        "reason": texts.storable(state.reason),
+        "detail": texts.prose(state.detail),
+        "last_good": texts.optional(state.last_good),
+        "locked": texts.optional(state.locked),
         **{name: moment(getattr(state, name)) for name in _TIMES},
         **(_bad_columns(state.culprit) if state.culprit is not None else {}),
     }
@@ -90,16 +90,16 @@ def state_columns(flake: str, state: InputState) -> dict[str, codec.Value]:
 
 def _bad_columns(bad: CulpritCommit) -> dict[str, codec.Value]:
     return {
-        "bad_revision": codec.storable(bad.revision),
-        "bad_subject": codec.prose(bad.subject),
-        "bad_author": codec.prose(bad.author),
-        "bad_date": codec.integer(bad.date),
-        "bad_link": codec.optional(bad.link),
-        "bad_hosts": codec.strings(map(codec.storable, bad.hosts)),
-        "bad_after": codec.optional(bad.after),
+        "bad_revision": texts.storable(bad.revision),
+        "bad_subject": texts.prose(bad.subject),
+        "bad_author": texts.prose(bad.author),
+        "bad_date": texts.integer(bad.date),
+        "bad_link": texts.optional(bad.link),
+        "bad_hosts": texts.strings(map(texts.storable, bad.hosts)),
+        "bad_after": texts.optional(bad.after),
         "bad_exact": bad.exact,
     }
 
 
 def moment(time: datetime | None) -> str | None:
-    return None if time is None else codec.moment(time)
+    return None if time is None else texts.moment(time)

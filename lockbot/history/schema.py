@@ -294,7 +294,7 @@ _FLAKES = (
 )
 
 # What an older lockbot kept as it came is kept without secrets from here on; what is looked up by a text that
-# held one is found by the text without it (`codec.storable`, `codec.origin`).
+# held one is found by the text without it (`texts.storable`, `texts.origin`).
 _PROSE = {
     "runs": ("repository", "flake", "error", "hint"),
     "changes": ("input", "old_url", "old_original", "new_url", "new_original"),
@@ -331,7 +331,19 @@ _REDACTED = (
     ),
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _LEDGER, _FLAKES, _REDACTED)
+# `told` is JSON, compressed by zlib (`history.reviews`); `warnings` a JSON array of strings, NULL: not known.
+_REVIEWS = (
+    """
+    CREATE TABLE reviews (
+        run TEXT NOT NULL PRIMARY KEY REFERENCES runs (id) ON DELETE CASCADE,
+        told BLOB NOT NULL
+    ) STRICT, WITHOUT ROWID
+    """,
+    "ALTER TABLE hosts ADD COLUMN warnings TEXT",
+    "ALTER TABLE baselines ADD COLUMN warnings TEXT",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _LEDGER, _FLAKES, _REDACTED, _REVIEWS)
 
 
 def version(connection: sqlite3.Connection) -> int:

@@ -20,12 +20,12 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from lockbot.errors import LockbotError, UsageError
-from lockbot.history import adopt, codec, damage, logs
+from lockbot.history import adopt, codec, damage, logs, texts
 from lockbot.history.connection import Opened, Remedy, is_damage, open_database, refusal
 from lockbot.history.ledger import Ledger
-from lockbot.history.summaries import RunSummary, summaries_query, summary
-from lockbot.history.totals import Totals, read_totals
-from lockbot.history.unjudged import Unjudged, read_unjudged
+from lockbot.history.summaries.runs import RunSummary, summaries_query, summary
+from lockbot.history.summaries.totals import Totals, read_totals
+from lockbot.history.summaries.unjudged import Unjudged, read_unjudged
 from lockbot.model import HostBuild, HostStatus, Note, Phase, Progress, Run, silent
 from lockbot.retention import NEWEST_RUNS
 
@@ -83,7 +83,7 @@ class History:
         """Record a run that begins; its id must be new."""
 
         def insert(connection: sqlite3.Connection) -> None:
-            if connection.execute("SELECT 1 FROM runs WHERE id = ?", (codec.storable(run.id),)).fetchone():
+            if connection.execute("SELECT 1 FROM runs WHERE id = ?", (texts.storable(run.id),)).fetchone():
                 raise LockbotError(f"a run {run.id!r} is recorded already")
             codec.write_run(connection, run)
 
@@ -99,7 +99,7 @@ class History:
 
     def mark_publishing(self, run_id: str, commit: str) -> None:
         """Remember, before anything is moved, which commit is about to be published."""
-        marks = (Phase.PUBLISH, codec.storable(commit))
+        marks = (Phase.PUBLISH, texts.storable(commit))
         self._mark(run_id, "UPDATE runs SET phase = ?, publishing = ? WHERE id = ?", marks)
 
     def whereabouts(self, run_id: str) -> Whereabouts:
@@ -113,7 +113,7 @@ class History:
     def latest(self, flake: str) -> Run | None:
         """The run that was started last, whole; it may be running still."""
         query = "SELECT * FROM runs WHERE flake = ? ORDER BY started DESC, id DESC LIMIT 1"
-        found = self._whole(query, (codec.storable(flake),))
+        found = self._whole(query, (texts.storable(flake),))
         return found[0] if found else None
 
     def unfinished(self, repository: str) -> tuple[Run, ...]:
@@ -122,13 +122,13 @@ class History:
         Of all the repository's flakes, since its lock is theirs, too.
         """
         query = "SELECT * FROM runs WHERE repository = ? AND outcome IS NULL ORDER BY started"
-        return self._whole(query, (codec.storable(repository),))
+        return self._whole(query, (texts.storable(repository),))
 
     def runs(self, flake: str | None = None, limit: int = 50, before: str | None = None) -> tuple[RunSummary, ...]:
         """The newest runs, newest first; with `before` (a run's id or its prefix), those older than that one."""
 
         def select(connection: sqlite3.Connection) -> tuple[RunSummary, ...]:
-            values: list[str | int] = [] if flake is None else [codec.storable(flake)]
+            values: list[str | int] = [] if flake is None else [texts.storable(flake)]
             if before is not None:
                 row = _find(connection, before)
                 values += [row["started"], row["id"]]
@@ -139,17 +139,17 @@ class History:
 
     def totals(self, flake: str) -> Totals:
         """What monitors ask of the flake's runs."""
-        return self._read(lambda connection: read_totals(connection, codec.storable(flake)))
+        return self._read(lambda connection: read_totals(connection, texts.storable(flake)))
 
     def adopt(self, flake: str, repository: str, branch: str | None) -> None:
         """Take over what an older lockbot kept of the whole repository; where nothing is left of it, only look."""
-        key = (codec.storable(flake), codec.storable(repository), codec.optional(branch))
+        key = (texts.storable(flake), texts.storable(repository), texts.optional(branch))
         if self._read(lambda connection: adopt.pending(connection, *key)):
             self._write(lambda connection: adopt.adopt(connection, *key))
 
     def unjudged(self, flake: str) -> tuple[Unjudged, ...]:
         """The hosts and inputs that the newest runs could not judge, and since when."""
-        return self._read(lambda connection: read_unjudged(connection, codec.storable(flake)))
+        return self._read(lambda connection: read_unjudged(connection, texts.storable(flake)))
 
     def prune(self, keep_days: float, now: datetime) -> int:
         """Remove the runs that were started longer ago, and their logs. Returns how many went.
@@ -161,7 +161,7 @@ class History:
         def delete(connection: sqlite3.Connection) -> tuple[list[str], list[str]]:
             old = [
                 damage.text(row["id"])
-                for row in connection.execute(_PRUNABLE, (NEWEST_RUNS, codec.moment(oldest)))
+                for row in connection.execute(_PRUNABLE, (NEWEST_RUNS, texts.moment(oldest)))
             ]
             connection.executemany("DELETE FROM runs WHERE id = ?", [(run,) for run in old])
             return old, [damage.text(row["id"]) for row in connection.execute("SELECT id FROM runs")]
@@ -174,7 +174,7 @@ class History:
     # -- baselines
 
     def baseline(self, flake: str, context: str, commit: str) -> dict[str, HostBuild]:
-        """What is remembered of the hosts at a commit, by `codec.attribute_path` of their attribute.
+        """What is remembered of the hosts at a commit, by `texts.attribute_path` of their attribute.
 
         `context` is a word for what else decides how they fare (`RunConfig.fingerprint`).
         """
@@ -183,7 +183,7 @@ class History:
         def select(connection: sqlite3.Connection) -> dict[str, HostBuild]:
             query = "SELECT * FROM baselines WHERE flake = ? AND context = ? AND revision = ?"
             builds = [codec.read_build(connection, row) for row in connection.execute(query, key).fetchall()]
-            return {codec.attribute_path(build.host.attribute): build for build in builds}
+            return {texts.attribute_path(build.host.attribute): build for build in builds}
 
         return self._read(select)
 
@@ -208,10 +208,10 @@ class History:
 
     def forget_baselines(self, flake: str, keep: Collection[str]) -> None:
         """Forget what hosts were at any commit but these."""
-        kept = set(map(codec.storable, keep))
+        kept = set(map(texts.storable, keep))
 
         def delete(connection: sqlite3.Connection) -> None:
-            key = codec.storable(flake)
+            key = texts.storable(flake)
             known = connection.execute("SELECT DISTINCT revision FROM baselines WHERE flake = ?", (key,))
             gone = [(key, row["revision"]) for row in known.fetchall() if row["revision"] not in kept]
             connection.executemany("DELETE FROM baselines WHERE flake = ? AND revision = ?", gone)
@@ -221,7 +221,7 @@ class History:
     def forget_failed_baselines(self, flake: str) -> None:
         """Forget of which hosts it is known that they fail, at any commit and in every context."""
         statement = "DELETE FROM baselines WHERE flake = ? AND failure IS NOT NULL"
-        self._write(lambda connection: connection.execute(statement, (codec.storable(flake),)))
+        self._write(lambda connection: connection.execute(statement, (texts.storable(flake),)))
 
     # -- the ledger
 
@@ -232,7 +232,7 @@ class History:
 
     def ledger(self, flake: str) -> Ledger:
         """What is remembered of one flake's inputs and derivations."""
-        return Ledger(codec.storable(flake), self._read, self._write, self._clock)
+        return Ledger(texts.storable(flake), self._read, self._write, self._clock)
 
     # -- logs
 
@@ -284,7 +284,7 @@ class History:
 
     def _mark(self, run_id: str, statement: str, marks: tuple[str, ...]) -> None:
         def update(connection: sqlite3.Connection) -> None:
-            if connection.execute(statement, (*marks, codec.storable(run_id))).rowcount == 0:
+            if connection.execute(statement, (*marks, texts.storable(run_id))).rowcount == 0:
                 raise LockbotError(f"no run {run_id!r} is recorded")
 
         self._write(update)
@@ -313,7 +313,7 @@ def _transaction(connection: sqlite3.Connection, begin: str, action: _Action[_Re
 
 def _find(connection: sqlite3.Connection, prefix: str) -> sqlite3.Row:
     """The run of this id, else the only one that begins like this."""
-    start = codec.storable(prefix)
+    start = texts.storable(prefix)
     exact: sqlite3.Row | None = connection.execute("SELECT * FROM runs WHERE id = ?", (start,)).fetchone()
     if exact is not None:
         return exact
@@ -344,4 +344,4 @@ def _rememberable(build: HostBuild) -> bool:
 
 
 def _key(flake: str, context: str, commit: str) -> tuple[str, str, str]:
-    return codec.storable(flake), codec.storable(context), codec.storable(commit)
+    return texts.storable(flake), texts.storable(context), texts.storable(commit)

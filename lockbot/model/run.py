@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from lockbot.model.change import InputChange
+from lockbot.model.difference import Difference, UpstreamChanges
 from lockbot.model.verdict import HostBuild
 
 
@@ -94,6 +95,10 @@ class Run:
     hint: str | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     """Wall time by phase: sync, propose, judge, publish."""
+    differences: tuple[Difference, ...] = ()
+    """What the update means for the hosts that it changes."""
+    upstream: tuple[UpstreamChanges, ...] = ()
+    """What upstream did to the inputs that moved."""
     flake: str = ""
     """Which flake it is about: the repository, its branch and the flake's directory (`app.Place.flake`)."""
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from lockbot.history import unjudged
+from lockbot.history.summaries import unjudged
 from lockbot.judge import gate as gates
 from lockbot.judge.gate import Vote
 from lockbot.judge.verdict import Baseline, Judged

@@ -12,7 +12,7 @@ from lockbot.commands import status
 from lockbot.daemon.memory import Pause, Service
 from lockbot.errors import LockbotError
 from lockbot.history.input_states import StateWord
-from lockbot.history.unjudged import Unjudged
+from lockbot.history.summaries.unjudged import Unjudged
 from lockbot.lock import unmovable
 from lockbot.model import (
     DerivationStarted,

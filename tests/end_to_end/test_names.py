@@ -17,7 +17,7 @@ from lockbot.git.inputs import cache
 from lockbot.git.publish import parking
 from lockbot.history import logs
 from lockbot.history.input_states import InputState, StateWord
-from lockbot.history.summaries import RunSummary
+from lockbot.history.summaries.runs import RunSummary
 from lockbot.judge import verdict_cache
 from lockbot.model import (
     ChangeKind,

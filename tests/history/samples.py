@@ -8,7 +8,10 @@ from datetime import UTC, datetime, timedelta
 from lockbot.model import (
     Answer,
     ChangeKind,
+    ClosureSize,
+    ConfigurationChange,
     CulpritCommit,
+    Difference,
     Failure,
     FailureKind,
     Held,
@@ -20,7 +23,13 @@ from lockbot.model import (
     Judgement,
     Locked,
     Outcome,
+    PackageChange,
+    PackageMark,
     Run,
+    SwitchEffects,
+    UpstreamChanges,
+    UpstreamCommit,
+    WarningChange,
 )
 
 FLAKE = "/srv/flake?ref=main"
@@ -60,6 +69,19 @@ CULPRIT = CulpritCommit(
 )
 
 
+DIFFERENCE = Difference(
+    ("nixosConfigurations.alpha.config.system.build.toplevel",),
+    (PackageChange("openssl", PackageMark.UP, ("3.0.1", "3.0.2"), ("3.0.3",), (10, 2**40), selected=True),),
+    ConfigurationChange(1, 2, 3),
+    ClosureSize((1, 2), (3, 4)),
+    SwitchEffects(("kernel 6.12.1 → 6.12.2",), ("nginx.service",), keep=("a.mount",), users_gone=("eve",)),
+    WarningChange(("new \x1b[1m",), ("gone",)),
+)
+UPSTREAM = UpstreamChanges(
+    "nixpkgs", 17, (UpstreamCommit("6" * 40, "a subject", "Eve", 1_700_000_000),), note="so"
+)
+
+
 def full_run(name: str = "full") -> Run:
     """A run with something in every field."""
     old = old_run(name)
@@ -69,8 +91,14 @@ def full_run(name: str = "full") -> Run:
     return replace(
         old,
         flake=FLAKE,
-        hosts=(replace(alpha, here=good), replace(dotted, here=bad, base=unknown), replace(check, base=good)),
+        hosts=(
+            replace(alpha, here=good, warnings=("old", "older")),
+            replace(dotted, here=bad, base=unknown),
+            replace(check, base=good),
+        ),
         held=(replace(old.held[0], culprit=CULPRIT), *old.held[1:]),
+        differences=(DIFFERENCE, Difference(("checks.c",), unknown="only evaluated")),
+        upstream=(UPSTREAM,),
     )
 
 

@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lockbot.errors import LockbotError, UsageError
-from lockbot.history import codec
+from lockbot.history import codec, texts
 from lockbot.history.store import History, Whereabouts
-from lockbot.history.summaries import RunSummary, summaries_query
+from lockbot.history.summaries.runs import RunSummary, summaries_query
 from lockbot.model import (
     Answer,
     ChangeKind,
@@ -146,7 +146,7 @@ def runs(text: st.SearchStrategy[str]) -> st.SearchStrategy[Run]:
 
 
 def small(number: int | None) -> int | None:
-    limit = codec.LARGEST_INTEGER
+    limit = texts.LARGEST_INTEGER
     return None if number is None else max(-limit, min(limit, number))
 
 
@@ -185,7 +185,7 @@ def test_what_no_database_can_hold_is_written_out_and_stays_so(some: Run) -> Non
         assert len(history.runs()) == 1
         history.remember(some.flake, HERE, "\udc00", some.hosts)
         assert set(history.baseline(some.flake, HERE, "\udc00")) <= {
-            codec.attribute_path(build.host.attribute) for build in some.hosts
+            texts.attribute_path(build.host.attribute) for build in some.hosts
         }
 
 
@@ -195,7 +195,7 @@ def test_a_megabyte_of_prose_loses_its_middle_once(history: History) -> None:
     history.save(run(1, hosts=(replace(failed("a"), failure=failure),), notes=(text,), error=text))
     stored = history.get("r00001")
     assert stored.error is not None
-    assert len(stored.error) <= codec.PROSE_CHARACTERS
+    assert len(stored.error) <= texts.PROSE_CHARACTERS
     assert stored.error.startswith("begin x")
     assert stored.error.endswith("x end")
     assert "characters left out" in stored.error
@@ -407,7 +407,7 @@ def test_a_baseline_is_what_was_remembered(history: History) -> None:
     assert history.baseline("repo", HERE, "c1") == {
         'nixosConfigurations."a.b"': odd,
         "nixosConfigurations.a.b": plain,
-        codec.attribute_path(host("x").attribute): failed("x"),
+        texts.attribute_path(host("x").attribute): failed("x"),
     }
     assert history.baseline("repo", HERE, "c2") == {}
     assert history.baseline("other", HERE, "c1") == {}
@@ -427,7 +427,7 @@ def test_only_the_hosts_own_failures_are_remembered(history: History, kind: Fail
     own = {"evaluation", "assertion", "build", "hash-mismatch", "lock-file", "gone"}
     history.remember("repo", HERE, "c1", [built("x")])
     refused = history.remember("repo", HERE, "c1", [failed("x", kind), built("y")])
-    known = history.baseline("repo", HERE, "c1")[codec.attribute_path(host("x").attribute)]
+    known = history.baseline("repo", HERE, "c1")[texts.attribute_path(host("x").attribute)]
     if kind in own:
         assert (refused, known) == ((), failed("x", kind))
     else:

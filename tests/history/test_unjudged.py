@@ -12,7 +12,7 @@ import pytest
 from lockbot.commands.status import unjudged_alarms
 from lockbot.history.input_states import Observation, StateWord
 from lockbot.history.store import History
-from lockbot.history.unjudged import NIGHTS
+from lockbot.history.summaries.unjudged import NIGHTS
 from lockbot.model import (
     Answer,
     ChangeKind,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lockbot.commands.status.rows import Row
 from lockbot.history.input_states import InputState
-from lockbot.history.unjudged import NIGHTS, Unjudged
+from lockbot.history.summaries.unjudged import NIGHTS, Unjudged
 from lockbot.report import words
 from lockbot.report.escape import name as shown
 

@@ -7,8 +7,8 @@ from datetime import datetime
 
 from lockbot.daemon.memory import Pause, Service
 from lockbot.history.input_states import Acceptance, InputState, SeenTip, StateWord, UserHold
-from lockbot.history.summaries import RunSummary
-from lockbot.history.unjudged import Unjudged
+from lockbot.history.summaries.runs import RunSummary
+from lockbot.history.summaries.unjudged import Unjudged
 from lockbot.model import Locked
 from lockbot.policy.decisions import HoldReason
 from lockbot.policy.rules import InputRules, PolicyAction
