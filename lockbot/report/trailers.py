@@ -35,8 +35,8 @@ class Trailers:
     run: str | None = None
     inputs: tuple[tuple[str, str, str], ...] = ()
     """Input path, old and new revision: `-` for none, `follows:PATH` for an input that followed another."""
-    hosts: tuple[tuple[str, str], ...] = ()
-    """Host name, status."""
+    hosts: tuple[tuple[str, str, str | None], ...] = ()
+    """Host name, status, derivation: its file's name, or what stands in its place; None in older commits."""
     left_out: tuple[int, int] = (0, 0)
     """How many inputs and hosts had no room."""
 
@@ -68,14 +68,23 @@ def parse_trailers(message: str) -> Trailers:
     return Trailers(
         run=next((fields[0] for fields in found[RUN] if len(fields) == 1), None),
         inputs=tuple((fields[0], fields[1], fields[2]) for fields in found[INPUT] if len(fields) == 3),
-        hosts=tuple((fields[0], fields[1]) for fields in found[HOST] if len(fields) == 2),
+        hosts=tuple(_host(*fields) for fields in found[HOST] if len(fields) in (2, 3)),
         left_out=(int(counts[0][0]), int(counts[0][1])) if counts else (0, 0),
     )
 
 
-def _input(change: InputChange) -> str:
+def _host(name: str, status: str, drv: str | None = None) -> tuple[str, str, str | None]:
+    return name, status, drv
+
+
+def input_fields(change: InputChange) -> tuple[str, str, str]:
+    """What the trailer of a change says, as `Trailers.inputs` has it."""
     old, new = _revision(change.old, change.old_follows), _revision(change.new, change.new_follows)
-    return _line(INPUT, change.input, old, new)
+    return redact(change.input), redact(old), redact(new)
+
+
+def _input(change: InputChange) -> str:
+    return _line(INPUT, *input_fields(change))
 
 
 def _line(key: str, *fields: str) -> str:

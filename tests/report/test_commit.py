@@ -237,7 +237,7 @@ def test_nothing_can_be_forged(git_environment: dict[str, str]) -> None:
     assert keys == ["Lockbot-Run"] + ["Lockbot-Input"] * len(names) + ["Lockbot-Host"] * len(names)
     read = parse_trailers(text)
     assert sorted(name for name, _, _ in read.inputs) == sorted(names)
-    assert sorted(name for name, _ in read.hosts) == sorted(names)
+    assert sorted(name for name, _, _ in read.hosts) == sorted(names)
 
 
 def test_git_keeps_the_message_as_it_is(git_environment: dict[str, str], tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_round_trip(run: str, inputs: dict[str, tuple[str, str]], hosts: dict[st
     assert {name: (old, new) for name, old, new in read.inputs} == {
         name: (old or "-", new or "-") for name, (old, new) in inputs.items()
     }
-    assert dict(read.hosts) == {name: str(status) for name, status in hosts.items()}
+    assert {name: status for name, status, _ in read.hosts} == {name: str(status) for name, status in hosts.items()}
     assert read.left_out == (0, 0)
 
 
@@ -104,4 +104,4 @@ def test_what_others_wrote_or_broke_is_skipped(text: str) -> None:
 
 def test_a_sign_off_added_by_hand_does_no_harm() -> None:
     text = message(trailer_lines(RUN_ID, [], HOSTS[:1], limit=1000)) + "Signed-off-by: me <me@example.org>\n"
-    assert parse_trailers(text) == Trailers(RUN_ID, hosts=(("web", "built"),))
+    assert parse_trailers(text) == Trailers(RUN_ID, hosts=(("web", "built", None),))
