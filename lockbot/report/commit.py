@@ -12,10 +12,13 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from lockbot.model import Held, Host, HostBuild, HostStatus, InputChange
+from lockbot.model import Difference, Held, Host, HostBuild, HostStatus, InputChange, UpstreamChanges
 from lockbot.report import grouping, words
 from lockbot.report.block import lock_block
 from lockbot.report.escape import commit, name, plain, shortened
+from lockbot.report.review import sentences
+from lockbot.report.review.grouping import side_by_side
+from lockbot.report.review.layout import Page, fitted
 from lockbot.report.trailers import trailer_lines
 
 PLACEHOLDERS = frozenset({"inputs", "count", "date", "hosts"})
@@ -26,6 +29,10 @@ _LONGEST_SUBJECT = 120
 _NAME, _SHORTEST_NAME = 60, 20
 _NESTED_SHOWN = 10
 _LISTED = 60
+_SUBJECTS, _SUBJECT = 5, 100
+"""How many of upstream's commits are shown for an input, and characters of each."""
+_CHANGES_LINES, _SWITCH_LINES, _WARNING_LINES = 18, 12, 5
+"""Lines of what an update means for hosts, however many there are: 40 with titles and what lies between."""
 # Bytes per part; together below 60 kB, where forges and mail begin to cut.
 _CHANGES_LIMIT, _HOSTS_LIMIT, _HELD_LIMIT, _BLOCK_LIMIT, _TRAILERS_LIMIT = 12_000, 8_000, 3_000, 12_000, 24_000
 
@@ -39,20 +46,24 @@ def commit_message(
     now: datetime,
     links: Mapping[str, str],
     held: Sequence[Held] = (),
+    differences: Sequence[Difference] = (),
+    upstream: Sequence[UpstreamChanges] = (),
 ) -> str:
     """The whole message, ending with one newline; below 60 kB of UTF-8.
 
     `subject_template` may hold {inputs} (their names, or as many as fit), {count} (of changed inputs), {date}
     (of `now`) and {hosts} (how many were judged). `links` leads from an input's path to a page that compares
-    its two revisions. `hosts` may be a prediction: what is not known yet is left away by the caller.
+    its two revisions. `differences` are what the update means for the hosts, `upstream` what was done to inputs.
     """
     families = grouping.families(changes)
+    by_input = {one.input: one for one in upstream}
     parts = [
         _subject(subject_template, families, len(hosts), now),
-        _within(_CHANGES_LIMIT, [_family(family, links) for family in families], "more input", "\n\n"),
+        _within(_CHANGES_LIMIT, [_family(family, links, by_input) for family in families], "more input", "\n\n"),
     ]
     if hosts:
         parts.append("Hosts:\n" + _within(_HOSTS_LIMIT, _hosts(hosts), "more line"))
+    parts += _review(differences, hosts)
     if held:
         kept_back = [_held(one) for one in sorted(held, key=lambda one: (one.input, one.reason))]
         parts.append("Held back:\n" + _within(_HELD_LIMIT, kept_back, "more input"))
@@ -99,8 +110,10 @@ def _some(names: Sequence[str], shown: int) -> str:
     )
 
 
-def _family(family: grouping.Family, links: Mapping[str, str]) -> str:
+def _family(family: grouping.Family, links: Mapping[str, str], upstream: Mapping[str, UpstreamChanges]) -> str:
     lines = _change(family.head, "", links)
+    if (done := upstream.get(family.head.input)) is not None:
+        lines += _subjects(done)
     for change in family.nested[:_NESTED_SHOWN]:
         lines += _change(change, "  ", links)
     if (left := len(family.nested) - _NESTED_SHOWN) > 0:
@@ -118,6 +131,27 @@ def _change(change: InputChange, indent: str, links: Mapping[str, str]) -> list[
     if link := _link(links.get(change.input, "")):
         lines.append(f"{indent}  {link}")
     return lines
+
+
+def _subjects(done: UpstreamChanges) -> list[str]:
+    """Some of upstream's commits, the newest first."""
+    lines = [commit(f"  • {one.subject}", _SUBJECT) for one in done.commits[:_SUBJECTS]]
+    left = len(done.commits) - len(lines)
+    if done.chosen and lines:
+        lines.insert(0, "  those that touch these hosts:")
+    return [*lines, f"  … and {words.count(left, 'more commit')}"] if left > 0 else lines
+
+
+def _review(differences: Sequence[Difference], hosts: Sequence[HostBuild]) -> list[str]:
+    """What the update means for the hosts, in few lines: all of it is kept with the run."""
+    side = side_by_side(differences, hosts)
+    page = Page(_WIDTH, side.everyone, lambda text: commit(name(text, _NAME)), lambda text: commit(text, 200))
+    sections = (
+        ("What changes:", sentences.what_changes(side), _CHANGES_LINES),
+        ("When you switch:", sentences.when_you_switch(side), _SWITCH_LINES),
+        ("Warnings:", sentences.warnings(side), _WARNING_LINES),
+    )
+    return ["\n".join([title, *fitted(told, most, page)]) for title, told, most in sections if told]
 
 
 def _link(link: str) -> str:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import TypeAlias, cast
 
 from lockbot.model import CulpritCommit, Failure, Held, HostBuild, HostStatus, InputChange, Judgement, Locked, Run
 from lockbot.redact import redacted
+from lockbot.report.review.document import difference_documents, upstream_documents
+from lockbot.report.words import iso_seconds, iso_time
 
 Document: TypeAlias = dict[str, object]
 
@@ -25,6 +26,8 @@ def run_document(run: Run) -> Document:
             "changes": [_change(change) for change in run.changes],
             "hosts": [_host(build) for build in run.hosts],
             "held": [_held(held) for held in run.held],
+            "differences": difference_documents(run.differences),
+            "upstream": upstream_documents(run.upstream),
             "notes": list(run.notes),
             "error": run.error,
             "hint": run.hint,
@@ -59,8 +62,8 @@ def _head(run: Run) -> Document:
         "parked": run.parked,
         "pushed": run.pushed,
         "dry_run": run.dry_run,
-        "started": _time(run.started),
-        "finished": _time(run.finished),
+        "started": iso_time(run.started),
+        "finished": iso_time(run.finished),
     }
 
 
@@ -126,7 +129,7 @@ def culprit(bad: CulpritCommit | None) -> Document | None:
         "revision": bad.revision,
         "subject": bad.subject or None,
         "author": bad.author or None,
-        "date": _seconds(bad.date),
+        "date": iso_seconds(bad.date),
         "link": bad.link,
         "hosts": list(bad.hosts),
         "after": bad.after,
@@ -155,24 +158,7 @@ def _revision(locked: Locked | None) -> str | None:
 
 def _date(locked: Locked | None) -> str | None:
     """ISO 8601, UTC; None for a time that no calendar has."""
-    return _seconds(locked.last_modified) if locked is not None else None
-
-
-def _seconds(since_1970: int | None) -> str | None:
-    if since_1970 is None:
-        return None
-    try:
-        return _time(datetime.fromtimestamp(since_1970, UTC))
-    except (OverflowError, ValueError, OSError):
-        return None
-
-
-def _time(moment: datetime | None) -> str | None:
-    """`2026-08-14T05:00:00Z`; a moment without a zone is taken as UTC."""
-    if moment is None:
-        return None
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return aware.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return iso_seconds(locked.last_modified) if locked is not None else None
 
 
 def _clean(document: Document) -> Document:

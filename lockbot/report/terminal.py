@@ -7,14 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from lockbot.model import Held, HostBuild, HostStatus, InputChange, Outcome, Run
+from lockbot.model import (
+    Difference,
+    Held,
+    HostBuild,
+    HostStatus,
+    InputChange,
+    Outcome,
+    Run,
+    UpstreamChanges,
+)
 from lockbot.process import duration
 from lockbot.report import grouping, words
-from lockbot.report.escape import log_line, name
+from lockbot.report.escape import log_line, name, plain
+from lockbot.report.review import sentences
+from lockbot.report.review.grouping import side_by_side
+from lockbot.report.review.layout import Page, fitted
 from lockbot.report.styled_lines import Line, Style, line
 from lockbot.report.table import columns
 
 _TAIL = 10
+_PAGE, _SECTION = 100, 60
+"""Columns where there is no terminal, and lines of one section of a review."""
 _NAME_COLUMN = 44
 STATUS_STYLE = {
     HostStatus.BUILT: Style.GOOD,
@@ -27,12 +41,14 @@ STATUS_STYLE = {
 }
 
 
-def summary(run: Run) -> tuple[Line, ...]:
-    """The whole story of one run, sections parted by empty lines."""
+def summary(run: Run, width: int | None = None) -> tuple[Line, ...]:
+    """The whole story of one run, sections parted by empty lines. `width`: of a terminal, in columns."""
     sections = [
         tuple(_outcome(run)),
         tuple(_changes(run)),
         tuple(_hosts(run.hosts)),
+        *review(run.differences, run.hosts, width),
+        tuple(_upstream(run.upstream)),
         tuple(_failures(run.hosts)),
         tuple(_held(run.held)),
         tuple(_to_do(run)),
@@ -40,6 +56,22 @@ def summary(run: Run) -> tuple[Line, ...]:
     ]
     told = [section for section in sections if section]
     return tuple(one for section in told for one in (*section, line()))[:-1]
+
+
+def review(
+    differences: Sequence[Difference], hosts: Sequence[HostBuild], width: int | None = None
+) -> tuple[tuple[Line, ...], ...]:
+    """What an update means for hosts, in sections."""
+    side = side_by_side(differences, hosts)
+    page = Page(width or _PAGE, side.everyone, name, lambda text: plain(text, 300))
+    sections = (
+        ("What changes", sentences.what_changes(side, sized=True)),
+        ("When you switch", sentences.when_you_switch(side)),
+        ("Warnings", sentences.warnings(side)),
+    )
+    return tuple(
+        (line((title, Style.TITLE)), *map(line, fitted(told, _SECTION, page))) for title, told in sections if told
+    )
 
 
 def headline(run: Run) -> tuple[str, Style]:
@@ -140,6 +172,25 @@ def _name_and_system(build: HostBuild) -> str:
     if build.status is HostStatus.NOT_BUILDABLE_HERE and build.system:
         return f"{shown} [{build.system}]"
     return shown
+
+
+def _upstream(upstream: Sequence[UpstreamChanges]) -> Iterator[Line]:
+    told = [one for one in upstream if one.commits or one.note]
+    if told:
+        yield line(("Upstream's commits", Style.TITLE))
+    for one in told:
+        which = ", those that touch these hosts" if one.chosen else ""
+        count = words.count(one.count, "commit") if one.count is not None else "commits"
+        yield line(f"  {name(one.input)}: {count}{which}")
+        for commit in one.commits:
+            day = words.date(commit.date)
+            yield line(
+                f"    {words.short(commit.revision)} ",
+                (day + " " if day else "", Style.QUIET),
+                log_line(commit.subject, 100),
+            )
+        if one.note:
+            yield line(f"    {plain(one.note)}")
 
 
 def _failures(hosts: Sequence[HostBuild]) -> Iterator[Line]:

@@ -2,10 +2,11 @@
 
     Lockbot-Run: 20260814T050000Z-1f2e
     Lockbot-Input: nixpkgs 33ddeb9… a1b2c3d…
-    Lockbot-Host: web built
+    Lockbot-Host: web built 3v8x…-nixos-system-web.drv
 
 A field is bare where it is plain letters and digits with a little punctuation; anything else is a JSON string,
-in ASCII. `-` says that there was no revision (added, removed), `follows:PATH` that the input followed another.
+in ASCII. `-` says that there was no revision (added, removed), `follows:PATH` that the input followed another;
+`names-commit`, in place of a derivation, that it depends on the commit's own name, which no message can hold.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 
 from lockbot.model import HostBuild, InputChange, Locked
 from lockbot.redact import redact
@@ -22,6 +24,7 @@ from lockbot.report.grouping import in_order
 
 RUN, INPUT, HOST, LEFT_OUT = "Lockbot-Run", "Lockbot-Input", "Lockbot-Host", "Lockbot-Left-Out"
 NONE = "-"
+NAMES_COMMIT = "names-commit"
 LONGEST = 2000
 """Bytes. A trailer longer than this is counted as left out: no name is ever told wrongly."""
 
@@ -46,7 +49,7 @@ def trailer_lines(
 ) -> tuple[str, ...]:
     """The trailer block, at most about `limit` bytes: inputs of the root first, so that nested ones give way."""
     ordered = sorted(in_order(changes), key=lambda change: "/" in change.input)
-    wanted_hosts = [_line(HOST, build.host.name, build.status) for build in sorted(hosts, key=lambda b: b.host)]
+    wanted_hosts = [_host_line(build) for build in sorted(hosts, key=lambda build: build.host)]
     wanted_inputs = [_input(change) for change in ordered]
     kept_hosts = _fitting(wanted_hosts, limit // 2)
     kept_inputs = _fitting(wanted_inputs, limit - sum(map(_bytes, kept_hosts)))
@@ -85,6 +88,11 @@ def input_fields(change: InputChange) -> tuple[str, str, str]:
 
 def _input(change: InputChange) -> str:
     return _line(INPUT, *input_fields(change))
+
+
+def _host_line(build: HostBuild) -> str:
+    derivation = NAMES_COMMIT if build.names_commit else PurePath(build.drv).name if build.drv else None
+    return _line(HOST, build.host.name, build.status, *([derivation] if derivation else []))
 
 
 def _line(key: str, *fields: str) -> str:

@@ -46,6 +46,24 @@ def date(seconds: int | None) -> str:
         return ""
 
 
+def iso_seconds(since_1970: int | None) -> str | None:
+    """`2026-08-14T05:00:00Z`; None for a time that no calendar has."""
+    if since_1970 is None:
+        return None
+    try:
+        return iso_time(datetime.fromtimestamp(since_1970, UTC))
+    except (OverflowError, ValueError, OSError):
+        return None
+
+
+def iso_time(moment: datetime | None) -> str | None:
+    """`2026-08-14T05:00:00Z`; a moment without a zone is taken as UTC."""
+    if moment is None:
+        return None
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return aware.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
 def state(locked: Locked | None) -> str:
     """`33ddeb9 (2026-08-09)`."""
     if locked is None:

@@ -127,6 +127,8 @@ def test_a_run() -> None:
                 },
             }
         ],
+        "differences": [],
+        "upstream": [],
         "notes": ["web is built by hand since May"],
         "error": None,
         "hint": None,

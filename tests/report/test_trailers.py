@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lockbot.model import ChangeKind, HostStatus, InputChange, Locked
-from lockbot.report.trailers import Trailers, parse_trailers, trailer_lines
-from tests.report.examples import FOLLOWED, HOSTILE, HOSTS, NIXPKGS, NIXPKGS_NEW, NIXPKGS_OLD, RUN_ID, built
+from lockbot.report.trailers import NAMES_COMMIT, Trailers, parse_trailers, trailer_lines
+from tests.report.examples import (
+    FOLLOWED,
+    HELLO,
+    HOSTILE,
+    HOSTS,
+    KERNEL,
+    NIXPKGS,
+    NIXPKGS_NEW,
+    NIXPKGS_OLD,
+    RUN_ID,
+    built,
+)
 
 ANY_NAME = st.text(max_size=60) | st.sampled_from([text for text in HOSTILE if len(text) < 1000])
 
@@ -25,14 +37,21 @@ def message(lines: tuple[str, ...]) -> str:
 
 
 def test_ordinary_trailers() -> None:
-    lines = trailer_lines(RUN_ID, [FOLLOWED, NIXPKGS], HOSTS[:3], limit=10_000)
+    web, db, nas = HOSTS[:3]
+    hosts = [replace(web, drv=HELLO), replace(db, drv=KERNEL, names_commit=True), nas]
+    lines = trailer_lines(RUN_ID, [FOLLOWED, NIXPKGS], hosts, limit=10_000)
     assert lines == (
         "Lockbot-Run: 20260814T050000Z-1f2e",
         f"Lockbot-Input: nixpkgs {NIXPKGS_OLD} {NIXPKGS_NEW}",
         f"Lockbot-Input: home-manager/nixpkgs {NIXPKGS_OLD} follows:nixpkgs",
-        "Lockbot-Host: db built",
+        "Lockbot-Host: db built names-commit",
         "Lockbot-Host: nas unchanged",
-        "Lockbot-Host: web built",
+        f"Lockbot-Host: web built {HELLO.removeprefix('/nix/store/')}",
+    )
+    assert parse_trailers(message(lines)).hosts == (
+        ("db", "built", NAMES_COMMIT),
+        ("nas", "unchanged", None),
+        ("web", "built", HELLO.removeprefix("/nix/store/")),
     )
 
 
@@ -55,7 +74,9 @@ def test_round_trip(run: str, inputs: dict[str, tuple[str, str]], hosts: dict[st
     assert {name: (old, new) for name, old, new in read.inputs} == {
         name: (old or "-", new or "-") for name, (old, new) in inputs.items()
     }
-    assert {name: status for name, status, _ in read.hosts} == {name: str(status) for name, status in hosts.items()}
+    assert {name: status for name, status, _ in read.hosts} == {
+        name: str(status) for name, status in hosts.items()
+    }
     assert read.left_out == (0, 0)
 
 
