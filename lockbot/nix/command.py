@@ -198,12 +198,17 @@ class Nix:
             listener=Listener(on_stderr=on_stderr),
         )
 
-    def _store(self, *arguments: str) -> Finished:
-        """Ask the store something. A daemon that is away for a moment is waited for, else SurroundingsError."""
+    def _store(self, *arguments: str, lines: list[str] | None = None) -> Finished:
+        """Ask the store something. A daemon that is away for a moment is waited for, else SurroundingsError.
+
+        `lines` gets all that it prints, however much that is; `stdout` may have lost its middle.
+        """
+        deadlines = [Deadline(600, f"nix-store {arguments[0]}")]
         for number in range(DAEMON_TRIES):
-            finished = self.call(
-                self.nix_store, *arguments, deadlines=[Deadline(600, f"nix-store {arguments[0]}")]
-            )
+            if lines is not None:
+                lines.clear()
+            listener = Listener(on_stdout=lines.append) if lines is not None else NOBODY
+            finished = self.call(self.nix_store, *arguments, deadlines=deadlines, listener=listener)
             if finished.code == 0 or failure.classify(finished.stderr) is not FailureKind.DAEMON:
                 return finished
             self.cancel.sleep(DAEMON_DELAY * 2**number)
@@ -222,12 +227,27 @@ class Nix:
             found.update(finished.stdout.splitlines())
         return frozenset(found)
 
-    def requisites(self, drv: str) -> frozenset[str]:
-        """The derivation's closure: every derivation and source that it needs. Nothing is built."""
-        finished = self._store("--query", "--requisites", drv)
+    def requisites(self, *paths: str) -> frozenset[str]:
+        """All that these paths need, themselves included: of a derivation, every derivation and source. Nothing
+        is built."""
+        lines: list[str] = []
+        finished = self._store("--query", "--requisites", *paths, lines=lines)
         if finished.code != 0:
-            raise finished.error(f"cannot ask the store what {drv} needs")
-        return frozenset(finished.stdout.splitlines())
+            what = f"{paths[0]} needs" if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more need"
+            raise finished.error(f"cannot ask the store what {what}")
+        return frozenset(lines)
+
+    def registrations(self, paths: Sequence[str]) -> list[str]:
+        """What the store's database has of valid paths, in lines: path, hash, NAR size, deriver, number of
+        references, references. The same from every version, other than `nix path-info --json`."""
+        found: list[str] = []
+        for some in _slices(paths, 4000):
+            lines: list[str] = []
+            finished = self._store("--dump-db", *some, lines=lines)
+            if finished.code != 0:
+                raise finished.error("cannot ask the store about its paths")
+            found += lines
+        return found
 
     def references(self, path: str) -> frozenset[str]:
         finished = self._store("--query", "--references", path)

@@ -10,12 +10,15 @@ import base64
 import binascii
 import hashlib
 import json
+import os
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
+from lockbot.model.closure import split_name
 from lockbot.nix.command import Nix
 
 HEADER_BYTES = 64 * 1024
@@ -24,6 +27,20 @@ HEADER_BYTES = 64 * 1024
 _OUTPUTS = re.compile(r"Derive\(\[(.*?)\],\[")
 _OUTPUT = re.compile(r'\("([^"]*)","([^"]*)","([^"]*)","([^"]*)"\)')
 _SYSTEM = re.compile(r'\],\[[^\]]*\],"([^"]*)","')
+
+LABEL_BYTES = 4 * 2**20
+"""How much of a `.drv` file is read for its environment, which comes last."""
+
+_STRING = r'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
+_START = re.compile(r'(?:Derive\(|DrvWithVersion\("[^"]*",)\[')
+_WORD = re.compile(rf'\("(pname|version|__json)",{_STRING}\)', re.DOTALL)
+"""No other text can look like this: within a string, each quotation mark has a backslash before it."""
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_ESCAPES = {"n": "\n", "r": "\r", "t": "\t"}
+_HASH_LENGTH = 33
+"""And the dash behind it."""
+_LONGEST_NAME = 211
+"""Of a store path; a version that is longer is none."""
 
 _ALPHABET = "0123456789abcdfghijklmnpqrsvwxyz"
 _DIGEST_BYTES = 20
@@ -111,6 +128,83 @@ def _read(file: Path) -> Derivation | None:
         any(content not in ("", "impure") for *_, content in outputs),
         any(content == "impure" for *_, content in outputs),
     )
+
+
+@dataclass(frozen=True)
+class Label:
+    """What a derivation calls what it makes. `package` and `version` are told apart by its own words."""
+
+    name: str
+    package: str
+    version: str | None
+    outputs: Mapping[str, str]
+    """By name; empty for a path that is known only after the build."""
+
+    def fits(self, name: str) -> bool:
+        """Whether one of its outputs can have this name: who made a path is no more than a cache's claim."""
+        return name == self.name or name.startswith(f"{self.name}-")
+
+    def output_at(self, path: str, name: str) -> str | None:
+        """Which output this is; by its name where the derivation does not know the path."""
+        for output, place in self.outputs.items():
+            if place == path or (not place and name == self._name_of(output)):
+                return output
+        return None
+
+    def _name_of(self, output: str) -> str:
+        return self.name if output == "out" else f"{self.name}-{output}"
+
+
+def read_label(drv: str) -> Label | None:
+    """From the `.drv` file itself: to ask Nix costs a process. None where it can't be read."""
+    text = _text(drv, LABEL_BYTES)
+    if (start := _START.match(text)) is None:
+        return None
+    outputs: dict[str, str] = {}
+    place = start.end()
+    while (output := _OUTPUT.match(text, place)) is not None:
+        outputs[output[1]] = output[2]
+        place = output.end() + 1  # and the comma
+    name = PurePath(drv).name[_HASH_LENGTH:].removesuffix(".drv")
+    return Label(name, *_package(name, _words(text, place)), outputs)
+
+
+def _words(text: str, start: int) -> dict[str, str]:
+    """`pname` and `version` of its environment, or of its structured attributes."""
+    found = {name: _unescape(value) for name, value in _WORD.findall(text, start)}
+    if (structured := found.pop("__json", None)) is not None:
+        try:
+            said = json.loads(structured)
+            found = {name: said[name] for name in ("pname", "version") if isinstance(said.get(name), str)}
+        except (ValueError, AttributeError, RecursionError):
+            return {}
+    return {name: value for name, value in found.items() if 0 < len(value) <= _LONGEST_NAME}
+
+
+def _package(name: str, words: Mapping[str, str]) -> tuple[str, str | None]:
+    """The derivation's name tells python3.12-requests from other packages, `pname` and `version` where it ends."""
+    pname, version = words.get("pname"), words.get("version")
+    if version is not None and name.endswith(f"-{version}"):
+        return name.removesuffix(f"-{version}"), version
+    if pname is not None:
+        behind = name.removeprefix(f"{pname}-") if name.startswith(f"{pname}-") else None
+        return pname, version or behind or None
+    package, version = split_name(name)
+    return package, version or None
+
+
+def _unescape(text: str) -> str:
+    return _ESCAPE.sub(lambda found: _ESCAPES.get(found[1], found[1]), text)
+
+
+def _text(drv: str, limit: int) -> str:
+    """Empty where it can't be read. What is in a store was put there by others: a link or a FIFO is not opened."""
+    try:
+        descriptor = os.open(drv, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            return file.read(limit).decode(errors="replace") if stat.S_ISREG(os.fstat(descriptor).st_mode) else ""
+    except (OSError, ValueError):
+        return ""
 
 
 def source_path(nar_hash: str, store: str = "/nix/store") -> str | None:
