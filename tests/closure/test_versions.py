@@ -102,6 +102,10 @@ def test_sorting_does_not_depend_on_the_order(versions: list[str]) -> None:
     assert set(sort(versions)) == set(versions)
 
 
+def test_what_has_no_order_is_sorted_by_its_letters() -> None:
+    assert sort(["1.0", "1-0", "01.0", "1..0", "1.00"]) == ("01.0", "1-0", "1..0", "1.0", "1.00")
+
+
 @given(st.lists(_VERSIONS, min_size=3, max_size=3))
 def test_what_is_sorted_goes_up(versions: list[str]) -> None:
     found = sort(versions)
