@@ -115,6 +115,7 @@ class _BuildSession:
 
     def evaluate(self, hosts: Sequence[Host]) -> None:
         jobs: list[Job] = []
+        base = [host for host in hosts if self.base.is_open(host)]
         for host in hosts:
             job = self.evaluations.job(host, CANDIDATE)
             if self.listing.lacks(host):
@@ -123,11 +124,10 @@ class _BuildSession:
                 self.here[host] = Evaluation(job, failure=self.listing.unjudged)
             else:
                 jobs.append(job)
-            if self.base.is_open(host):
-                jobs.append(self.evaluations.job(host, BASE))
         for host in [host for host in hosts if host in self.here and not self.base.is_open(host)]:
             self._first_look(host)
-        self.evaluations.run(jobs, self._evaluated)
+        # What hosts are without the update is asked last: building is under way then.
+        self.evaluations.run(jobs, self._evaluated, then=[self.evaluations.job(host, BASE) for host in base])
 
     def _evaluated(self, evaluation: Evaluation) -> None:
         host = evaluation.job.host
@@ -137,6 +137,12 @@ class _BuildSession:
             ready = host in self.here and not self.base.is_open(host)
         if ready:
             self._first_look(host)
+        elif evaluation.failure is None and self._is_built(host):
+            self.builder.try_meanwhile(target(evaluation))  # it may be the same without the update
+
+    def _is_built(self, host: Host) -> bool:
+        """Whether it is to be built as soon as it is evaluated, if it is not the same without the update."""
+        return not only_evaluated(host) and self.may_build is None
 
     def _first_look(self, host: Host) -> None:
         """What evaluation alone can tell; the rest is asked of the builder."""
@@ -147,8 +153,9 @@ class _BuildSession:
             if must_be_good(self.judge.gate) and not only_evaluated(host):
                 self.builder.want(target(evaluation), confirm=True)
             else:
+                self.builder.give_up(evaluation.drv)
                 self._decide(host, HostStatus.UNCHANGED)
-        elif not only_evaluated(host) and self.may_build is None:
+        elif self._is_built(host):
             self.builder.want(target(evaluation))
         elif not only_evaluated(host):
             with self.lock:

@@ -37,12 +37,13 @@ class Evaluations:
         self.run([self.job(host, at) for host in hosts], found.append)
         return {evaluation.job.host: evaluation for evaluation in found}
 
-    def run(self, jobs: Sequence[Job], on_done: Callable[[Evaluation], None]) -> None:
-        """Do all jobs; each is told of as soon as it is done, by several threads."""
+    def run(self, jobs: Sequence[Job], on_done: Callable[[Evaluation], None], *, then: Sequence[Job] = ()) -> None:
+        """Do all jobs, and after these `then`; each is told of as soon as it is done, by several threads."""
         evaluate.evaluate(
             self.nix,
             jobs,
             self.limits.evaluation,
+            then=then,
             on_start=lambda job: self.progress(HostEvaluating(job.host.name, job.at)),
             on_done=on_done,
             progress=self.progress,

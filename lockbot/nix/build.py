@@ -13,7 +13,7 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 
-from lockbot.errors import CommandError
+from lockbot.errors import Cancelled, CommandError
 from lockbot.model import Failure, FailureKind, Progress, Retrying
 from lockbot.nix import blame, derivation
 from lockbot.nix.command import Nix
@@ -57,6 +57,18 @@ class Limits:
     """Build a derivation that failed once more before it counts as broken: one that then works is flaky."""
 
 
+@dataclass(frozen=True)
+class _Attempt:
+    """What is built while it is not known whether it is needed, and how that is ended."""
+
+    target: Target
+    cancel: CancelToken
+
+    @property
+    def drv(self) -> str:
+        return self.target.drv
+
+
 class Builder:
     """Builds what is wanted, from the first wish on; `results` waits for all of it.
 
@@ -89,6 +101,8 @@ class Builder:
         self._outputs: dict[str, str] = {}
         self._flaky: set[str] = set()
         self._wanted: dict[str, Target] = {}
+        self._perhaps: dict[str, Target] = {}
+        self._attempt: _Attempt | None = None
         self._results: dict[str, Failure | None] = {}
         self._closed = False
         self._busy = False
@@ -107,6 +121,7 @@ class Builder:
             self._closed = True
             if error is not None:
                 self._wanted.clear()
+                self._perhaps.clear()
                 self._cancel.cancel(f"{type(error).__name__} elsewhere")
             self._changed.notify_all()
         self._thread.join()
@@ -121,9 +136,25 @@ class Builder:
                 self._confirm.add(target.drv)
             if again:
                 self._results.pop(target.drv, None)
-            if target.drv not in self._results:
+            self._perhaps.pop(target.drv, None)
+            under_way = self._attempt is not None and self._attempt.drv == target.drv
+            if target.drv not in self._results and not under_way:
                 self._wanted.setdefault(target.drv, target)
                 self._changed.notify_all()
+
+    def try_meanwhile(self, target: Target) -> None:
+        """Begin with this when there is nothing else to do: it may turn out not to be needed (`give_up`)."""
+        with self._changed:
+            if target.drv not in self._results and target.drv not in self._wanted:
+                self._perhaps.setdefault(target.drv, target)
+                self._changed.notify_all()
+
+    def give_up(self, drv: str) -> None:
+        """What was to be tried meanwhile is not needed: where it was begun, that ends, and there is no result."""
+        with self._changed:
+            self._perhaps.pop(drv, None)
+            if self._attempt is not None and self._attempt.drv == drv:
+                self._attempt.cancel.cancel("it is not needed")
 
     def results(self) -> dict[str, Failure | None]:
         """By derivation: None when its output is there, else why it is not. Waits; may be asked again later.
@@ -132,7 +163,7 @@ class Builder:
         nothing is known of the rest.
         """
         with self._changed:
-            while self._error is None and (self._wanted or self._busy):
+            while self._error is None and (self._wanted or self._perhaps or self._busy):
                 self._changed.wait()
             if self._error is not None:
                 raise self._error
@@ -170,11 +201,15 @@ class Builder:
     def _work(self) -> None:
         try:
             while (targets := self._take()) is not None:
-                results = self._build(targets)
+                attempt = self._attempt
+                results = self._build(targets) if attempt is None else self._built_meanwhile(attempt)
                 with self._changed:
+                    self._attempt = None
                     self._results.update(results)
                     self._busy = False
                     self._changed.notify_all()
+                if attempt is not None:
+                    attempt.cancel.close()  # nobody can give it up any more
         except BaseException as error:  # noqa: BLE001 -- handed to the waiting thread, which raises it
             with self._changed:
                 self._error = error
@@ -183,16 +218,32 @@ class Builder:
 
     def _take(self) -> list[Target] | None:
         with self._changed:
-            while not self._wanted:
+            while not self._wanted and not self._perhaps:
                 if self._closed:
                     self._over = True
                     self._changed.notify_all()
                     return None
                 self._changed.wait()
+            self._busy = True
+            if not self._wanted:
+                target = self._perhaps.pop(next(iter(self._perhaps)))
+                self._attempt = _Attempt(target, CancelToken(parent=self._cancel))
+                return [target]
             targets = list(self._wanted.values())
             self._wanted.clear()
-            self._busy = True
             return targets
+
+    def _built_meanwhile(self, attempt: _Attempt) -> dict[str, Failure | None]:
+        """Its result; none where it was given up."""
+        usual = self._nix
+        self._nix = usual.with_cancel(attempt.cancel)
+        try:
+            return self._build([attempt.target])
+        except Cancelled:
+            self._cancel.check()
+            return {}
+        finally:
+            self._nix = usual
 
     # -- one batch ----------------------------------------------------------------------------------------
 

@@ -345,3 +345,26 @@ def test_an_attribute_that_is_no_derivation(one_nix: nixes.Nix, tmp_path: Path, 
         kind=FailureKind.EVALUATION,
         message="this attribute is not a derivation: it can't be built",
     )
+
+
+def test_what_is_the_same_without_the_update_is_not_waited_for(
+    one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken
+) -> None:
+    """It is begun while that is not known yet, and given up then."""
+    here = court(one_nix, tmp_path, cancel, [HostSpec("same", ["b"], seconds=600), HostSpec("new", ["a"])])
+    judged = here.judge(
+        evaluation=replace(EVALUATION, workers=1), building=replace(BUILD, timeout=3600, silence=3600)
+    )
+    assert {name: made.status for name, made in by_name(judged).items()} == {
+        "same": HostStatus.UNCHANGED,
+        "new": HostStatus.BUILT,
+    }
+
+
+def test_what_hosts_are_without_the_update_is_asked_last(
+    one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken
+) -> None:
+    here = court(one_nix, tmp_path, cancel, [HostSpec(name, ["a"]) for name in ("x", "y", "z")])
+    here.judge(evaluation=replace(EVALUATION, workers=1))
+    asked = [event.at for event in here.events if isinstance(event, HostEvaluating)]
+    assert asked == ["candidate"] * 3 + ["base"] * 3

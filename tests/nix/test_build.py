@@ -403,3 +403,40 @@ def test_what_is_known_to_fail_is_not_built(bench: Bench) -> None:
     assert results[wanted["fine"].drv] is None
     started = [event.drv for event in bench.events if isinstance(event, DerivationStarted)]
     assert started == [wanted["fine"].drv]
+
+
+SLOW = 'slow = plain "slow" ": >STATE/begun; /bin/sleep 600; echo ok >$out" { };'
+
+
+def test_what_turns_out_not_to_be_needed_is_given_up(
+    one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken
+) -> None:
+    bench = Bench(one_nix, tmp_path, cancel)
+    slow, fine = bench.target("slow", SLOW), bench.target("fine", SLOW)
+    with Builder(bench.nix, replace(LIMITS, timeout=3600, silence=3600), bench.events.append) as builder:
+        builder.try_meanwhile(slow)
+        while not (tmp_path / "begun").exists():
+            time.sleep(0.05)
+        builder.want(fine)
+        builder.give_up(slow.drv)
+        assert builder.results() == {fine.drv: None}
+
+
+def test_what_was_begun_meanwhile_and_is_wanted_is_built_once(
+    one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken
+) -> None:
+    bench = Bench(one_nix, tmp_path, cancel)
+    targets = [bench.target(name) for name in ("fine", "broken", "outputs")]
+    with Builder(bench.nix, LIMITS, bench.events.append) as builder:
+        for target in targets:
+            builder.try_meanwhile(target)
+        for target in targets:
+            builder.want(target)
+        results = builder.results()
+    assert {drv: failure is None for drv, failure in results.items()} == {
+        targets[0].drv: True,
+        targets[1].drv: False,
+        targets[2].drv: True,
+    }
+    begun = [event.drv for event in bench.events if isinstance(event, DerivationStarted)]
+    assert sorted(begun) == sorted(target.drv for target in targets)

@@ -71,20 +71,23 @@ def evaluate(
     jobs: Sequence[Job],
     limits: Limits,
     *,
+    then: Sequence[Job] = (),
     on_start: Callable[[Job], None],
     on_done: Callable[[Evaluation], None],
     progress: Progress,
     explain: Explain | None = None,
 ) -> None:
-    """Evaluate everything; `on_done` is called once for each job, from several threads, as soon as it is known.
+    """Evaluate all jobs, and after them `then`; `on_done` is called once for each, from several threads, as soon
+    as it is known.
 
     `explain` is asked, from an evaluator's thread, of a derivation that failed to build within an evaluation; the
     host fails as that does. Raises Cancelled and DeadlineExceeded when the run is over, and what `explain` raises.
     """
-    if not jobs:
+    if not jobs and not then:
         return
     pool = _Pool(nix, limits, on_start, on_done, progress, explain)
-    pool.add(jobs)
+    for some in filter(None, (jobs, then)):
+        pool.add(some)
     pool.run()
 
 
