@@ -12,7 +12,7 @@ from lockbot.nix import build, evaluate
 from lockbot.nix import fingerprint as of_nix
 from lockbot.nix.command import Nix
 from lockbot.search.strategies import Strategy
-from lockbot.update.context import RunConfig
+from lockbot.update.context import Review, RunConfig
 from lockbot.update.regenerate import Commands
 
 
@@ -41,6 +41,7 @@ def run_config(app: App, place: Place, options: Options, nix: Nix) -> RunConfig:
         probes=settings.search.probes,
         search_time=settings.search.time,
         remember_failures=settings.search.remember_failures,
+        review=Review(settings.review.differences, settings.review.build_base, settings.review.upstream),
         after_update=Commands(after.commands, after.paths, after.timeout),
         push=settings.repository.push and options.push,
         dry_run=options.dry_run,

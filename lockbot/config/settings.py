@@ -27,6 +27,7 @@ from lockbot.config.sections import (
     InputPolicy,
     Policy,
     Repository,
+    Review,
     RunLimits,
     Schedule,
     Search,
@@ -52,6 +53,7 @@ class Settings(BaseSettings):
     hosts: Hosts = Hosts()
     eval: Eval = Eval()
     build: Build = Build()
+    review: Review = Review()
     run: RunLimits = RunLimits()
     commit: Commit = Commit()
     policy: Policy = Policy()

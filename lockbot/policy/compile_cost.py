@@ -18,7 +18,7 @@ def weigh(derivations: Sequence[str], rules: InputRules, now: datetime, *, since
     `since`: since when this input waits for a cache (`InputState.cache_since`); the wait has an end.
     """
     names = [words.derivation(drv) for drv in derivations]
-    why = _too_costly(names, rules)
+    why = too_costly(names, rules)
     if why is None:
         return Allow()
     end = later(since or now, rules.wait_for_cache)
@@ -27,7 +27,8 @@ def weigh(derivations: Sequence[str], rules: InputRules, now: datetime, *, since
     return Hold(HoldReason.CACHE, f"{why}: waiting for a cache, at most until {end:%Y-%m-%d %H:%M} UTC", end)
 
 
-def _too_costly(names: Sequence[str], rules: InputRules) -> str | None:
+def too_costly(names: Sequence[str], rules: InputRules) -> str | None:
+    """Why derivations of these names are not to be compiled here; None: they may."""
     refused = sorted({name for name in names if not_to_compile(name, rules.never_compile)})
     if refused:
         more = f" and {len(refused) - 3} more" if len(refused) > 3 else ""

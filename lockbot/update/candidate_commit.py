@@ -21,6 +21,7 @@ from lockbot.lock.propose import Lock
 from lockbot.model import (
     Answer,
     Candidate,
+    Difference,
     Failure,
     FailureKind,
     Held,
@@ -35,9 +36,11 @@ from lockbot.nix import evaluate
 from lockbot.nix.forges import compare_link
 from lockbot.nix.lockfile import LOCK_NAME, LockFile
 from lockbot.oserrors import naming
+from lockbot.policy.compile_cost import too_costly
 from lockbot.process import Deadline
 from lockbot.report import words
 from lockbot.report.commit import commit_message
+from lockbot.review.differences import compare_hosts, have
 from lockbot.update import regenerate
 from lockbot.update.workspace import Workspace
 
@@ -129,8 +132,9 @@ class CandidateBuilder:
         Another message is another commit: the hosts whose derivation depends on its name are judged again.
         """
         verdict = judged.verdict
+        differences = self._differences(verdict.builds)
         for _ in range(REWRITES):
-            message = self._message(lock, held, verdict.builds)
+            message = self._message(lock, held, verdict.builds, differences)
             made = recommit(
                 self._context.clone,
                 verdict.candidate.commit,
@@ -139,33 +143,30 @@ class CandidateBuilder:
                 sign=self._config.signing,
             )
             verdict = replace(verdict, candidate=replace(verdict.candidate, commit=made))
-            holding = self._holding(verdict.builds, lock, made)
+            holding = [build for build in verdict.builds if not build.names_commit or _is_unjudged(build)]
             if len(holding) < len(verdict.builds):
+                # Of one that could not be judged, no more would be known.
                 hosts = [build.host for build in verdict.builds]
                 listing = self._listing(judged.verdict.candidate.commit)  # a message changes no host's name
                 again = self._judge(made, lock, hosts, holding, listing, None)
                 judged = replace(again, base={**judged.base, **again.base})
                 verdict = judged.verdict
-            self._record.set(candidate=made, hosts=verdict.builds)
-            if self._message(lock, held, verdict.builds) == message:
+            self._record.set(candidate=made, hosts=verdict.builds, differences=differences)
+            if self._message(lock, held, verdict.builds, differences) == message:
                 return replace(judged, verdict=verdict)
         raise LockbotError(
             "the hosts fare differently each time they are built: no message holds true",
             "see `lockbot show` for which; a build that fails at random is the usual reason",
         )
 
-    def _holding(self, builds: Sequence[HostBuild], lock: Lock, commit: str) -> list[HostBuild]:
-        """What holds for a commit that differs in its message alone: a derivation that does not depend on the
-        commit's name; and of a host that could not be judged, no more would be known."""
-        if self._may_all_name_the_commit(lock, commit):
-            builds = [build for build in builds if build.status is HostStatus.UNCHANGED or _is_unjudged(build)]
-        return [build for build in builds if not build.names_commit or _is_unjudged(build)]
-
-    def _may_all_name_the_commit(self, lock: Lock, commit: str) -> bool:
-        """Whether there are ways to the commit's name that no evaluation tells of: an input that follows the flake
-        itself, and what `git archive` (Nix 2.19) writes into files."""
+    def _marked(self, builds: Sequence[HostBuild], lock: Lock, commit: str) -> tuple[HostBuild, ...]:
+        """With those that may depend on the commit's name in a way that no evaluation tells of: by an input made
+        from the flake itself, or by what `git archive` (Nix 2.19) writes into files."""
         text = lock.content.decode(errors="replace")
-        return LockFile.parse(text).refers_to_itself or self._context.clone.substitutes(commit)
+        if not LockFile.parse(text).refers_to_itself and not self._context.clone.substitutes(commit):
+            return tuple(builds)
+        unchanged = HostStatus.UNCHANGED  # at another commit: it does not depend on that
+        return tuple(build if build.status is unchanged else replace(build, names_commit=True) for build in builds)
 
     def judge_some(self, lock: Lock, hosts: Sequence[Host], *, may_build: MayBuild | None = None) -> Judged:
         """Judge a few hosts at a lock, to find something out: this commit is never published.
@@ -225,6 +226,8 @@ class CandidateBuilder:
             carried=carried,
             may_build=may_build,
         )
+        verdict = replace(judged.verdict, builds=self._marked(judged.verdict.builds, lock, commit))
+        judged = replace(judged, verdict=verdict)
         for drv in sorted(judged.flaky):
             self._record.note(f"flaky: {words.derivation(drv)} failed and then was built, unchanged")
         self._record.remember(self._config.fingerprint, self._base.commit, judged.base)
@@ -291,7 +294,23 @@ class CandidateBuilder:
             # Whatever it is, each host's own evaluation will tell, of those that are known by name.
             return (), Failure(FailureKind.EVALUATION, error.message)
 
-    def _message(self, lock: Lock, held: Sequence[Held], builds: Sequence[HostBuild]) -> str:
+    def _differences(self, builds: Sequence[HostBuild]) -> tuple[Difference, ...]:
+        """What the update means for the hosts, for who reviews it."""
+        review, nix = self._config.review, self._context.nix
+        if not review.differences:
+            return ()
+        if review.build_base:
+            have(nix, self._config.judging.build, self._context.progress, self._known, builds, self._may_compile)
+        return compare_hosts(nix, self._known, builds)
+
+    def _may_compile(self, drvs: Collection[str]) -> bool:
+        """Whether policy lets so much be compiled that no input's move asks for."""
+        names = [words.derivation(drv) for drv in drvs]
+        return too_costly(names, self._config.policy.default) is None
+
+    def _message(
+        self, lock: Lock, held: Sequence[Held], builds: Sequence[HostBuild], differences: Sequence[Difference]
+    ) -> str:
         return commit_message(
             self._record.run.id,
             lock.changes,
@@ -300,6 +319,7 @@ class CandidateBuilder:
             now=self._when,
             links=_links(lock.changes),
             held=held,
+            differences=differences,
         )
 
 

@@ -26,6 +26,16 @@ from lockbot.update.regenerate import Commands
 
 
 @dataclass(frozen=True)
+class Review:
+    """What is told of an update: what differs on each host (with what hosts are without it fetched or built, where
+    the store lacks it), and upstream's commits."""
+
+    differences: bool = True
+    build_base: bool = True
+    upstream: bool = True
+
+
+@dataclass(frozen=True)
 class RunConfig:
     """What the configuration says about a cycle."""
 
@@ -50,6 +60,7 @@ class RunConfig:
     search_time: float = 4 * 3600.0
     remember_failures: float = 7 * 86400.0
     """Seconds for which a derivation that failed is taken to fail again."""
+    review: Review = field(default_factory=Review)
     after_update: Commands = field(default_factory=Commands)
     push: bool = True
     dry_run: bool = False

@@ -29,6 +29,7 @@ Tell = Callable[[Sequence[Line]], None]
 Watch = Callable[[], AbstractContextManager[Progress]]
 
 _GOOD = (
+    ("packages", "linux: 6.18.1 -> 6.18.2", '"linux" "6.18.1" ""', '"linux" "6.18.2" ""'),
     ("packages", "editor: 9.0 -> 9.1", '"editor" "9.0" ""', '"editor" "9.1" ""'),
     ("packages", "webserver: 1.26 -> 1.27", '"webserver" "1.26" ""', '"webserver" "1.27" ""'),
     ("themes", "a darker background", '"grey"', '"black"'),

@@ -102,13 +102,13 @@ def make(directory: Path, environ: Mapping[str, str], cancel: CancelToken) -> Sa
 
     Raises UsageError for another one, LockbotError where git is missing or Nix is missing or too old.
     """
-    if shutil.which("git", path=environ.get("PATH", "")) is None:
-        raise LockbotError("no `git` on PATH", "install git: the demo is made of real repositories")
+    _required("git", environ)
     directory = _empty(directory)
     sample = Sample(directory, _environment(directory, environ), cancel)
     _write_surroundings(sample)
     nix = command.find(sample.environment, cancel, directory / "home" / "nix-data", {})
     text = _template("flake.nix").replace("@system@", str(nix.settings()["system"]))
+    text = text.replace("@path@", str(Path(_required("mkdir", environ)).parent))
     for name in INPUTS:
         _start(sample, sample.upstream(name), _template(f"{name}.nix"))
         sample.commit(sample.upstream(name), "first version")
@@ -119,6 +119,13 @@ def make(directory: Path, environ: Mapping[str, str], cancel: CancelToken) -> Sa
         raise locked.error("Nix cannot lock the sample flake")
     sample.commit(sample.flake, "four hosts")
     return sample
+
+
+def _required(program: str, environ: Mapping[str, str]) -> str:
+    found = shutil.which(program, path=environ.get("PATH", ""))
+    if found is None:
+        raise LockbotError(f"no `{program}` on PATH", f"install {program}: the demo is made of real things")
+    return found
 
 
 def _start(sample: Sample, directory: Path, flake: str) -> None:

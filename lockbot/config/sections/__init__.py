@@ -3,7 +3,7 @@
 docs/configuration.md and the annotated example are made of this. Where values come from is not known here.
 """
 
-from lockbot.config.sections.hosts import AfterUpdate, Build, Eval, Hosts
+from lockbot.config.sections.hosts import AfterUpdate, Build, Eval, Hosts, Review
 from lockbot.config.sections.policy import ForgeAccount, Group, InputPolicy, Policy, Search
 from lockbot.config.sections.repository import Commit, Repository, State
 from lockbot.config.sections.schedule import DaemonLimits, RunLimits, Schedule
@@ -21,6 +21,7 @@ __all__ = [
     "InputPolicy",
     "Policy",
     "Repository",
+    "Review",
     "RunLimits",
     "Schedule",
     "Search",

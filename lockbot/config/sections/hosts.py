@@ -113,6 +113,20 @@ class Build(Section):
         return silence
 
 
+class Review(Section):
+    """What is told of an update beside how hosts fare: what it means for each, before anyone switches."""
+
+    differences: Flag = key(
+        True, "Compare each host with what it is without the update, and tell what a switch does."
+    )
+    build_base: Flag = key(
+        True,
+        "Fetch or build what hosts are without the update, where the store lacks it: else there is nothing to "
+        "compare with. Never what `policy.never_compile` or `policy.max_builds` forbid.",
+    )
+    upstream: Flag = key(True, "Tell upstream's commits: all where they are few, else those that touch the hosts.")
+
+
 class AfterUpdate(Section):
     """Commands that regenerate files from the new lock: what they change joins the commit, judged with it."""
 

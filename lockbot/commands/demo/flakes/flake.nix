@@ -15,21 +15,29 @@
       themes,
     }:
     let
-      host = modules.lib.host "@system@";
-      programs = packages.lib.programs "@system@";
+      machine = {
+        system = "@system@";
+        path = "@path@";
+      };
+      host = modules.lib.host machine;
+      programs = packages.lib.programs machine;
+      desktop = {
+        kernel = programs.linux;
+        packages = [ programs.editor ];
+        background = themes.lib.background;
+      };
+      server = program: {
+        kernel = programs.linux-lts;
+        packages = [ program ];
+        service = program;
+      };
     in
     {
       nixosConfigurations = {
-        desk = host "desk" [
-          programs.editor
-          themes.lib.background
-        ];
-        laptop = host "laptop" [
-          programs.editor
-          themes.lib.background
-        ];
-        mail = host "mail" [ programs.mailserver ];
-        web = host "web" [ programs.webserver ];
+        desk = host "desk" desktop;
+        laptop = host "laptop" desktop;
+        mail = host "mail" (server programs.mailserver);
+        web = host "web" (server programs.webserver);
       };
     };
 }

@@ -4,16 +4,62 @@
   outputs =
     { self }:
     {
-      lib.host = system: name: parts: {
-        config.system.build.toplevel = derivation {
-          name = "nixos-system-${name}";
-          inherit system parts;
-          builder = "/bin/sh";
-          args = [
-            "-c"
-            ''echo "$parts" >"$out"''
-          ];
+      lib.host =
+        { system, path }:
+        name:
+        {
+          kernel,
+          packages,
+          service ? null,
+          background ? null,
+        }:
+        let
+          build =
+            name: attributes: script:
+            derivation (
+              {
+                inherit name system;
+                builder = "/bin/sh";
+                PATH = path;
+                args = [
+                  "-c"
+                  script
+                ];
+              }
+              // attributes
+            );
+          systemPath = build "system-path" { inherit packages; } ''
+            mkdir -p "$out/bin"
+            for package in $packages; do ln -s "$package"/bin/* "$out/bin/"; done
+          '';
+          unit = build "unit-${service.name}.service" { inherit service; } ''
+            mkdir "$out"
+            printf '[Service]\nExecStart=%s\n' "$service/bin/${service.pname}" >"$out/${service.pname}.service"
+          '';
+          etc = build "etc" { units = if service == null then [ ] else [ unit ]; } ''
+            mkdir -p "$out/etc/systemd/system/multi-user.target.wants"
+            for unit in $units; do
+              ln -s "$unit"/* "$out/etc/systemd/system/"
+              ln -s "$unit"/* "$out/etc/systemd/system/multi-user.target.wants/"
+            done
+            ${if background == null then "" else "echo ${background} >\"$out/etc/background\""}
+          '';
+          accounts = builtins.toFile "users-groups.json" (builtins.toJSON {
+            users = [ { name = "you"; } ];
+            groups = [ { name = "you"; } ];
+          });
+        in
+        {
+          config.system.build.toplevel =
+            build "nixos-system-${name}-25.11" { inherit kernel systemPath etc; }
+              ''
+                mkdir "$out"
+                ln -s "$kernel/bzImage" "$out/kernel"
+                ln -s "$systemPath" "$out/sw"
+                ln -s "$etc/etc" "$out/etc"
+                echo 25.11 >"$out/nixos-version"
+                echo "update-users-groups ${accounts}" >"$out/activate"
+              '';
         };
-      };
     };
 }

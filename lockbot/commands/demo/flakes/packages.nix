@@ -5,25 +5,30 @@
     { self }:
     {
       lib.programs =
-        system:
+        { system, path }:
         let
           program =
-            name: version: check:
+            pname: version: check:
             derivation {
-              name = "${name}-${version}";
-              inherit system;
+              name = "${pname}-${version}";
+              inherit pname version system;
               builder = "/bin/sh";
+              PATH = path;
               args = [
                 "-c"
                 ''
-                  echo building ${name} ${version}
+                  echo building ${pname} ${version}
                   ${check}
-                  echo ${name} ${version} >"$out"
+                  mkdir -p "$out/bin"
+                  echo ${pname} ${version} >"$out/bin/${pname}"
+                  echo ${pname} ${version} >"$out/bzImage"
                 ''
               ];
             };
         in
         {
+          linux = program "linux" "6.18.1" "";
+          linux-lts = program "linux-lts" "6.12.58" "";
           editor = program "editor" "9.0" "";
           webserver = program "webserver" "1.26" "";
           mailserver = program "mailserver" "3.9" "";
