@@ -28,20 +28,26 @@
               }
               // attributes
             );
-          systemPath = build "system-path" { inherit packages; } ''
+          each = command: paths: builtins.concatStringsSep "\n" (map command paths);
+          systemPath = build "system-path" { } ''
             mkdir -p "$out/bin"
-            for package in $packages; do ln -s "$package"/bin/* "$out/bin/"; done
+            ${each (package: "ln -s '${package}'/bin/* \"$out/bin/\"") packages}
           '';
           unit = build "unit-${service.name}.service" { inherit service; } ''
             mkdir "$out"
             printf '[Service]\nExecStart=%s\n' "$service/bin/${service.pname}" >"$out/${service.pname}.service"
           '';
-          etc = build "etc" { units = if service == null then [ ] else [ unit ]; } ''
+          etc = build "etc" { } ''
             mkdir -p "$out/etc/systemd/system/multi-user.target.wants"
-            for unit in $units; do
-              ln -s "$unit"/* "$out/etc/systemd/system/"
-              ln -s "$unit"/* "$out/etc/systemd/system/multi-user.target.wants/"
-            done
+            ${each (place: "ln -s '${unit}'/* \"$out/etc/systemd/system/${place}\"") (
+              if service == null then
+                [ ]
+              else
+                [
+                  ""
+                  "multi-user.target.wants"
+                ]
+            )}
             ${if background == null then "" else "echo ${background} >\"$out/etc/background\""}
           '';
           accounts = builtins.toFile "users-groups.json" (builtins.toJSON {
