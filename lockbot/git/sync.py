@@ -44,6 +44,10 @@ _UPLOAD = (
     " -c 'transfer.hideRefs=!refs/heads' -c 'uploadpack.hideRefs=!refs/heads' upload-pack",
 )
 """What the user's repository hides from others, and what it takes for its beginning, does not concern lockbot."""
+_UPLOAD_ANY = (
+    "--upload-pack=GIT_GRAFT_FILE=/dev/null git -c advice.graftFileDeprecated=false"
+    " -c uploadpack.allowAnySHA1InWant=true upload-pack",
+)
 _QUIETLY = (
     "--quiet",
     "--no-tags",
@@ -200,6 +204,16 @@ def fetch_local(clone: Clone, repository: Repository) -> str | None:
     except (CommandError, RemoteError) as error:
         clone.cancel.check()
         raise failure.partial(shown, repository.promisors) from error
+
+
+def fetch_commit(clone: Clone, repository: Repository, commit: str) -> None:
+    """Bring one commit of the user's repository into the clone, with all that it reaches."""
+    where, shown = str(repository.common), str(repository.path)
+    finished = run_remote(clone.user, shown, "fetch", *_QUIETLY, "--no-prune", *_UPLOAD_ANY, "--", where, commit)
+    if finished.code != 0 and repository.promisors:
+        raise failure.partial(shown, repository.promisors)
+    if finished.code != 0 or failure.SHALLOW.search(finished.stderr):
+        raise failure.explain_remote(finished, shown)
 
 
 def _promised(remote: str) -> str:
