@@ -65,9 +65,10 @@ def _refuse(name: str) -> None:
 
 
 def _resolved(git: Git, name: str) -> str | None:
-    """None, too, for what git takes for a name and is no commit: `^main`, `main..other`."""
-    commit = git.resolve(name)
-    return commit if commit is not None and _ID.fullmatch(commit) else None
+    """None, too, for what git takes for a name and is no commit: `^main`, `main..other`, `main:flake.nix`."""
+    # In two steps: of `:/text`, what is put behind it would be a part.
+    meant = git.run("rev-parse", "--verify", "--quiet", "--end-of-options", name, check=False).stdout.strip()
+    return git.resolve(meant) if _ID.fullmatch(meant) else None
 
 
 def _of_remote(clone: Clone, source: RemoteSource, name: str) -> str:
