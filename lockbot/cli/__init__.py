@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from lockbot import __version__, oserrors, surroundings
-from lockbot.cli import look, policy, service, update
+from lockbot.cli import look, policy, review, service, update
 from lockbot.cli.context import Flags
 from lockbot.errors import LockbotError
 from lockbot.redact import redact
@@ -75,6 +75,7 @@ def cli(context: click.Context, config: Path | None, verbose: bool, quiet: bool,
 
 cli.section("Update", update.update, update.check, update.init, update.demo)
 cli.section("See how things are", look.status, look.inputs, look.hosts, look.history, look.show, look.logs)
+cli.section("Review", review.diff)
 cli.section("Say what may move", policy.hold, policy.release, policy.accept)
 cli.section(
     "Run as a service", service.daemon, service.pause, service.resume, service.healthcheck, service.metrics

@@ -1,1 +1,34 @@
 """Commands for whoever reviews updates, and whoever pulls them."""
+
+from __future__ import annotations
+
+import click
+
+from lockbot.cli.context import Flags, as_json, opened_app
+from lockbot.report import output
+
+
+@click.command(short_help="Tell what differs on each host between two states.")
+@click.argument("old", required=False)
+@click.argument("new", required=False)
+@click.option("--host", "hosts", metavar="PATTERN", multiple=True, help="Only these hosts; may be given again.")
+@click.option("--no-build", is_flag=True, help="Build nothing: compare what the store has, and say what it lacks.")
+@as_json
+@click.pass_obj
+def diff(
+    flags: Flags, old: str | None, new: str | None, hosts: tuple[str, ...], no_build: bool, as_json: bool
+) -> None:
+    """Tell what differs on each host between two states, and what a switch from OLD to NEW would do.
+
+    OLD and NEW are revisions of the flake (a branch, a hash, HEAD~2), runs, or paths in Nix's store (also links to
+    such, as /run/current-system); a path is compared with one --host. Without NEW, it is the branch as it is;
+    without OLD, the commit before. Nothing is updated, and nothing of yours is written.
+    """
+    from lockbot.commands.review import diff as comparing
+
+    with opened_app(flags, timed=True) as app:
+        found = comparing.diff(app, old, new, hosts, build=not no_build)
+    if as_json:
+        output.document(comparing.diff_document(found))
+    else:
+        output.lines(comparing.diff_lines(found, output.width()))
