@@ -26,7 +26,7 @@ from lockbot.history.ledger import Ledger
 from lockbot.history.summaries.runs import RunSummary, summaries_query, summary
 from lockbot.history.summaries.totals import Totals, read_totals
 from lockbot.history.summaries.unjudged import Unjudged, read_unjudged
-from lockbot.model import HostBuild, HostStatus, Note, Phase, Progress, Run, silent
+from lockbot.model import Host, HostBuild, HostStatus, Note, Phase, Progress, Run, silent
 from lockbot.retention import NEWEST_RUNS
 
 _FOREVER_DAYS = 100 * 365.0
@@ -115,6 +115,22 @@ class History:
         query = "SELECT * FROM runs WHERE flake = ? ORDER BY started DESC, id DESC LIMIT 1"
         found = self._whole(query, (texts.storable(flake),))
         return found[0] if found else None
+
+    def hosts_judged_last(self, flake: str, before: str) -> frozenset[Host]:
+        """The hosts of the newest run that judged any, of those that began before this one (its id); none, where
+        there is no such run."""
+        one = """
+            SELECT * FROM hosts WHERE run = (
+                SELECT run FROM hosts JOIN runs ON runs.id = hosts.run WHERE flake = ? AND runs.id <> ?
+                ORDER BY started DESC, runs.id DESC LIMIT 1
+            )
+        """
+
+        def select(connection: sqlite3.Connection) -> frozenset[Host]:
+            rows = connection.execute(one, (texts.storable(flake), texts.storable(before))).fetchall()
+            return frozenset(codec.read_build(connection, row).host for row in rows)
+
+        return self._read(select)
 
     def unfinished(self, repository: str) -> tuple[Run, ...]:
         """The runs without an outcome, oldest first: with the repository's lock held, those that were killed.
@@ -335,7 +351,7 @@ def _rememberable(build: HostBuild) -> bool:
     if build.failure is not None and not build.failure.kind.own:
         return False
     match build.status:
-        case HostStatus.FAILED | HostStatus.BROKEN_BEFORE:
+        case HostStatus.FAILED | HostStatus.BROKEN_BEFORE | HostStatus.NEW_AND_BROKEN:
             return build.failure is not None
         case HostStatus.UNJUDGED:
             return False

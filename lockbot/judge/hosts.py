@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
@@ -49,6 +49,26 @@ def select(found: Sequence[Host], patterns: HostPatterns) -> tuple[Host, ...]:
         )
         for host in chosen
     )
+
+
+def compare_with_last(
+    last: Collection[Host], judged: Sequence[Host], listed: Collection[Host]
+) -> tuple[frozenset[str], tuple[str, ...]]:
+    """The names of the hosts that are new since the last run, and a sentence for each that is new or gone.
+
+    `last`: those that it judged; nothing is new where there was none. `listed`: all that the flake has.
+    """
+    if not last:
+        return frozenset(), ()
+    before, there = {host.attribute for host in last}, {host.attribute for host in listed}
+    new = [host.name for host in judged if host.attribute not in before]
+    gone = [
+        host.name for host in sorted(last) if host.attribute not in there and host.kind is not HostKind.ATTRIBUTE
+    ]
+    told = [f"{name} is new: no earlier run has judged it" for name in new]
+    renamed = f", unless it is called {new[0]} now" if len(new) == len(gone) == 1 else ""
+    told += [f"{name} is no longer in the flake{renamed}: the last run judged it" for name in gone]
+    return frozenset(new), tuple(told)
 
 
 def _matches(host: Host, patterns: Sequence[str]) -> bool:

@@ -114,3 +114,11 @@ class UpstreamChanges:
     """Whether `commits` are those that touch some host, of more; False: all, or the newest."""
     note: str | None = None
     """What could not be found out, and why."""
+
+
+@dataclass(frozen=True)
+class Review:
+    """What a reviewer is told of an update, beside what moves and how hosts fare."""
+
+    differences: tuple[Difference, ...] = ()
+    upstream: tuple[UpstreamChanges, ...] = ()

@@ -27,6 +27,8 @@ class HostStatus(StrEnum):
     EVALUATED = "evaluated"
     FAILED = "failed"
     BROKEN_BEFORE = "broken-before"
+    NEW_AND_BROKEN = "new-and-broken"
+    """It fails, without the update, too, and no earlier run has seen it."""
     NOT_BUILDABLE_HERE = "not-buildable-here"
     UNJUDGED = "unjudged"
 

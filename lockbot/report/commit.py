@@ -12,7 +12,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from lockbot.model import Difference, Held, Host, HostBuild, HostStatus, InputChange, UpstreamChanges
+from lockbot.model import Difference, Held, Host, HostBuild, HostStatus, InputChange, Review, UpstreamChanges
 from lockbot.report import grouping, words
 from lockbot.report.block import lock_block
 from lockbot.report.escape import commit, name, plain, shortened
@@ -22,6 +22,7 @@ from lockbot.report.review.layout import Page, fitted
 from lockbot.report.trailers import trailer_lines
 
 PLACEHOLDERS = frozenset({"inputs", "count", "date", "hosts"})
+NO_REVIEW = Review()
 DEFAULT_SUBJECT = "flake.lock: update {inputs}"
 
 _WIDTH = 72
@@ -46,24 +47,23 @@ def commit_message(
     now: datetime,
     links: Mapping[str, str],
     held: Sequence[Held] = (),
-    differences: Sequence[Difference] = (),
-    upstream: Sequence[UpstreamChanges] = (),
+    review: Review = NO_REVIEW,
 ) -> str:
     """The whole message, ending with one newline; below 60 kB of UTF-8.
 
     `subject_template` may hold {inputs} (their names, or as many as fit), {count} (of changed inputs), {date}
     (of `now`) and {hosts} (how many were judged). `links` leads from an input's path to a page that compares
-    its two revisions. `differences` are what the update means for the hosts, `upstream` what was done to inputs.
+    its two revisions. `review`: what the update means for the hosts, and what upstream did to inputs.
     """
     families = grouping.families(changes)
-    by_input = {one.input: one for one in upstream}
+    by_input = {one.input: one for one in review.upstream}
     parts = [
         _subject(subject_template, families, len(hosts), now),
         _within(_CHANGES_LIMIT, [_family(family, links, by_input) for family in families], "more input", "\n\n"),
     ]
     if hosts:
         parts.append("Hosts:\n" + _within(_HOSTS_LIMIT, _hosts(hosts), "more line"))
-    parts += _review(differences, hosts)
+    parts += _review(review.differences, hosts)
     if held:
         kept_back = [_held(one) for one in sorted(held, key=lambda one: (one.input, one.reason))]
         parts.append("Held back:\n" + _within(_HELD_LIMIT, kept_back, "more input"))
@@ -165,7 +165,7 @@ def _hosts(hosts: Sequence[HostBuild]) -> list[str]:
     for status, builds in grouping.by_status(hosts).items():
         label = f"  {words.status(status)}:"
         match status:
-            case HostStatus.FAILED | HostStatus.BROKEN_BEFORE | HostStatus.UNJUDGED:
+            case HostStatus.FAILED | HostStatus.BROKEN_BEFORE | HostStatus.NEW_AND_BROKEN | HostStatus.UNJUDGED:
                 entries += [label, *_failures(builds)]
             case HostStatus.NOT_BUILDABLE_HERE:
                 entries.append(_listed([_name_and_system(build) for build in builds], f"{label} "))

@@ -18,6 +18,7 @@ STATUS_ORDER = (
     HostStatus.BUILT,
     HostStatus.UNCHANGED,
     HostStatus.EVALUATED,
+    HostStatus.NEW_AND_BROKEN,
     HostStatus.BROKEN_BEFORE,
     HostStatus.NOT_BUILDABLE_HERE,
 )

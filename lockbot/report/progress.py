@@ -294,6 +294,7 @@ _COUNTED = {
     HostStatus.EVALUATED: "evaluated only",
     HostStatus.FAILED: "failed",
     HostStatus.BROKEN_BEFORE: "broken before",
+    HostStatus.NEW_AND_BROKEN: "new, and broken",
     HostStatus.NOT_BUILDABLE_HERE: "not buildable here",
     HostStatus.UNJUDGED: "not judged",
 }

@@ -36,6 +36,7 @@ STATUS_STYLE = {
     HostStatus.EVALUATED: Style.PLAIN,
     HostStatus.FAILED: Style.BAD,
     HostStatus.BROKEN_BEFORE: Style.WARN,
+    HostStatus.NEW_AND_BROKEN: Style.WARN,
     HostStatus.NOT_BUILDABLE_HERE: Style.WARN,
     HostStatus.UNJUDGED: Style.WARN,
 }
@@ -200,6 +201,7 @@ def _failures(hosts: Sequence[HostBuild]) -> Iterator[Line]:
         (HostStatus.FAILED, "Failures"),
         (HostStatus.UNJUDGED, "Could not be judged"),
         (HostStatus.NOT_BUILDABLE_HERE, "Not buildable here"),
+        (HostStatus.NEW_AND_BROKEN, "New, and broken without this update, too"),
         (HostStatus.BROKEN_BEFORE, "Broken before this update"),
     ):
         causes = grouping.causes(by_status.get(status, ()))

@@ -117,6 +117,8 @@ def status(value: HostStatus) -> str:
             return value.value
         case HostStatus.EVALUATED:
             return "evaluated only"
+        case HostStatus.NEW_AND_BROKEN:
+            return "new, and broken without this update, too"
         case HostStatus.BROKEN_BEFORE:
             return "broken before this update, not caused by it"
         case HostStatus.NOT_BUILDABLE_HERE:

@@ -31,6 +31,7 @@ from lockbot.model import (
     InputChange,
     Phase,
     PhaseStarted,
+    Review,
 )
 from lockbot.nix import evaluate
 from lockbot.nix.forges import compare_link
@@ -119,7 +120,9 @@ class CandidateBuilder:
         """Judge the whole fleet at a commit of a lock. Raises TooCostly where `may_build` does."""
         made = self._commit(lock)
         # A host that the candidate no longer has is judged, too: it is gone.
-        hosts = self._select((*self._listed(made)[0], *self._hosts_at_base()), made)
+        at_base = self._hosts_at_base()
+        hosts = self._select((*self._listed(made)[0], *at_base), made)
+        self._record.compare_hosts(hosts, (*self._listed(made)[0], *at_base))
         # One that some other candidate brings along, or lacks, may still be asked about.
         self._hosts_judged = tuple(dict.fromkeys((*hosts, *self._hosts_judged)))
         judged = self._judge(made, lock, hosts, (), self._listing(made), may_build)
@@ -314,12 +317,12 @@ class CandidateBuilder:
         return commit_message(
             self._record.run.id,
             lock.changes,
-            builds,
+            self._record.as_told(builds),
             subject_template=self._config.subject,
             now=self._when,
             links=_links(lock.changes),
             held=held,
-            differences=differences,
+            review=Review(tuple(differences)),
         )
 
 

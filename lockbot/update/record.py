@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from lockbot.errors import CommandError, LockbotError
+from lockbot.judge.hosts import compare_with_last
 from lockbot.judge.verdict import Baseline
-from lockbot.model import FailureKind, HostBuild, HostStatus, Note, Outcome, Phase, PhaseStarted, Run
+from lockbot.model import FailureKind, Host, HostBuild, HostStatus, Note, Outcome, Phase, PhaseStarted, Run
 from lockbot.update.context import RunContext
 
 
@@ -21,6 +22,7 @@ class Record:
         self._context = context
         self.run = run
         self._publishing = False
+        self._new_hosts: frozenset[str] = frozenset()
         self._phase: tuple[Phase, float, float] | None = None
         """The one that is on, what it took before, and when it began this time."""
         context.history.start(run)
@@ -28,6 +30,21 @@ class Record:
     def set(self, **fields: Any) -> None:
         """Replace fields of the run."""
         self.run = replace(self.run, **fields)
+
+    def compare_hosts(self, judged: Sequence[Host], listed: Collection[Host]) -> None:
+        """Say which hosts are new since the last run, and which are gone. `listed`: all that the flake has."""
+        last = self._context.history.hosts_judged_last(self.run.flake, self.run.id)
+        self._new_hosts, told = compare_with_last(last, judged, listed)
+        self.note(*told)
+
+    def as_told(self, builds: Iterable[HostBuild]) -> tuple[HostBuild, ...]:
+        """Hosts as they are called: one that is new was not broken before."""
+        return tuple(
+            replace(build, status=HostStatus.NEW_AND_BROKEN)
+            if build.status is HostStatus.BROKEN_BEFORE and build.host.name in self._new_hosts
+            else build
+            for build in builds
+        )
 
     @contextlib.contextmanager
     def phase(self, phase: Phase) -> Iterator[None]:
@@ -59,6 +76,7 @@ class Record:
     @contextlib.contextmanager
     def publishing(self, commit: str) -> Iterator[None]:
         """What is cut off in here may have happened: only the next start can find out."""
+        self.set(hosts=self.as_told(self.run.hosts))
         self._context.history.save(self.run)  # whole, for the next start to complete
         self._context.history.mark_publishing(self.run.id, commit)
         self._publishing = True
@@ -72,6 +90,7 @@ class Record:
     def end(self, outcome: Outcome, *, error: str | None = None, hint: str | None = None) -> None:
         """Close the record; cut off while publishing, it stays open for the next start."""
         self._add_up()  # the last phase is on still
+        self.set(hosts=self.as_told(self.run.hosts))
         self.set(outcome=outcome, finished=self._context.clock(), error=error, hint=hint or None)
         open_end = self._publishing and outcome in (Outcome.INTERRUPTED, Outcome.FAILED)
         self._context.history.save(replace(self.run, outcome=None) if open_end else self.run)

@@ -15,6 +15,7 @@ from lockbot.model import (
     HostBuild,
     PackageChange,
     PackageMark,
+    Review,
     SwitchEffects,
     UpstreamChanges,
     UpstreamCommit,
@@ -84,9 +85,13 @@ Warnings:
 NAMES = ("web1", "web2", "db", "nas", "home", "pi")
 
 
-def message(differences: tuple[Difference, ...], names: tuple[str, ...] = NAMES, **fields: object) -> str:
+def message(
+    differences: tuple[Difference, ...],
+    names: tuple[str, ...] = NAMES,
+    upstream: tuple[UpstreamChanges, ...] = (),
+) -> str:
     builds: list[HostBuild] = [built(name) for name in names]
-    return commit_message(RUN_ID, [NIXPKGS], builds, now=NOW, links={}, differences=differences, **fields)  # type: ignore[arg-type]  # by name
+    return commit_message(RUN_ID, [NIXPKGS], builds, now=NOW, links={}, review=Review(differences, upstream))
 
 
 def review(text: str) -> str:
