@@ -18,7 +18,8 @@ from lockbot.nix.flakeref import FORGE_TYPES, REV, URL, FlakeRef, FlakeRefError
 class Forge:
     """One kind of forge. `hosts`: where it is known to run; a flake reference that names none means the first.
 
-    `commit` and `compare` are what stands behind a repository's address.
+    `commit` and `compare` are what stands behind a repository's address. Who runs one of his own often calls the
+    host after it: `labels` are how such a host's name begins.
     """
 
     hosts: tuple[str, ...]
@@ -26,6 +27,9 @@ class Forge:
     compare: str = "/compare/{old}...{new}"
     nested: bool = False
     """A repository may lie in a group of a group."""
+    labels: tuple[str, ...] = ()
+    pages_at_url: bool = False
+    """Its pages lie where git fetches from: `.git` belongs to the address, and it may be of any depth."""
 
 
 FORGES: Mapping[str, Forge] = {
@@ -35,8 +39,16 @@ FORGES: Mapping[str, Forge] = {
         commit="/-/commit/{rev}",
         compare="/-/compare/{old}...{new}",
         nested=True,
+        labels=("gitlab",),
     ),
-    "forgejo": Forge(("codeberg.org", "gitea.com")),
+    "forgejo": Forge(("codeberg.org", "gitea.com"), labels=("forgejo", "gitea")),
+    "cgit": Forge(
+        ("git.kernel.org", "git.zx2c4.com"),
+        commit="/commit/?id={rev}",
+        compare="/log/?qt=range&q={old}..{new}",
+        labels=("cgit",),
+        pages_at_url=True,
+    ),
     "sourcehut": Forge(("git.sr.ht",), compare="/log/{new}"),  # no page shows a range: its log from the newer on
 }
 """By their kind, which is the type of the flake references to them where Nix has one."""
@@ -106,13 +118,27 @@ def _page(ref: FlakeRef) -> Repository | None:
     found = repository(ref) if ref.type in FORGE_TYPES else _at_known_host(ref)
     if found is None:
         return None
-    length = len(found.path)
-    return found if length == 2 or (FORGES[found.kind].nested and length > 2) else None
+    forge, length = FORGES[found.kind], len(found.path)
+    return found if length == 2 or forge.pages_at_url or (forge.nested and length > 2) else None
 
 
 def _at_known_host(ref: FlakeRef) -> Repository | None:
     if ref.type != "git" or (match := URL.fullmatch(str(ref))) is None:
         return None
     host = (match[2] or "").rpartition("@")[2]
-    path = tuple(unquote(match[3]).strip("/").removesuffix(".git").split("/"))
-    return Repository(KIND_AT[host], host, path) if host in KIND_AT and is_plain(path) else None
+    if match[1] == "git+ssh":
+        host = host.partition(":")[0]  # the port is ssh's, and not the pages'
+    kind = _kind_of_host(host)
+    if kind is None:
+        return None
+    path = unquote(match[3]).strip("/")
+    parts = tuple((path if FORGES[kind].pages_at_url else path.removesuffix(".git")).split("/"))
+    return Repository(kind, host, parts) if is_plain(parts) else None
+
+
+def _kind_of_host(host: str) -> str | None:
+    """By its name, in full or by how that begins: `gitlab.example.org`."""
+    if host in KIND_AT or not _HOST.fullmatch(host):
+        return KIND_AT.get(host)
+    label = host.partition(".")[0].lower()
+    return next((kind for kind, forge in FORGES.items() if label in forge.labels), None)
