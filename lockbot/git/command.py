@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lockbot.errors import SurroundingsError
 from lockbot.git.failure import explain, last_line, verb
-from lockbot.process import CancelToken, Deadline, Finished, supervise
+from lockbot.process import NOBODY, CancelToken, Deadline, Finished, Listener, supervise
 
 Pair = tuple[str, str]
 """One entry of git's configuration: key, value."""
@@ -100,7 +100,9 @@ class Git:
     cancel: CancelToken
     timeout: float = TIMEOUT
 
-    def run(self, *args: str, stdin: bytes | None = None, check: bool = True) -> Finished:
+    def run(
+        self, *args: str, stdin: bytes | None = None, check: bool = True, listener: Listener = NOBODY
+    ) -> Finished:
         """Run one command to its end; with `check`, raise for any exit code but 0.
 
         Raises CommandError, SurroundingsError (no git, full disk), UsageError (dubious ownership),
@@ -114,6 +116,7 @@ class Git:
             cancel=self.cancel,
             deadlines=(Deadline(self.timeout, f"git {verb(argv)}"),),
             stdin=stdin,
+            listener=listener,
         )
         if finished.code in (126, 127) and finished.stderr.startswith("env:"):
             raise SurroundingsError(

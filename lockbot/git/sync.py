@@ -28,7 +28,7 @@ from lockbot.git.source import (
     remote_of,
 )
 from lockbot.model import FailureKind
-from lockbot.process import Finished, duration
+from lockbot.process import NOBODY, Finished, Listener, duration
 
 TRAILER = "Lockbot-Run"
 """In the message of every commit of lockbot's; only such a tip of a parking branch is overwritten."""
@@ -268,10 +268,12 @@ def _default_branch(clone: Clone, remote: Remote) -> str:
     raise UsageError(f"{remote.shown} names no default branch", f"say which with `branch`: {_listed(names)}")
 
 
-def run_remote(git: Git, shown: str, *args: str) -> Finished:
+def run_remote(
+    git: Git, shown: str, *args: str, stdin: bytes | None = None, listener: Listener = NOBODY
+) -> Finished:
     """Run a command that talks to another repository; its own deadline means that the other side hangs."""
     try:
-        return git.run(*args, check=False)
+        return git.run(*args, stdin=stdin, check=False, listener=listener)
     except DeadlineExceeded as error:
         git.cancel.check()  # the whole run's deadline is another matter
         raise RemoteError(

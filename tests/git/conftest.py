@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lockbot.process import CancelToken
+from tests.git.upstream_repo import Repo
 from tests.git.world import World
 
 
@@ -20,3 +21,9 @@ def world(tmp_path: Path, git_environment: dict[str, str], cancel: CancelToken) 
 def empty_world(tmp_path: Path, git_environment: dict[str, str], cancel: CancelToken) -> World:
     """Nothing yet."""
     return World(tmp_path, git_environment, cancel)
+
+
+@pytest.fixture
+def repo(tmp_path: Path, git_environment: dict[str, str], cancel: CancelToken) -> Repo:
+    """An upstream without a commit."""
+    return Repo(tmp_path, git_environment, cancel)

@@ -98,9 +98,9 @@ class Cache:
         git = Git(self.directory, environment, self.cancel).configured(("core.fsync", "none"))
         return replace(git, timeout=max(self.deadline.left, 0.01))
 
-    @property
-    def _remote_git(self) -> Git:
-        partial = ((f"remote.{REMOTE}.promisor", "true"), (f"remote.{REMOTE}.partialclonefilter", "tree:0"))
+    def remote_git(self, contents: str = "tree:0") -> Git:
+        """git in the cache that can fetch from the origin. `contents`: the filter that was asked for."""
+        partial = ((f"remote.{REMOTE}.promisor", "true"), (f"remote.{REMOTE}.partialclonefilter", contents))
         config = (*self.origin.config, *partial, ("core.fsync", "none"))
         return replace(self.git, environment=user_environment(self.environ)).configured(*config)
 
@@ -143,7 +143,7 @@ class Cache:
         depths = (depth,) if depth else ()
         shown = self.origin.url
         finished = run_remote(
-            self._remote_git,
+            self.remote_git(),
             shown,
             *("fetch", *options, "--no-auto-maintenance", "--filter=tree:0", *depths, "--", REMOTE, *refspecs),
         )
@@ -154,6 +154,15 @@ class Cache:
         if depth and _NO_RANGE.search(finished.stderr):
             return _Answer.NOTHING_THAT_YOUNG
         raise failure.explain_remote(finished, shown)
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[Path]:
+        """A repository beside the cache, for as long as the context lasts; one that a kill leaves goes later."""
+        directory = self._new("aside-")
+        try:
+            yield directory
+        finally:
+            files.remove_tree(directory)
 
     # -- keeping it sound ---------------------------------------------------------------------------------
 
@@ -177,12 +186,16 @@ class Cache:
 
     def _create(self) -> None:
         """Made aside and moved in: there is a whole cache or none."""
-        aside = Path(tempfile.mkdtemp(prefix=f"{self.directory.name}.new-", dir=self.directory.parent))
-        git = self.git.at(aside)
-        init = ("init", "--quiet", "--bare", "--template=", "--initial-branch=lockbot", "--object-format=sha1")
-        git.run(*init, ".")
-        git.run("config", "lockbot.format", _FORMAT)
+        aside = self._new()
+        self.git.at(aside).run("config", "lockbot.format", _FORMAT)
         aside.rename(self.directory)
+
+    def _new(self, suffix: str = "") -> Path:
+        prefix = f"{self.directory.name}.new-{suffix}"
+        made = Path(tempfile.mkdtemp(prefix=prefix, dir=self.directory.parent))
+        init = ("init", "--quiet", "--bare", "--template=", "--initial-branch=lockbot", "--object-format=sha1")
+        self.git.at(made).run(*init, ".")
+        return made
 
     def _redo(self) -> None:
         shutil.rmtree(self.directory)

@@ -23,7 +23,7 @@ from lockbot.model import FailureKind
 from lockbot.process import CancelToken
 
 DAY = 86_400
-_MARGINS = (2 * DAY, 400 * DAY)
+MARGINS = (2 * DAY, 400 * DAY)
 """How much further back than the older revision's date is fetched: clocks differ, and branches are merged late."""
 _CHUNK = 40_000
 """Lines of a listing in one answer: safely less than what `process` keeps of it, with the parents of each."""
@@ -114,8 +114,14 @@ class Upstream:
 
     def relation(self, old: str, new: str, *, since: int | None = None) -> Relation:
         """How `new` stands to `old`, merges included; UNKNOWN where that would take longer than there is time."""
+        return self.standing(old, new, since=since).relation
+
+    def standing(self, old: str, new: str, *, since: int | None = None) -> Revisions:
+        """The same, and whether `old` is gone; what lies between is fetched, but not listed."""
         _check(old, new)
-        return Relation.SAME if old == new else self.cache.repaired(lambda: self._settle(old, new, since)).relation
+        if old == new:
+            return Revisions(Relation.SAME)
+        return self.cache.repaired(lambda: self._settle(old, new, since))
 
     def describe(self, rev: str) -> Description:
         """A commit's subject, author and date. Raises RemoteError when there is no such commit."""
@@ -176,7 +182,7 @@ class Upstream:
         date = self._date(old) if self.cache.has(old) else since
         if found := self._verdict(old, new, certain=self.cache.complete):
             return Revisions(found)
-        starts = [date - margin for margin in _MARGINS if date > margin] if date is not None else []
+        starts = [date - margin for margin in MARGINS if date > margin] if date is not None else []
         for step, start in enumerate([*starts, None]):
             try:
                 refused = self.cache.fetch([old, new], start)
@@ -190,7 +196,7 @@ class Upstream:
             if old in refused:
                 return Revisions(Relation.DIVERGED, gone=True)
             date = self._date(old) if self.cache.has(old) else date
-            deep = start is not None and date is not None and start <= date - _MARGINS[-1]
+            deep = start is not None and date is not None and start <= date - MARGINS[-1]
             apart = deep and self.cache.has(old, new) and self.cache.git.holds("merge-base", old, new)
             if found := self._verdict(old, new, certain=apart or start is None):
                 return Revisions(found)
