@@ -7,14 +7,18 @@ them is not known here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from lockbot.errors import LockbotError
 from lockbot.git.clone import Clone
+from lockbot.git.inputs.changed_files import changed_files
+from lockbot.git.inputs.listing import Listing, list_commits
 from lockbot.git.inputs.revisions import Description, Relation, Upstream, open_upstream
+from lockbot.git.inputs.upstream import Origin
 from lockbot.git.publish import only_updates
 from lockbot.history.input_states import SeenTip
 from lockbot.history.ledger import Ledger
@@ -23,9 +27,21 @@ from lockbot.nix import forges
 from lockbot.nix.flakeref import FlakeRef, FlakeRefError
 from lockbot.policy.origin import origin_of
 from lockbot.policy.rules import PolicyRules, RevisionKind, revisions_of
+from lockbot.process import Deadline
+from lockbot.redact import redact
 from lockbot.search.interface import RevisionRange
 
 _Answer = TypeVar("_Answer")
+
+
+@dataclass(frozen=True)
+class UpstreamRange:
+    """What lies between two states of an input; without a `listing` it is not known, and `problem` says why."""
+
+    listing: Listing | None = None
+    touching: Mapping[str, tuple[str, ...]] | None = None
+    """Commit → those of the files asked for that it changed; None: not asked for, or not found out."""
+    problem: str | None = None
 
 
 class UpstreamLog:
@@ -58,6 +74,26 @@ class UpstreamLog:
         commits = tuple(commit.rev for commit in found.commits) if found is not None else ()
         return RevisionRange(commits or (target,), complete=bool(commits))
 
+    def range(
+        self, old: Locked, new: Locked, *, wanted: Callable[[str], bool] | None, few: int, deadline: Deadline
+    ) -> UpstreamRange | None:
+        """The commits between two states, in the place where the new one comes from; None: it has no history.
+
+        Of more than a `few`, also which changed files that are `wanted` (None: nobody asks). Whatever is not known
+        by the deadline is left out.
+        """
+        before, after = old.rev, new.rev
+        origin = origin_of(new.original)
+        if origin is None or before is None or after is None:
+            return None
+        try:
+            with self._opened(origin, deadline) as upstream:
+                listing = list_commits(upstream, before, after, since=old.last_modified)
+                return _with_files(upstream, listing, wanted if len(listing.commits) > few else None)
+        except LockbotError as error:
+            self._clone.cancel.check()
+            return UpstreamRange(problem=redact(error.message))
+
     def describe(self, locked: Locked, revision: str) -> Description | None:
         """What an upstream commit says of itself."""
         return self._ask(locked, lambda upstream: upstream.describe(revision))
@@ -76,15 +112,28 @@ class UpstreamLog:
         origin = origin_of(locked.original)
         if origin is None:
             return None
-        cancel, timeout = self._clone.cancel, self._clone.timeout
         try:
-            with open_upstream(
-                self._root, origin, environ=self._clone.access, cancel=cancel, timeout=timeout
-            ) as upstream:
+            with self._opened(origin) as upstream:
                 return question(upstream)
         except LockbotError:
-            cancel.check()
+            self._clone.cancel.check()
             return None
+
+    def _opened(self, origin: Origin, deadline: Deadline | None = None) -> AbstractContextManager[Upstream]:
+        timeout = self._clone.timeout if deadline is None else min(self._clone.timeout, max(deadline.left, 0))
+        cancel, environ = self._clone.cancel, self._clone.access
+        return open_upstream(self._root, origin, environ=environ, cancel=cancel, timeout=timeout)
+
+
+def _with_files(upstream: Upstream, listing: Listing, wanted: Callable[[str], bool] | None) -> UpstreamRange:
+    if wanted is None:
+        return UpstreamRange(listing)
+    try:
+        revs = [commit.rev for commit in listing.commits]
+        return UpstreamRange(listing, touching=changed_files(upstream.cache, revs, wanted))
+    except LockbotError as error:
+        upstream.cache.cancel.check()
+        return UpstreamRange(listing, problem=redact(error.message))
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,12 @@ class Repo:
         files: Sequence[str] = ("file",),
     ) -> str:
         """One commit, which the branch is then at, whatever it was at before; it changes these files."""
-        return self._import([(subject, parents, at)], branch, files)[0]
+        return self._import([(subject, parents, at)], branch, [files])[0]
+
+    def series(self, commits: Sequence[tuple[str, Sequence[str]]], parent: str) -> list[str]:
+        """Commits one after another, each by its subject and the files that it changes."""
+        said = [(subject, () if n else (parent,), None) for n, (subject, _) in enumerate(commits)]
+        return self._import(said, "main", [files for _, files in commits])
 
     def line(self, count: int, *parents: str, branch: str = "main", weight: int = 0) -> list[str]:
         """Commits one after another; the first of them has these parents. `weight`: bytes that can't be packed."""
@@ -64,7 +69,7 @@ class Repo:
         self,
         commits: Sequence[tuple[str, Sequence[str], int | None]],
         branch: str,
-        files: Sequence[str] = ("file",),
+        files: Sequence[Sequence[str]] = (),
     ) -> list[str]:
         stream = bytearray()
         for number, (subject, parents, at) in enumerate(commits, start=1):
@@ -74,7 +79,7 @@ class Repo:
             stream += f"data {len(subject.encode())}\n{subject}\n".encode()
             for word, parent in zip(("from", *["merge"] * len(parents)), parents, strict=False):
                 stream += f"{word} {parent}\n".encode()
-            for name in files:
+            for name in files[number - 1] if files else ("file",):
                 stream += f"M 100644 inline {name}\ndata 10\n{self.clock}\n".encode()
             stream += f"get-mark :{number}\n".encode()
         return self.git("fast-import", "--quiet", "--done", "--force", stdin=bytes(stream) + b"done\n").split()
