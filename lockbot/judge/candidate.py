@@ -45,6 +45,7 @@ from lockbot.model import (
 from lockbot.nix.build import Builder, Target
 from lockbot.nix.command import Nix
 from lockbot.nix.evaluate import Evaluation, Job
+from lockbot.nix.evaluate.files_read import FilesRead
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class Judge:
     limits: Limits
     progress: Progress
     gate: Gate = Gate.NO_REGRESSION
+    files: FilesRead = field(default_factory=FilesRead)
+    """What its evaluations have read."""
 
     def judge(
         self,
@@ -79,7 +82,9 @@ class Judge:
         with Builder(
             self.nix, self.limits.build, self.progress, known.failed_in_other_runs, seen=known.failed_in_this_run
         ) as builder:
-            evaluations = Evaluations(self.nix, self.checkout, self.limits, self.progress, candidate, builder)
+            evaluations = Evaluations(
+                self.nix, self.checkout, self.limits, self.progress, candidate, builder, self.files
+            )
             base = HostsWithoutUpdate(evaluations, listings.before, known.base)
             session = _BuildSession(self, evaluations, base, known, listings.now, may_build)
             session.evaluate([host for host in hosts if host not in skip])

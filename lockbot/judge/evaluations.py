@@ -11,6 +11,7 @@ from lockbot.nix import evaluate
 from lockbot.nix.build import Builder, Target
 from lockbot.nix.command import Nix
 from lockbot.nix.evaluate import Evaluation, Job
+from lockbot.nix.evaluate.files_read import FilesRead
 
 CANDIDATE, BASE = "candidate", "base"
 """At which commit: `Job.at`."""
@@ -18,7 +19,7 @@ CANDIDATE, BASE = "candidate", "base"
 
 @dataclass(frozen=True)
 class Evaluations:
-    """`builder` tells why what an evaluation has to build could not be built."""
+    """`builder` tells why what an evaluation has to build could not be built; `files` which files were read."""
 
     nix: Nix
     checkout: Checkout
@@ -26,6 +27,7 @@ class Evaluations:
     progress: Progress
     candidate: Candidate
     builder: Builder
+    files: FilesRead
 
     def job(self, host: Host, at: str) -> Job:
         commit = self.candidate.commit if at == CANDIDATE else self.candidate.base
@@ -44,6 +46,7 @@ class Evaluations:
             jobs,
             self.limits.evaluation,
             then=then,
+            files=self.files,
             on_start=lambda job: self.progress(HostEvaluating(job.host.name, job.at)),
             on_done=on_done,
             progress=self.progress,

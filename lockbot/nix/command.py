@@ -93,11 +93,12 @@ class Nix:
         extra: Mapping[str, str] | None = None,
         listener: Listener = NOBODY,
     ) -> Finished:
-        """`nix eval --json --expr`, purely: what it reads must be locked. Who listens hears events, as JSON lines.
+        """`nix eval --json --expr`, purely: what it reads must be locked. Who listens hears events, as JSON lines,
+        also of each file that is evaluated (`nix.evaluate.files_read`).
 
         The whole trace: cut short it would not say that a message is the flake's own (`throw`).
         """
-        events = ("--log-format", "internal-json") if listener.on_stderr is not None else ()
+        events = ("--log-format", "internal-json", "-v") if listener.on_stderr is not None else ()
         flags = [word for name, value in (options or {}).items() for word in ("--option", name, value)]
         return self.call(
             self.nix,

@@ -85,9 +85,9 @@ class Attempt:
         self._record = workspace.record
         self._request = request
         self._held_before = tuple(held)
-        self._builder = CandidateBuilder(workspace)
         ledger = self._context.history.ledger(self._record.run.flake)
         self._log = UpstreamLog(self._context.directory / UPSTREAMS, self._context.clone, ledger)
+        self._builder = CandidateBuilder(workspace, self._log)
 
     def run(self) -> AttemptResult:
         with self._record.phase(Phase.PROPOSE):

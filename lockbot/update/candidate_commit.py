@@ -34,17 +34,22 @@ from lockbot.model import (
     Review,
 )
 from lockbot.nix import evaluate
+from lockbot.nix.evaluate.files_read import FilesRead
 from lockbot.nix.forges import compare_link
 from lockbot.nix.lockfile import LOCK_NAME, LockFile
 from lockbot.oserrors import naming
 from lockbot.policy.compile_cost import too_costly
+from lockbot.policy.upstream_log import UpstreamLog
 from lockbot.process import Deadline
 from lockbot.report import words
 from lockbot.report.commit import commit_message
 from lockbot.review.differences import compare_hosts, have
+from lockbot.review.upstream import upstream_changes, with_counts
 from lockbot.update import regenerate
 from lockbot.update.workspace import Workspace
 
+UPSTREAM_TIME = 120
+"""Seconds that looking at upstream's commits may take in all: an update waits for them, and does not need them."""
 REWRITES = 4
 """How often a commit's message is put right before the run gives up: hosts that fare otherwise each time."""
 
@@ -55,7 +60,7 @@ _LASTING = frozenset({FailureKind.BUILD, FailureKind.HASH_MISMATCH})
 class CandidateBuilder:
     """Judges locks on top of one base, in one worktree of it."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, log: UpstreamLog) -> None:
         context, config, record = workspace.context, workspace.config, workspace.record
         self._context = context
         self._config = config
@@ -72,6 +77,8 @@ class CandidateBuilder:
             if build.drv is not None
         }
         """What another run found is evidence of derivations, and of no failure."""
+        self._log = log
+        self._files = FilesRead()
         self._when = context.clock()
         self._listings: dict[str, tuple[tuple[Host, ...], Failure | None]] = {}
         self._hosts_judged: tuple[Host, ...] = ()
@@ -135,9 +142,11 @@ class CandidateBuilder:
         Another message is another commit: the hosts whose derivation depends on its name are judged again.
         """
         verdict = judged.verdict
-        differences = self._differences(verdict.builds)
+        review = self._review(lock.changes, verdict.builds)
+        lock = replace(lock, changes=with_counts(lock.changes, review.upstream))
+        self._record.set(changes=lock.changes, differences=review.differences, upstream=review.upstream)
         for _ in range(REWRITES):
-            message = self._message(lock, held, verdict.builds, differences)
+            message = self._message(lock, held, verdict.builds, review)
             made = recommit(
                 self._context.clone,
                 verdict.candidate.commit,
@@ -154,8 +163,8 @@ class CandidateBuilder:
                 again = self._judge(made, lock, hosts, holding, listing, None)
                 judged = replace(again, base={**judged.base, **again.base})
                 verdict = judged.verdict
-            self._record.set(candidate=made, hosts=verdict.builds, differences=differences)
-            if self._message(lock, held, verdict.builds, differences) == message:
+            self._record.set(candidate=made, hosts=verdict.builds)
+            if self._message(lock, held, verdict.builds, review) == message:
                 return replace(judged, verdict=verdict)
         raise LockbotError(
             "the hosts fare differently each time they are built: no message holds true",
@@ -218,9 +227,8 @@ class CandidateBuilder:
         may_build: MayBuild | None,
     ) -> Judged:
         self._context.progress(PhaseStarted(Phase.JUDGE, words.count(len(hosts), "host"), hosts=len(hosts)))
-        judge = Judge(
-            self._context.nix, self._checkout, self._config.judging, self._context.progress, self._config.gate
-        )
+        nix, progress, config = self._context.nix, self._context.progress, self._config
+        judge = Judge(nix, self._checkout, config.judging, progress, config.gate, self._files)
         judged = judge.judge(
             Candidate(self._base.commit, commit, lock.changes),
             hosts,
@@ -297,8 +305,17 @@ class CandidateBuilder:
             # Whatever it is, each host's own evaluation will tell, of those that are known by name.
             return (), Failure(FailureKind.EVALUATION, error.message)
 
+    def _review(self, changes: Sequence[InputChange], builds: Sequence[HostBuild]) -> Review:
+        """What the update means for the hosts, and what upstream did, for who reviews it."""
+        differences = self._differences(builds)
+        if not self._config.review.upstream:
+            return Review(differences)
+        packages = {package.name for one in differences for package in one.packages}
+        files = {one.input: found for one in changes if one.new and (found := self._files.of(one.new))}
+        deadline = Deadline(UPSTREAM_TIME, "asking upstream for its commits")
+        return Review(differences, upstream_changes(self._log, changes, packages, files, deadline))
+
     def _differences(self, builds: Sequence[HostBuild]) -> tuple[Difference, ...]:
-        """What the update means for the hosts, for who reviews it."""
         review, nix = self._config.review, self._context.nix
         if not review.differences:
             return ()
@@ -311,9 +328,7 @@ class CandidateBuilder:
         names = [words.derivation(drv) for drv in drvs]
         return too_costly(names, self._config.policy.default) is None
 
-    def _message(
-        self, lock: Lock, held: Sequence[Held], builds: Sequence[HostBuild], differences: Sequence[Difference]
-    ) -> str:
+    def _message(self, lock: Lock, held: Sequence[Held], builds: Sequence[HostBuild], review: Review) -> str:
         return commit_message(
             self._record.run.id,
             lock.changes,
@@ -322,7 +337,7 @@ class CandidateBuilder:
             now=self._when,
             links=_links(lock.changes),
             held=held,
-            review=Review(tuple(differences)),
+            review=review,
         )
 
 

@@ -20,6 +20,7 @@ from lockbot.nix import blame, failure
 from lockbot.nix.command import Nix
 from lockbot.nix.evaluate import fault
 from lockbot.nix.evaluate.fault import NixError
+from lockbot.nix.evaluate.files_read import FilesRead
 from lockbot.nix.flakeref import nix_string
 from lockbot.nix.lines import shortened, strip_ansi
 from lockbot.process import LINE_BYTES, Deadline
@@ -74,6 +75,7 @@ class Reader:
         on_start: Callable[[Job], None],
         on_done: Callable[[Evaluation], None],
         timeout: float,
+        files: FilesRead,
     ) -> None:
         self._nix = nix
         self.jobs = jobs
@@ -81,6 +83,7 @@ class Reader:
         self.deadline = Deadline(timeout, "evaluation")
         self._on_start = on_start
         self._on_done = on_done
+        self._files = files
         # The flake can print, too: it can't guess this. In two parts: a trace may quote the expression.
         self._mark_parts = ("lockbot-", f"{secrets.token_hex(16)} ")
         self._mark = "".join(self._mark_parts)
@@ -151,7 +154,7 @@ in builtins.foldl' (done: job: builtins.seq (one job) (done + 1)) 0 jobs
         elif event is None:
             self._bare.append(line)
             self._said.append(line)
-        else:
+        elif not self._files.take(event):
             self._heard(event, text)
 
     def _progressed(self, said: dict[str, Any]) -> None:

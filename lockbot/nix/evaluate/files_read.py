@@ -7,14 +7,12 @@ person, and nothing may be decided by it.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
 import re
 from dataclasses import dataclass, field
 
 from lockbot.model import Locked
 from lockbot.nix.blame import Event
+from lockbot.nix.derivation import source_path
 from lockbot.nix.lines import strip_ansi
 
 TALKATIVE = 4
@@ -25,8 +23,6 @@ MOST_CHARACTERS = 4096
 _SAID = "evaluating file '"
 # `«URL»/path` since 2.3x; before, the path in the store.
 _PLACE = re.compile(r"(«[^»]*»|/.*?/[0-9a-z]{32}-source)/(.+)", re.DOTALL)
-_NIX32 = "0123456789abcdfghijklmnpqrsvwxyz"
-_SRI = re.compile(r"sha256-([A-Za-z0-9+/]{43}=)")
 
 
 @dataclass
@@ -66,27 +62,5 @@ class FilesRead:
 def _is_source_of(locked: Locked, place: str) -> bool:
     if place.startswith("«"):
         return locked.rev is not None and locked.rev in place
-    store, _, name = place.rpartition("/")
-    return locked.nar_hash is not None and name == source_name(store, locked.nar_hash)
-
-
-def source_name(store: str, nar_hash: str) -> str | None:
-    """What an input's source is called in a store: `HASH-source`. None: it is not the hash of one."""
-    if (match := _SRI.fullmatch(nar_hash)) is None:
-        return None
-    try:
-        content = base64.b64decode(match[1], validate=True).hex()
-    except binascii.Error:
-        return None
-    digest = hashlib.sha256(f"source:sha256:{content}:{store}:source".encode(errors="surrogatepass")).digest()
-    return f"{_nix32(_folded(digest))}-source"
-
-
-def _folded(digest: bytes) -> bytes:
-    """Nix keeps 20 bytes of 32: the rest is laid over the beginning."""
-    return bytes(byte ^ (digest[number + 20] if number < 12 else 0) for number, byte in enumerate(digest[:20]))
-
-
-def _nix32(data: bytes) -> str:
-    number = int.from_bytes(data, "little")
-    return "".join(_NIX32[number >> shift & 31] for shift in range(len(data) * 8 - 5, -1, -5))
+    store = place.rpartition("/")[0]
+    return locked.nar_hash is not None and place == source_path(locked.nar_hash, store)

@@ -22,6 +22,7 @@ from lockbot.errors import DeadlineExceeded, LockbotError
 from lockbot.model import Failure, FailureKind, Progress, Retrying
 from lockbot.nix.command import Nix
 from lockbot.nix.evaluate.evaluator import Evaluation, Job, Reader
+from lockbot.nix.evaluate.files_read import FilesRead
 from lockbot.nix.lines import shortened
 from lockbot.process import Listener
 
@@ -72,20 +73,21 @@ def evaluate(
     limits: Limits,
     *,
     then: Sequence[Job] = (),
+    files: FilesRead | None = None,
     on_start: Callable[[Job], None],
     on_done: Callable[[Evaluation], None],
     progress: Progress,
     explain: Explain | None = None,
 ) -> None:
     """Evaluate all jobs, and after them `then`; `on_done` is called once for each, from several threads, as soon
-    as it is known.
+    as it is known. `files` hears of every file that is read.
 
     `explain` is asked, from an evaluator's thread, of a derivation that failed to build within an evaluation; the
     host fails as that does. Raises Cancelled and DeadlineExceeded when the run is over, and what `explain` raises.
     """
     if not jobs and not then:
         return
-    pool = _Pool(nix, limits, on_start, on_done, progress, explain)
+    pool = _Pool(nix, limits, on_start, on_done, progress, explain, files or FilesRead())
     for some in filter(None, (jobs, then)):
         pool.add(some)
     pool.run()
@@ -119,6 +121,7 @@ class _Pool:
     on_done: Callable[[Evaluation], None]
     progress: Progress
     explain: Explain | None = None
+    files: FilesRead = field(default_factory=FilesRead)
     queue: deque[_Share] = field(default_factory=deque)
     lock: threading.Condition = field(default_factory=threading.Condition)
     busy: int = 0
@@ -199,7 +202,7 @@ class _Pool:
 
     def _evaluate(self, share: _Share) -> list[_Share]:
         """Run one process over a share; returns what is still to do."""
-        reader = Reader(self.nix, share.jobs, self.on_start, self.on_done, self.limits.timeout)
+        reader = Reader(self.nix, share.jobs, self.on_start, self.on_done, self.limits.timeout, self.files)
         pid = 0
 
         def started(number: int) -> None:
