@@ -97,18 +97,30 @@ def _ask(git: Git, origin: Origin, deadline: Deadline | None) -> Tip:
     left = min(git.timeout, deadline.left) if deadline is not None else git.timeout
     if left <= 0:
         return Tip(None, problem="it was not asked: the time was up", failure=FailureKind.NETWORK)
-    git = replace(git.configured(*origin.config), timeout=left)
     # An annotated tag is an object of its own: the commit behind it is listed as NAME^{}.
     names = (origin.ref, f"{origin.ref}^{{}}")
     try:
-        finished = run_remote(git, origin.url, "ls-remote", "--quiet", "--symref", "--", REMOTE, *names)
-        if finished.code != 0:
-            raise failure.explain_remote(finished, origin.url)
+        listing = _list(replace(git, timeout=left), origin, "--symref", "--", REMOTE, *names)
     except LockbotError as error:
         git.cancel.check()
         kind = error.kind if isinstance(error, RemoteError) else FailureKind.UNKNOWN
         return Tip(None, problem=error.message, failure=kind)
-    return _find(finished.stdout, origin.ref)
+    return _find(listing, origin.ref)
+
+
+def ask_tags(git: Git, origin: Origin) -> tuple[str, ...]:
+    """The names of an origin's tags, `v1.2`. Raises LockbotError where it can't be asked."""
+    listing = _list(git, origin, "--tags", "--refs", "--", REMOTE)
+    names = (line.partition("\trefs/tags/")[2] for line in listing.splitlines())
+    return tuple(name for name in names if name)
+
+
+def _list(git: Git, origin: Origin, *arguments: str) -> str:
+    """What `ls-remote` lists."""
+    finished = run_remote(git.configured(*origin.config), origin.url, "ls-remote", "--quiet", *arguments)
+    if finished.code != 0:
+        raise failure.explain_remote(finished, origin.url)
+    return finished.stdout
 
 
 def _find(listing: str, ref: str) -> Tip:
