@@ -32,3 +32,23 @@ def diff(
         output.document(comparing.diff_document(found))
     else:
         output.lines(comparing.diff_lines(found, output.width()))
+
+
+@click.command(short_help="Look for what is wrong with flake.lock.")
+@click.option("--online", is_flag=True, help="Ask upstreams, too: for branches that are gone, and newer tags.")
+@as_json
+@click.pass_obj
+def lint(flags: Flags, online: bool, as_json: bool) -> int:
+    """Look for what is wrong with the committed flake.lock, or soon will be, and say what mends it.
+
+    Exits with 1 when there are errors; warnings alone leave it at 0.
+    """
+    from lockbot.commands.review import lint as health
+
+    with opened_app(flags) as app:
+        report = health.lint(app, online=online)
+    if as_json:
+        output.document(health.document(report))
+    else:
+        output.lines(health.lines(report))
+    return 0 if report.is_sound else 1

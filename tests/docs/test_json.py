@@ -13,6 +13,7 @@ from lockbot.daemon.memory import Pause, Service
 from lockbot.errors import LockbotError
 from lockbot.history.input_states import StateWord
 from lockbot.history.summaries.unjudged import Unjudged
+from lockbot.lint import Kind, Severity, examine
 from lockbot.lock import unmovable
 from lockbot.model import (
     DerivationStarted,
@@ -36,6 +37,7 @@ from lockbot.update import votes
 from tests.docs.house import House
 from tests.docs.pages import DOCS, EXAMPLE_DIRECTORY, coded, rows
 from tests.docs.test_pictures import timeless
+from tests.lint.test_checks import FOUND
 from tests.report.examples import HELLO_FAILED, MORNING, built
 
 PAGE = DOCS["json"]
@@ -45,6 +47,7 @@ MORE = {
     "Inputs": "lockbot inputs --outdated --json",
     "Hosts": "lockbot hosts --json",
     "Checks": "lockbot check --json",
+    "Lint": "lockbot lint --json",
 }
 
 
@@ -103,6 +106,15 @@ def test_every_reason_is_explained() -> None:
         *(unmovable.FETCH_FAILED, unmovable.UNLOCKED, unmovable.CANNOT_LOCK),
     }
     assert set(told("Why an input is held")) == known
+
+
+def test_every_kind_of_finding_is_explained_with_its_severity() -> None:
+    table = {coded(cells[0])[0]: set(coded(cells[1])) for cells in rows(PAGE.section("What lint looks for"))}
+    assert set(table) == set(Kind)
+    found = {(one.kind, one.severity) for subject, _ in FOUND.values() for one in examine(subject)}
+    for kind in Kind:
+        severities = {severity for of, severity in found if of is kind}
+        assert severities <= table[kind] <= set(Severity), kind
 
 
 EVENTS: tuple[Event, ...] = (
