@@ -58,7 +58,7 @@ def _path_here(source: Source) -> str | None:
     ref = source.original
     if ref.type == "path":
         path = ref.text("path")
-        return path if path.startswith("/") and source.node.parent is None else None
+        return path if path.startswith("/") else None
     url = ref.text("url")
     path = url.removeprefix("file://")
     return path if url.startswith(("file://", "/")) else None

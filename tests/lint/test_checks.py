@@ -9,6 +9,7 @@ import pytest
 
 from lockbot.lint import CHECKS, Finding, Kind, Severity, Subject, examine
 from lockbot.lint.files import Presence, absent
+from lockbot.lint.flake_lines import attribute
 from tests.lint.locks import HASH, github, node, subject
 
 ERROR, WARNING = Severity.ERROR, Severity.WARNING
@@ -205,6 +206,9 @@ SOUND: dict[str, Subject] = {
         {"nixpkgs": github("NixOS/nixpkgs", "nixos-unstable", days=-400),
          "it": node({"type": "tarball", "url": "https://h/nixpkgs/", "lastModified": None})}
     ),
+    "a date that no commit has": subject(
+        {"nixpkgs": UNSTABLE | {"locked": UNSTABLE["locked"] | {"lastModified": -(10**18)}}}
+    ),
     "something else that is old": subject({"it": github("it", days=900)}),
     "a release of something else": subject({"it": github("it", "release-20.03")}),
     "follows by an empty path": subject(
@@ -237,6 +241,25 @@ def test_every_check_finds_something_here() -> None:
 
 def _speaks(check: Any) -> Any:
     return lambda case: bool(tuple(check(case[0])))
+
+
+@pytest.mark.parametrize(
+    ("path", "spelled"),
+    [
+        (("a",), "inputs.a"),
+        (("a-b'", "_c"), "inputs.a-b'.inputs._c"),
+        (("with", "1x"), 'inputs."with".inputs."1x"'),
+        (('"', "${x}"), 'inputs."\\"".inputs."\\${x}"'),
+        (("", "ü"), 'inputs."".inputs."ü"'),
+    ],
+)
+def test_a_name_is_spelled_as_nix_takes_it(path: tuple[str, ...], spelled: str) -> None:
+    assert attribute(path) == spelled
+
+
+def test_a_message_has_an_end() -> None:
+    (found,) = examine(subject({"it": node({"type": "path", "path": "/" + "x" * 100_000})}))
+    assert len(found.message) == 1000
 
 
 def test_errors_come_first() -> None:

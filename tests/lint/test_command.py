@@ -195,7 +195,21 @@ def test_a_lock_that_cannot_be_read(place: Place, text: str, said: str) -> None:
 
 def test_a_lock_that_is_a_link(place: Place) -> None:
     (place.path / "flake.lock").symlink_to("/etc/passwd")
-    assert place.commit(flake_nix=FLAKE).kinds() == ["unreadable"]
+    (found,) = findings(place.commit(flake_nix=FLAKE).lint("--json"), 1)
+    assert (found["kind"], "flake.lock is no regular file at main" in found["message"]) == ("unreadable", True)
+
+
+def test_a_lock_that_is_too_large(place: Place) -> None:
+    (found,) = findings(place.commit(flake_nix=FLAKE, flake_lock=" " * (5 << 20)).lint("--json"), 1)
+    assert (found["kind"], "5242880 bytes" in found["message"]) == ("unreadable", True)
+
+
+def test_an_input_that_no_file_names(place: Place) -> None:
+    asks = '{ inputs.idle.url = "github:o/idle"; outputs = { self, it, ... }: { x = it; }; }\n'
+    lock = lock_text({"it": github("it"), "idle": github("idle")})
+    (found,) = findings(place.commit(flake_nix=asks, flake_lock=lock).lint("--json"), 0)
+    assert (found["kind"], found["input"]) == ("unused", "idle")
+    assert place.commit(module_nix="{ inputs, ... }: inputs.idle.x").kinds(code=0) == []
 
 
 @pytest.mark.parametrize(

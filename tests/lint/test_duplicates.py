@@ -113,6 +113,15 @@ def test_the_size_of_what_the_store_has(size: int, said: str) -> None:
     assert asked == sorted({node["locked"]["narHash"] for node in (other("2"), other("3"))})
 
 
+def test_what_is_kept_all_the_same_is_not_saved() -> None:
+    """Another commit with the same files in it."""
+    same = other("2")
+    same["locked"]["narHash"] = NIXPKGS["locked"]["narHash"]
+    nodes = {"nixpkgs": NIXPKGS, "a": tool("a", nixpkgs="nixpkgs_1"), "nixpkgs_1": same}
+    (found,) = duplicates(subject(nodes, sizes=lambda hashes: dict.fromkeys(hashes, 1 << 30)))
+    assert found.message.endswith("nodes")
+
+
 def test_many_are_counted() -> None:
     nodes: dict[str, Any] = {"u": github("u")}
     for number in range(6):
