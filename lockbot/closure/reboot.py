@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator
 
 from lockbot.closure.toplevel import MOST_BYTES, Toplevel
+from lockbot.model.closure import split_name
 
 _STORE_NAME = re.compile(r"(?:^|/)[0-9a-z]{32}-([^/]+)")
-_PARSED_NAME = re.compile(r"(.+?)-(?![A-Za-z])(.+)")
 _MOST_PARAMETERS = 6
 _LONGEST_PARAMETER = 40
 _LONGEST_VERSION = 60
@@ -56,22 +56,19 @@ def _store_name(toplevel: Toplevel, part: str) -> str | None:
 
 
 def _package(name: str) -> str:
-    parsed = _PARSED_NAME.fullmatch(name)
-    return parsed[1] if parsed else name
+    return split_name(name)[0]
 
 
 def _version(name: str | None) -> str:
-    """By Nix's rule: what stands behind the first dash that no letter follows."""
-    parsed = _PARSED_NAME.fullmatch(name or "")
-    return (parsed[2] if parsed else name or "of an unknown version")[:_LONGEST_VERSION]
+    return (split_name(name or "")[1] or name or "of an unknown version")[:_LONGEST_VERSION]
 
 
 def _parameters(old: Toplevel, new: Toplevel) -> Iterator[str]:
     before, after = ((one.text("kernel-params") or "").split() for one in (old, new))
     if before == after:
         return
-    changes = [f"+{one}" for one in after if one not in set(before)]
-    changes += [f"-{one}" for one in before if one not in set(after)]
+    had, has = set(before), set(after)
+    changes = [f"+{one}" for one in after if one not in had] + [f"-{one}" for one in before if one not in has]
     shown = [one if len(one) <= _LONGEST_PARAMETER else one[: _LONGEST_PARAMETER - 1] + "…" for one in changes]
     more = len(shown) - _MOST_PARAMETERS
     said = " ".join(shown[:_MOST_PARAMETERS]) + (f" and {more} more" if more > 0 else "")

@@ -25,7 +25,7 @@ _STEPS = 1_000
 """Parts of a path, those of the links on the way counted: where there are more, they go in circles."""
 
 _ABSOLUTE = re.compile(r"/(?:[^/]+/)*?([0-9a-z]{32}-[^/]+(?:/.*)?)", re.DOTALL)
-_NOTHING = Path("/dev/null")
+_NOTHING = "/dev/null"
 
 
 class FileState(Enum):
@@ -46,7 +46,7 @@ class Toplevel:
         real = Path(os.path.realpath(path))
         self.name = real.name
         self.is_incomplete = False
-        self._store = real.parent
+        self._store = str(real.parent)  # strings: a system's units ask for many thousands of paths
         self._directories: dict[str, tuple[str, ...] | None] = {"": (self.name,), "..": ()}
         self._left = MOST_BYTES
 
@@ -59,13 +59,13 @@ class Toplevel:
 
     def is_directory(self, inside: str) -> bool:
         path = self._follow(inside)
-        return path is not None and os.path.isdir(path)  # noqa: PTH112 - Path's raises where it may not look
+        return path is not None and os.path.isdir(path)  # noqa: PTH112
 
     def link(self, inside: str) -> str | None:
         """What a link says, not followed; None: it is none."""
         above, _, name = inside.rpartition("/")
         path = self._follow(above)
-        return _read_link(path / name) if path is not None else None
+        return _read_link(f"{path}/{name}") if path is not None else None
 
     def names(self, inside: str) -> tuple[str, ...]:
         """What a directory holds, sorted; nothing where there is none."""
@@ -108,31 +108,34 @@ class Toplevel:
         self._left -= found.st_size
         return True
 
-    def _follow(self, inside: str) -> Path | None:
+    def _follow(self, inside: str) -> str | None:
         """Where it lies in the store, or /dev/null; None: nowhere, or anywhere else."""
         above, _, name = inside.rpartition("/")
         if above not in self._directories:  # asked for many files of few directories
             path = self._follow(above)
-            self._directories[above] = path.relative_to(self._store).parts if path and path != _NOTHING else None
+            self._directories[above] = self._parts(path) if path and path != _NOTHING else None
         directory = self._directories[above]
         return self._walk(directory, name) if directory is not None else None
 
-    def _walk(self, directory: tuple[str, ...], name: str) -> Path | None:
+    def _parts(self, path: str) -> tuple[str, ...]:
+        return tuple(path.removeprefix(f"{self._store}/").split("/"))
+
+    def _walk(self, directory: tuple[str, ...], name: str) -> str | None:
         at, left = [*directory], [name]
         for _ in range(_STEPS):
             if not left:
-                return self._store.joinpath(*at) if at else None
+                return "/".join((self._store, *at)) if at else None
             part = left.pop()
             if part == "..":
                 if not at:
                     return None
                 at.pop()
             elif part not in ("", "."):
-                target = _read_link(self._store.joinpath(*at, part))
+                target = _read_link("/".join((self._store, *at, part)))
                 if target is None:
                     at.append(part)
                     continue
-                if target == str(_NOTHING) and not left:
+                if target == _NOTHING and not left:
                     return _NOTHING
                 if target.startswith("/"):
                     at.clear()
@@ -148,8 +151,8 @@ def _in_store(target: str) -> list[str]:
     return entry[1].split("/") if entry else [".."]
 
 
-def _read_link(path: Path) -> str | None:
+def _read_link(path: str) -> str | None:
     try:
-        return os.readlink(path)  # noqa: PTH115 - one for each part of each path, and Path's is slower
+        return os.readlink(path)  # noqa: PTH115
     except (OSError, ValueError):
         return None

@@ -328,6 +328,10 @@ def no_key(directory: Path) -> None:
     (directory / "a.service").write_text("[Unit\n")
 
 
+def no_quotation_mark(directory: Path) -> None:
+    (directory / "a.service").write_text("[Unit]\nX='a\n")
+
+
 def sparse(directory: Path) -> None:
     with (directory / "a.service").open("wb") as file:
         file.truncate(1 << 40)
@@ -356,6 +360,7 @@ UNREADABLE = "Units that could not be read, so nothing is told of them: a.servic
         (fifo, UNREADABLE),
         (binary, None),
         (no_key, UNREADABLE),
+        (no_quotation_mark, UNREADABLE),
         (sparse, UNREADABLE),
         (subdirectory, UNREADABLE),
         (outside, None),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
 from itertools import chain
+from typing import NamedTuple
 
 from lockbot.closure.toplevel import FileState, Toplevel
 
@@ -184,8 +185,7 @@ def _apply(said: dict[str, dict[str, tuple[str, ...]]], entries: Iterable[_Entry
         said[section][key] = tuple(chain(said[section].get(key, ()), values))
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(NamedTuple):
     section: str
     key: str | None
     """None: only the section's head."""
@@ -203,7 +203,7 @@ def _parse(text: str) -> list[_Entry] | None:
 def _entries(text: str) -> Iterator[_Entry]:
     """A value in quotation marks may go over lines; a line without `=` belongs to the next key.
 
-    Raises ValueError where a section's head or a key has no end.
+    Raises ValueError where a section's head, a key or a value in quotation marks has no end.
     """
     at, section = 0, ""
     while (start := _SPACE.match(text, at)) and (at := start.end()) < len(text):
@@ -232,9 +232,10 @@ _KEY = re.compile(r"([^=:]+)[=:][ \t]*")
 
 
 def _value(text: str, at: int) -> tuple[str, int]:
-    """A value, and where it ends."""
+    """A value, and where it ends. Raises ValueError for a quotation mark that has no other."""
     quoted = ""
-    if text[at : at + 1] in ("'", '"') and (close := text.find(text[at], at + 1)) != -1:
+    if text[at : at + 1] in ("'", '"'):
+        close = text.index(text[at], at + 1)
         quoted, at = text[at + 1 : close], close + 1
     end = _line_end(text, at)
     return (quoted + text[at:end]).strip(), end

@@ -53,20 +53,18 @@ def _plan_unit(switch: Switch, name: str) -> None:
     file, is_removed = _unit_file(switch, name)
     if not switch.old.has(file):
         return
+    is_removed |= switch.new.state(file).is_gone
     before = switch.old.read(name, file)
-    if is_removed or switch.new.state(file).is_gone:
-        if before is None:
-            switch.unreadable.add(name)
-        elif is_set(before, "Unit", "X-StopOnRemoval", default=True):
+    after = switch.new.read(name, file) if not is_removed else None
+    if is_removed and before is not None:
+        if is_set(before, "Unit", "X-StopOnRemoval", default=True):
             switch.plan.stop.add(name)
-        return
-    after = switch.new.read(name, file)
-    if before is None or after is None:
-        switch.unreadable.add(name)
-    elif name.endswith(".target"):
+    elif after is not None and name.endswith(".target"):
         _plan_target(switch.plan, name, after)
-    else:
+    elif after is not None and before is not None:
         _plan_change(switch, name, compare(before, after), after)
+    else:
+        switch.unreadable.add(name)
 
 
 def _unit_file(switch: Switch, name: str) -> tuple[str, bool]:
