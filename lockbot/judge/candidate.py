@@ -120,7 +120,6 @@ class _BuildSession:
 
     def evaluate(self, hosts: Sequence[Host]) -> None:
         jobs: list[Job] = []
-        base = [host for host in hosts if self.base.is_open(host)]
         for host in hosts:
             job = self.evaluations.job(host, CANDIDATE)
             if self.listing.lacks(host):
@@ -129,10 +128,11 @@ class _BuildSession:
                 self.here[host] = Evaluation(job, failure=self.listing.unjudged)
             else:
                 jobs.append(job)
+            if self.base.is_open(host):
+                jobs.append(self.evaluations.job(host, BASE))
         for host in [host for host in hosts if host in self.here and not self.base.is_open(host)]:
             self._first_look(host)
-        # What hosts are without the update is asked last: building is under way then.
-        self.evaluations.run(jobs, self._evaluated, then=[self.evaluations.job(host, BASE) for host in base])
+        self.evaluations.run(jobs, self._evaluated)
 
     def _evaluated(self, evaluation: Evaluation) -> None:
         host = evaluation.job.host

@@ -31,7 +31,8 @@ class Evaluations:
 
     def job(self, host: Host, at: str) -> Job:
         commit = self.candidate.commit if at == CANDIDATE else self.candidate.base
-        return Job(host, self.checkout.at(commit), at)
+        # What hosts are without the update comes last: building is under way then.
+        return Job(host, self.checkout.at(commit), at, late=at == BASE)
 
     def of(self, hosts: Iterable[Host], at: str) -> dict[Host, Evaluation]:
         """Evaluate hosts at one of the commits."""
@@ -39,13 +40,12 @@ class Evaluations:
         self.run([self.job(host, at) for host in hosts], found.append)
         return {evaluation.job.host: evaluation for evaluation in found}
 
-    def run(self, jobs: Sequence[Job], on_done: Callable[[Evaluation], None], *, then: Sequence[Job] = ()) -> None:
-        """Do all jobs, and after these `then`; each is told of as soon as it is done, by several threads."""
+    def run(self, jobs: Sequence[Job], on_done: Callable[[Evaluation], None]) -> None:
+        """Do all jobs; each is told of as soon as it is done, by several threads."""
         evaluate.evaluate(
             self.nix,
             jobs,
             self.limits.evaluation,
-            then=then,
             files=self.files,
             on_start=lambda job: self.progress(HostEvaluating(job.host.name, job.at)),
             on_done=on_done,

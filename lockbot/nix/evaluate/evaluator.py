@@ -47,6 +47,8 @@ class Job:
     host: Host
     flake: str
     at: str = "candidate"
+    late: bool = False
+    """Whether it can wait until all others are done."""
 
 
 @dataclass(frozen=True)

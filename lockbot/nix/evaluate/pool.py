@@ -72,24 +72,23 @@ def evaluate(
     jobs: Sequence[Job],
     limits: Limits,
     *,
-    then: Sequence[Job] = (),
     files: FilesRead | None = None,
     on_start: Callable[[Job], None],
     on_done: Callable[[Evaluation], None],
     progress: Progress,
     explain: Explain | None = None,
 ) -> None:
-    """Evaluate all jobs, and after them `then`; `on_done` is called once for each, from several threads, as soon
-    as it is known. `files` hears of every file that is read.
+    """Evaluate everything; `on_done` is called once for each job, from several threads, as soon as it is known.
 
-    `explain` is asked, from an evaluator's thread, of a derivation that failed to build within an evaluation; the
-    host fails as that does. Raises Cancelled and DeadlineExceeded when the run is over, and what `explain` raises.
+    `files` hears of every file that is read. `explain` is asked, from an evaluator's thread, of a derivation that
+    failed to build within an evaluation; the host fails as that does. Raises Cancelled and DeadlineExceeded when
+    the run is over, and what `explain` raises.
     """
-    if not jobs and not then:
+    if not jobs:
         return
     pool = _Pool(nix, limits, on_start, on_done, progress, explain, files or FilesRead())
-    for some in filter(None, (jobs, then)):
-        pool.add(some)
+    for late in (False, True):
+        pool.add([job for job in jobs if job.late is late])
     pool.run()
 
 
@@ -135,6 +134,8 @@ class _Pool:
     """How often a job was evaluated anew because what it wanted to read from could be built after all."""
 
     def add(self, jobs: Sequence[Job]) -> None:
+        if not jobs:
+            return
         shares = min(len(jobs), max(self.limits.workers, -(-len(jobs) // LARGEST_SHARE)))
         # Neighbours stay together: the candidate and the base of one host share what they read.
         size, extra = divmod(len(jobs), shares)
