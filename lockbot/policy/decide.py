@@ -88,9 +88,9 @@ def _own_concerns(change: InputChange, facts: Facts, rules: InputRules) -> list[
             return []
         detail = f"{change.input} is {new.original} now, as flake.nix says; before: {old.original}"
         return [_Concern(PolicyAction.ALLOW, HoldReason.ORIGIN, detail)]
-    changed_origin = _changed_origin(change.input, old, new, rules)
-    if changed_origin is not None:
-        return [changed_origin]
+    elsewhere = _changed_origin(change.input, old, new, rules)
+    if elsewhere is not None:
+        return [elsewhere]
     backwards = _backwards(change.input, old, new, facts.relation)
     if backwards is not None:
         return [_Concern(rules.backwards, HoldReason.BACKWARDS, backwards)]
@@ -100,15 +100,18 @@ def _own_concerns(change: InputChange, facts: Facts, rules: InputRules) -> list[
     return []
 
 
-def _changed_origin(input: str, old: Locked, new: Locked, rules: InputRules) -> _Concern | None:
-    """Whether it comes from elsewhere. Another commit that is asked for is no other place."""
+def changed_origin(input: str, old: Locked, new: Locked) -> str | None:
+    """That it comes from elsewhere, in a sentence. Another commit that is asked for is no other place."""
     if _place(old) != _place(new):
-        detail = f"{input} is {new.original} now; before: {old.original}"
-    elif (was := _origin(old)) != (now := _origin(new)):
-        detail = f"{input} was fetched from {was}, and now comes from {now}"
-    else:
-        return None
-    return _Concern(rules.origin, HoldReason.ORIGIN, detail)
+        return f"{input} is {new.original} now; before: {old.original}"
+    if (was := _origin(old)) != (now := _origin(new)):
+        return f"{input} was fetched from {was}, and now comes from {now}"
+    return None
+
+
+def _changed_origin(input: str, old: Locked, new: Locked, rules: InputRules) -> _Concern | None:
+    detail = changed_origin(input, old, new)
+    return _Concern(rules.origin, HoldReason.ORIGIN, detail) if detail is not None else None
 
 
 def _backwards(input: str, old: Locked, new: Locked, relation: Relation) -> str | None:
@@ -144,8 +147,8 @@ def _nested_concerns(change: InputChange, rules: InputRules) -> list[_Concern]:
         concerns.append(_Concern(rules.new_path, HoldReason.NEW_PATH, detail))
     if old is None:
         concerns.append(_Concern(rules.new_input, HoldReason.NEW_INPUT, f"{change.input} is new: {new.original}"))
-    elif (changed_origin := _changed_origin(change.input, old, new, rules)) is not None:
-        concerns.append(changed_origin)
+    elif (elsewhere := _changed_origin(change.input, old, new, rules)) is not None:
+        concerns.append(elsewhere)
     return [max(concerns, key=lambda concern: _STRICTNESS.index(concern.answer))] if concerns else []
 
 
