@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from lockbot.cli.context import Flags, as_json, opened_app
 from lockbot.report import output
+
+if TYPE_CHECKING:
+    from lockbot.app import App
+    from lockbot.commands.review.verify import Extent
 
 
 @click.command(short_help="Tell what differs on each host between two states.")
@@ -52,3 +58,69 @@ def lint(flags: Flags, online: bool, as_json: bool) -> int:
     else:
         output.lines(health.lines(report))
     return 0 if report.is_sound else 1
+
+
+@click.command(short_help="Find out whether a commit is what its message says.")
+@click.argument("commit", required=False)
+@click.option("--range", "between", metavar="A..B", help="Each commit that B has and A has not, oldest first.")
+@click.option("--host", "hosts", multiple=True, metavar="NAME", help="Only this host (or pattern); repeatable.")
+@click.option("--build", is_flag=True, help="Build the hosts, too.")
+@click.option("--no-evaluate", is_flag=True, help="Look at the lock only.")
+@as_json
+@click.pass_obj
+def verify(
+    flags: Flags,
+    commit: str | None,
+    between: str | None,
+    hosts: tuple[str, ...],
+    build: bool,
+    no_evaluate: bool,
+    as_json: bool,
+) -> int:
+    """Find out whether a commit, lockbot's or not, is what its message says. COMMIT is any revision that git
+    understands (default: HEAD).
+
+    Is flake.lock what flake.nix asks for? Does it move the inputs that the message names, and no others? Does each
+    still come from the same place? Do the hosts evaluate to the derivations that the message names?
+
+    Exit codes: 0 as claimed, 1 not, 3 it could not be found out.
+    """
+    from lockbot.commands.review.verify import Extent
+
+    if commit is not None and between is not None:
+        raise click.UsageError("COMMIT and --range exclude each other")
+    if no_evaluate and (build or hosts):
+        raise click.UsageError("--no-evaluate goes with neither --build nor --host")
+    extent = Extent(hosts, evaluate=not no_evaluate, build=build)
+    with opened_app(flags, timed=True) as app:
+        if between is not None:
+            return _verify_range(app, between, extent, as_json=as_json)
+        return _verify_one(app, commit or "HEAD", extent, as_json=as_json)
+
+
+def _verify_one(app: App, commit: str, extent: Extent, *, as_json: bool) -> int:
+    from lockbot.commands.review import verified
+    from lockbot.commands.review.verify import verify
+
+    one = verify(app, commit, extent)
+    if as_json:
+        output.document(verified.document(one))
+    else:
+        output.lines(verified.lines(one, output.width()))
+    return one.exit_code
+
+
+def _verify_range(app: App, between: str, extent: Extent, *, as_json: bool) -> int:
+    from lockbot.commands.review import verified
+    from lockbot.commands.review.verify import exit_code, verify_range
+
+    commits = []
+    for one in verify_range(app, between, extent):
+        commits.append(one)
+        if not as_json:
+            output.lines([verified.range_line(one)])
+    if as_json:
+        output.document(verified.range_document(commits))
+    else:
+        output.lines([verified.total_line(commits)])
+    return exit_code(commits)

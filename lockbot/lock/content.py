@@ -1,7 +1,8 @@
-"""Whether what is locked is what upstream has at that revision: fetched anew by Nix, without the lock's own word.
+"""Whether what is locked is what upstream has at that revision: fetched by Nix without what the lock says of it.
 
 A lock whose revision was edited by hand, and whose hash was not, evaluates well wherever the store has the old
-content: Nix takes it by its hash. It must not know where the lock comes from.
+content: Nix takes it by its hash. Ask a Nix that remembers nothing (`nix.fetch_memory`). It must not know where
+the lock comes from.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ NOT_RUN = {
     r"^pip install |^nix profile install |^nix run ": "downloads",
     r"^(sudo )?(nixos-rebuild|darwin-rebuild|home-manager|launchctl) ": "switches a whole system",
     r"^(\w+=\S+ )?make ": "installs; `make -n` shows that there is such a target",
-    r"^git clone ": "downloads",
+    r"^git (clone|fetch) ": "downloads",
     r" -m pytest ": "runs tests; that the files are there is looked at",
 }
 """Lines that are only looked at: their shell syntax, and each `lockbot …` in them."""

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 import pytest
 
 from lockbot.commands import status
+from lockbot.commands.review import verified
+from lockbot.commands.review.verify import Verified
 from lockbot.daemon.memory import Pause, Service
 from lockbot.errors import LockbotError
 from lockbot.history.input_states import StateWord
@@ -32,6 +34,7 @@ from lockbot.policy.decisions import HoldReason
 from lockbot.policy.rules import InputRules
 from lockbot.report import events
 from lockbot.report.document import dump, run_document
+from lockbot.review.claims import Finding, FindingKind, Found, HostRow
 from lockbot.search.interface import FindingReason
 from lockbot.update import votes
 from tests.docs.house import House
@@ -96,6 +99,14 @@ def test_every_field_of_the_status_is_explained() -> None:
         inner = document[name]
         assert isinstance(inner, dict) and set(inner) <= set(coded(cells[name])), name
     assert set(coded(cells["inputs[].state"])) == set(StateWord)
+
+
+def test_every_field_of_a_verified_commit_is_explained() -> None:
+    found = Found((Finding(FindingKind.LOCK, "it lacks a"),), ("a merge",), ("the network",))
+    document = verified.document(Verified("a" * 40, "update", found, (HostRow("web", "built", None),)))
+    assert set(told("A verified commit")) == set(fields(document))
+    table = rows(DOCS["how-it-works"].section("Is a commit what it says"))
+    assert sorted(kind for cells in table for kind in coded(cells[0])) == sorted(FindingKind)
 
 
 def test_every_reason_is_explained() -> None:
