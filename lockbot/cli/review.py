@@ -77,8 +77,9 @@ def verify(
     no_evaluate: bool,
     as_json: bool,
 ) -> int:
-    """Find out whether a commit, lockbot's or not, is what its message says. COMMIT is any revision that git
-    understands (default: HEAD).
+    """Find out whether a commit, lockbot's or not, is what its message says.
+
+    COMMIT is any revision that git understands; without one, HEAD.
 
     Is flake.lock what flake.nix asks for? Does it move the inputs that the message names, and no others? Does each
     still come from the same place? Do the hosts evaluate to the derivations that the message names?
