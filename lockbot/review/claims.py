@@ -18,10 +18,8 @@ from lockbot.policy.decide import changed_origin
 from lockbot.policy.origin import origin_of
 from lockbot.redact import redact
 from lockbot.report import words
-from lockbot.report.trailers import LONGEST, NONE, Trailers, input_fields
+from lockbot.report.trailers import LONGEST, NAMES_COMMIT, NONE, Trailers, input_fields
 
-NAMES_COMMIT = "names-commit"
-"""In the place of a derivation that depends on the commit's own name, which no message can hold."""
 _ROOM = 12_000
 """Bytes that any message has for its inputs, and as many for its hosts: where all fit, none is left out."""
 _DRV_BYTES = 260
@@ -82,14 +80,14 @@ NOTHING = Found()
 class HostFound:
     """How one host is at the commit: `drv` where it evaluates, `failure` where that, or building it, did not work.
 
-    `names_commit`: whether its derivation depends on the commit's own name; None: not known.
+    `names_commit`: its derivation depends on the commit's own name, which no message can hold.
     """
 
     name: str
     drv: str | None = None
     failure: Failure | None = None
     built: bool = False
-    names_commit: bool | None = None
+    names_commit: bool = False
 
     @property
     def answer(self) -> Answer:
@@ -274,7 +272,7 @@ def _derivation(host: HostFound, claimed: str | None) -> Found:
     if claimed in (None, NONE) or host.drv is None:
         return NOTHING
     real = base_name(host.drv)
-    if claimed == real or (claimed == NAMES_COMMIT and host.names_commit is not False):
+    if claimed == real or (claimed == NAMES_COMMIT and host.names_commit):
         return NOTHING
     return _found(FindingKind.DERIVATION, f"{host.name} is {real}, and the message says {claimed}")
 

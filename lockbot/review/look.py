@@ -72,7 +72,8 @@ class Looking:
     def _found(self, one: Evaluation, results: Mapping[str, Failure | None], *, built: bool) -> HostFound:
         why = one.failure or (results[one.drv] if built else None)
         why = self.completed(why) if why is not None else None
-        return HostFound(one.job.host.name, one.drv or None, why, built=built and why is None)
+        built = built and why is None
+        return HostFound(one.job.host.name, one.drv or None, why, built=built, names_commit=one.names_commit)
 
     def completed(self, why: Failure) -> Failure:
         """A failure is not the flake's own where the work tree is not what the user's is."""

@@ -139,7 +139,8 @@ def test_what_lockbot_commits_is_as_claimed(reviewed: Reviewed) -> None:
     assert (found["commit"], found["as_claimed"]) == (reviewed.update, True)
     hosts = {row["host"]: row for row in found["hosts"]}
     assert set(hosts) == {"db", "web"}
-    assert all(row["claimed"].startswith("built") for row in hosts.values())
+    assert re.fullmatch(r"built \w{32}-host-web.drv", hosts["web"]["claimed"])
+    assert hosts["db"]["claimed"] == "built names-commit"
     for spec in reviewed.world.fleet.hosts:
         drv = reviewed.world.fleet.derivation(spec, reviewed.update)
         assert hosts[spec.name]["found"] == f"built {Path(drv).name}"
@@ -278,6 +279,10 @@ CATCHES: dict[str, tuple[Change, set[str]]] = {
     ),
     "a node from elsewhere": (from_elsewhere, {"origin-changed"}),
     "another derivation": (said("^(Lockbot-Host: web) .*", rf"\1 built {ANOTHER}"), {"other-derivation"}),
+    "a derivation that is not the commit's": (
+        said("^(Lockbot-Host: web) .*", r"\1 built names-commit"),
+        {"other-derivation"},
+    ),
     "another file": (with_file("web.nix", "{ }"), {"other-file"}),
     "a host that is gone": (said("^(Lockbot-Run: .*)", r"\1\nLockbot-Host: mail built"), {"host-gone"}),
     "a host that is not named": (said("^Lockbot-Host: web.*\n", ""), {"host-not-named"}),
