@@ -154,6 +154,8 @@ OUTER = [{**NESTED, "locked": git("https://x.org/a", rev=rev)["locked"]} for rev
          False, (0, 0)),
         (one(tarball("https://x.org/1.xz", "https://c.org/a")), one(tarball("https://y.org/2.xz", "https://c.org/a")),
          False, (1, 0)),
+        (one(tarball("https://x.org/1.xz", "https://c.org/a")), one(tarball("https://y.org/2.xz", "https://c.org/a")),
+         True, (1, 0)),
         (one(INDIRECT), one(INDIRECT), False, (0, 0)),
         (EMPTY, one(INDIRECT), False, (0, 1)),
         (EMPTY, one(github()), False, (0, 1)),
