@@ -226,7 +226,13 @@ def _elsewhere(path: str, lock: LockFile) -> str | None:
 # -- hosts -----------------------------------------------------------------------------------------------------
 
 _NOT_GOOD = frozenset(
-    {HostStatus.FAILED, HostStatus.BROKEN_BEFORE, HostStatus.UNJUDGED, HostStatus.NOT_BUILDABLE_HERE}
+    {
+        HostStatus.FAILED,
+        HostStatus.BROKEN_BEFORE,
+        HostStatus.NEW_AND_BROKEN,
+        HostStatus.UNJUDGED,
+        HostStatus.NOT_BUILDABLE_HERE,
+    }
 )
 """What says that a host does not work, or that nobody knows. `not-buildable-here` does say that it evaluates."""
 
