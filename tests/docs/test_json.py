@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -26,6 +27,7 @@ from lockbot.model import (
     HostEvaluating,
     Looking,
     Note,
+    PackageMark,
     Phase,
     PhaseStarted,
     Retrying,
@@ -40,6 +42,7 @@ from lockbot.update import votes
 from tests.docs.house import House
 from tests.docs.pages import DOCS, EXAMPLE_DIRECTORY, coded, rows
 from tests.docs.test_pictures import timeless
+from tests.history.samples import DIFFERENCE, UPSTREAM
 from tests.lint.test_checks import FOUND
 from tests.report.examples import HELLO_FAILED, MORNING, built
 
@@ -47,6 +50,7 @@ PAGE = DOCS["json"]
 
 MORE = {
     "History": "lockbot history --json",
+    "A comparison": "lockbot diff main~2 main --json",
     "Inputs": "lockbot inputs --outdated --json",
     "Hosts": "lockbot hosts --json",
     "Checks": "lockbot check --json",
@@ -72,12 +76,23 @@ def told(title: str) -> list[str]:
 
 def test_every_field_of_a_run_is_explained() -> None:
     assert len(told("A run")) == len(set(told("A run")))
-    assert set(told("A run")) == set(fields(run_document(MORNING)))
+    whole = replace(MORNING, differences=(DIFFERENCE,), upstream=(UPSTREAM,))
+    assert set(told("A run")) == set(fields(run_document(whole)))
 
 
 @pytest.mark.parametrize(("title", "line"), MORE.items(), ids=MORE)
 def test_every_field_is_explained(title: str, line: str, house: House) -> None:
     assert set(told(title)) == set(fields(house.json(line)))
+
+
+def test_every_field_of_a_difference_is_explained(house: House) -> None:
+    (first, *_) = house.json("lockbot diff main~2 main --json")["differences"]
+    cells = {name: row[1] for row in rows(PAGE.section("Differences")) for name in coded(row[0])}
+    names = set(first) | {f"packages[].{name}" for name in first["packages"][0]}
+    assert set(cells) == names | {f"switch.{name}" for name in first["switch"]}
+    for name in ("configuration", "closure", "warnings"):
+        assert set(first[name]) <= set(coded(cells[name])), name
+    assert set(coded(cells["packages[].change"])) == set(PackageMark)
 
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
