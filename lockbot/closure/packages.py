@@ -92,7 +92,7 @@ class _Comparer:
         if key not in self._changes:
             old, new = (versions.sort(filter(None, map(self._versions.get, side))) for side in (before, after))
             sizes = [sum(self._paths[path].nar_size for path in side) for side in (before, after)]
-            mark = _mark(old, new) if before and after else PackageMark.ADDED if after else PackageMark.REMOVED
+            mark = mark_of(old, new) if before and after else PackageMark.ADDED if after else PackageMark.REMOVED
             self._changes[key] = PackageChange(name, mark, old, new, (sizes[0], sizes[1]), key[-1])
         return self._changes[key]
 
@@ -105,7 +105,7 @@ class _Comparer:
         return ConfigurationChange((come - changed).total(), (gone - changed).total(), changed.total())
 
 
-def _mark(old: tuple[str, ...], new: tuple[str, ...]) -> PackageMark:
+def mark_of(old: tuple[str, ...], new: tuple[str, ...]) -> PackageMark:
     """Of a package that is there before and after. What both have says nothing, unless all else is gone or come:
     3.0 → 3.0, 3.1 is up."""
     if old == new:

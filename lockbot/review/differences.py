@@ -13,11 +13,13 @@ from pathlib import Path
 from lockbot.closure.packages import Comparison, compare_all
 from lockbot.closure.switch import switch_effects
 from lockbot.errors import LockbotError
-from lockbot.model import Difference, HostBuild, HostStatus, Progress, WarningChange
+from lockbot.model import Difference, HostBuild, HostStatus, Note, Progress, WarningChange
 from lockbot.nix import build
 from lockbot.nix.build import Builder, Target
 from lockbot.nix.closures import name_packages, read_closures
 from lockbot.nix.command import Nix
+from lockbot.report import words
+from lockbot.review.chained import grouped
 
 MayCompile = Callable[[Collection[str]], bool]
 """Asked of the derivations that would have to be built to have the hosts as they were."""
@@ -41,7 +43,7 @@ def compare_hosts(
     compared = [pair for pair in pairs if pair.unknown is None]
     told = dict(zip((pair.attribute for pair in compared), _compare(nix, compared), strict=True))
     warned = _Warnings.of(before, builds)
-    return _grouped(
+    return grouped(
         replace(
             told.get(pair.attribute, Difference((), unknown=pair.unknown)),
             hosts=(pair.attribute,),
@@ -70,6 +72,8 @@ def have(
     ]
     if not targets or not may_compile(nix.missing(*(target.drv for target in targets))):
         return
+    what = f"what {words.count(len(targets), 'host')} {'is' if len(targets) == 1 else 'are'} without the update"
+    progress(Note(f"fetching or building {what}, to compare"))
     with Builder(nix, replace(limits, second_chance=False, retries=0), progress) as builder:
         for target in targets:
             builder.want(target)
@@ -119,14 +123,6 @@ def _compare(nix: Nix, pairs: Sequence[Pair]) -> list[Difference]:
 
 def _told(found: Comparison, old: str, new: str) -> Difference:
     return Difference((), found.packages, found.configuration, found.closure, switch_effects(Path(old), Path(new)))
-
-
-def _grouped(differences: Iterable[Difference]) -> tuple[Difference, ...]:
-    """Equal ones as one, in the order of their first hosts."""
-    groups: dict[Difference, list[str]] = {}
-    for one in differences:
-        groups.setdefault(replace(one, hosts=()), []).extend(one.hosts)
-    return tuple(replace(one, hosts=tuple(hosts)) for one, hosts in groups.items())
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,8 @@ class Attempt:
             kept = (*self._held_before, *permission.held)
             held = at_final_revision(kept, permission.targets, proposal.before)
             self._record.note(*proposal.notes, *permission.result.warnings)
-            self._record.set(changes=permission.lock.changes if permission.lock else (), held=held)
+            changes = permission.lock.changes if permission.lock else ()
+            self._record.set(changes=changes, held=held, differences=(), upstream=())
         statuses = InputStatuses(proposal, permission.result, held, permission.pinned)
         if permission.lock is None:
             result = AttemptResult(held, observations=statuses.observations({}, ()))

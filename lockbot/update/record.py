@@ -12,6 +12,7 @@ from lockbot.errors import CommandError, LockbotError
 from lockbot.judge.hosts import compare_with_last
 from lockbot.judge.verdict import Baseline
 from lockbot.model import FailureKind, Host, HostBuild, HostStatus, Note, Outcome, Phase, PhaseStarted, Run
+from lockbot.review.chained import chained, chained_upstream
 from lockbot.update.context import RunContext
 
 
@@ -106,6 +107,8 @@ class Record:
             changes=(*before.changes, *(after.changes if landed else ())),
             held=(*before.held, *(item for item in after.held if item not in before.held)),
             pushed=before.pushed,
+            differences=chained(before.differences, after.differences) if landed else before.differences,
+            upstream=chained_upstream(before.upstream, after.upstream) if landed else before.upstream,
             error=None if landed else after.error,
         )
         self._context.history.save(self.run)
