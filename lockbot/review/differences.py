@@ -18,9 +18,12 @@ from lockbot.nix import build
 from lockbot.nix.build import Builder, Target
 from lockbot.nix.closures import name_packages, read_closures
 from lockbot.nix.command import Nix
+from lockbot.process import CancelToken, Deadline
 from lockbot.report import words
 from lockbot.review.chained import grouped
 
+BASE_TIME = 1800
+"""Seconds that an update which is good waits for what hosts were."""
 MayCompile = Callable[[Collection[str]], bool]
 """Asked of the derivations that would have to be built to have the hosts as they were."""
 
@@ -36,10 +39,20 @@ class Pair:
 
 
 def compare_hosts(
-    nix: Nix, before: Mapping[tuple[str, ...], HostBuild], builds: Sequence[HostBuild]
+    nix: Nix,
+    before: Mapping[tuple[str, ...], HostBuild],
+    builds: Sequence[HostBuild],
+    broken: Collection[str] = (),
 ) -> tuple[Difference, ...]:
-    """Of every host that differs and was there before; `before` by attribute. Hosts that differ alike are one."""
-    pairs = _readable(nix, list(_pairs(before, builds)))
+    """Of every host that differs and was there before; `before` by attribute. Hosts that differ alike are one.
+
+    `broken`: derivations that do not build (see `have`).
+    """
+    pairs = [
+        replace(pair, unknown=_DID_NOT_BUILD) if pair.old.drv in broken else pair
+        for pair in _pairs(before, builds)
+    ]
+    pairs = _readable(nix, pairs)
     compared = [pair for pair in pairs if pair.unknown is None]
     told = dict(zip((pair.attribute for pair in compared), _compare(nix, compared), strict=True))
     warned = _Warnings.of(before, builds)
@@ -60,9 +73,35 @@ def have(
     before: Mapping[tuple[str, ...], HostBuild],
     builds: Sequence[HostBuild],
     may_compile: MayCompile,
-) -> None:
-    """Have in the store what hosts were that differ now, so that they can be compared. What can't be had, or
-    would cost more than is allowed, stays away: the comparison tells."""
+    *,
+    seconds: float = BASE_TIME,
+) -> frozenset[str]:
+    """Have in the store what hosts were that differ now, so that they can be compared. What can't be had within
+    these `seconds`, or would cost more than is allowed, stays away.
+
+    Returns the derivations that do not build.
+    """
+    try:
+        with CancelToken(_deadline(nix, seconds), nix.cancel) as bounded:
+            return _have(nix.with_cancel(bounded), limits, progress, before, builds, may_compile)
+    except LockbotError:
+        nix.cancel.check()
+        return frozenset()
+
+
+def _deadline(nix: Nix, seconds: float) -> Deadline:
+    left = nix.cancel.deadline.left if nix.cancel.deadline is not None else seconds
+    return Deadline(min(left, seconds), "building what hosts were")
+
+
+def _have(
+    nix: Nix,
+    limits: build.Limits,
+    progress: Progress,
+    before: Mapping[tuple[str, ...], HostBuild],
+    builds: Sequence[HostBuild],
+    may_compile: MayCompile,
+) -> frozenset[str]:
     wanted = [pair.old for pair in _pairs(before, builds) if pair.unknown is None]
     invalid = nix.invalid([one.out for one in wanted if one.out])
     targets = [
@@ -71,25 +110,33 @@ def have(
         if one.drv is not None and one.out in invalid
     ]
     if not targets or not may_compile(nix.missing(*(target.drv for target in targets))):
-        return
+        return frozenset()
     what = f"what {words.count(len(targets), 'host')} {'is' if len(targets) == 1 else 'are'} without the update"
     progress(Note(f"fetching or building {what}, to compare"))
     with Builder(nix, replace(limits, second_chance=False, retries=0), progress) as builder:
         for target in targets:
             builder.want(target)
-        builder.results()
+        results = builder.results()
+    return frozenset(drv for drv, failure in results.items() if failure is not None and failure.kind.own)
 
 
 def _pairs(before: Mapping[tuple[str, ...], HostBuild], builds: Iterable[HostBuild]) -> Iterable[Pair]:
     """The hosts that differ, of those that are good now: of others there is nothing to switch to."""
     for new in builds:
         old = before.get(new.host.attribute)
-        if new.status not in _TOLD or old is None or old.drv is None or old.drv == new.drv:
+        if new.status not in _TOLD or old is None or (old.drv is not None and old.drv == new.drv):
             continue
-        yield Pair(new.host.installable, old, new, _NO_PATH if not (old.out and new.out) else None)
+        yield Pair(new.host.installable, old, new, _why_unknown(old, new))
+
+
+def _why_unknown(old: HostBuild, new: HostBuild) -> str | None:
+    if old.failure is not None or old.drv is None:
+        return _DID_NOT_BUILD
+    return _NO_PATH if not (old.out and new.out) else None
 
 
 _TOLD = frozenset({HostStatus.BUILT, HostStatus.EVALUATED, HostStatus.NOT_BUILDABLE_HERE})
+_DID_NOT_BUILD = "it did not build before"
 _NO_PATH = "where its result lies is known only when it is built"
 
 

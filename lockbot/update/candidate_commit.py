@@ -319,9 +319,16 @@ class CandidateBuilder:
         review, nix = self._config.review, self._context.nix
         if not review.differences:
             return ()
-        if review.build_base:
-            have(nix, self._config.judging.build, self._context.progress, self._known, builds, self._may_compile)
-        return compare_hosts(nix, self._known, builds)
+        limits, progress = self._config.judging.build, self._context.progress
+        try:
+            broken: frozenset[str] = frozenset()
+            if review.build_base:
+                broken = have(nix, limits, progress, self._known, builds, self._may_compile)
+            return compare_hosts(nix, self._known, builds, broken)
+        except LockbotError as error:  # the update is good, whatever can be told of it
+            self.cancel.check()
+            self._record.note(f"what differs on each host could not be found out: {error.message}")
+            return ()
 
     def _may_compile(self, drvs: Collection[str]) -> bool:
         """Whether policy lets so much be compiled that no input's move asks for."""

@@ -107,6 +107,17 @@ class Site:
         lock = json.loads(self.git("flake", "show", "main:flake.lock"))
         return str(lock["nodes"][lock["nodes"]["root"]["inputs"][name]]["locked"]["rev"])
 
+    def break_nix_store(self, word: str) -> None:
+        """From now on `nix-store` fails where this is among its arguments."""
+        programs = self.directory / "programs"
+        programs.mkdir()
+        (programs / "nix-store").write_text(
+            f'#!/bin/sh\ncase " $* " in *" {word} "*) echo "error: broken on purpose" >&2; exit 1;; esac\n'
+            f'exec {self.nix.bin}/nix-store "$@"\n'
+        )
+        (programs / "nix-store").chmod(0o755)
+        self.environment["PATH"] = f"{programs}:{self.environment['PATH']}"
+
     def build_the_base(self) -> None:
         """Its result lies in the store then."""
         host = "nixosConfigurations.alpha.config.system.build.toplevel"

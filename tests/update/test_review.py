@@ -120,6 +120,26 @@ def test_a_commit_for_each_input_is_told_as_one(site: Site) -> None:
     assert {one["input"] for one in run["upstream"]} == {"a", "b"}
 
 
+def test_a_host_that_an_update_repairs(site: Site) -> None:
+    site.write(broken(1))
+    site.commit("a", fine(2))
+    code, run = site.lockbot("update")
+    assert code == 0
+    assert [one["unknown"] for one in run["differences"]] == ["it did not build before"]
+
+
+def test_trouble_with_telling_is_no_trouble_of_the_update(site: Site) -> None:
+    """What prints the closures fails: the store's database is locked by somebody, say."""
+    site.write(fine(1))
+    site.commit("a", fine(2))
+    site.break_nix_store("--dump-db")
+    code, run = site.lockbot("update")
+    assert code == 0
+    assert run["outcome"] == "published"
+    (difference,) = run["differences"]
+    assert difference["unknown"] == "cannot ask the store about its paths"
+
+
 def test_hosts_that_are_new_or_gone(site: Site) -> None:
     site.write(fine(1))
     site.commit("a", fine(2))

@@ -172,9 +172,11 @@ class _Comparer:
         elif isinstance(new, StorePath):
             before = {builds[0].host.attribute: builds[0]}
             builds = (replace(builds[0], status=HostStatus.BUILT, drv=new.path, out=new.path, warnings=None),)
+        broken: frozenset[str] = frozenset()
         if self.build:
-            have(self.nix, self.config.judging.build, self.app.progress, before, builds, lambda _: True)
-        return Compared(old, new, compare_hosts(self.nix, before, builds), builds)
+            limits, seconds = self.config.judging.build, self.app.settings.run.deadline
+            broken = have(self.nix, limits, self.app.progress, before, builds, lambda _: True, seconds=seconds)
+        return Compared(old, new, compare_hosts(self.nix, before, builds, broken), builds)
 
     def _hosts(self, checkout: Checkout, commits: Sequence[Commit]) -> tuple[Host, ...]:
         deadline = Deadline(self.config.judging.evaluation.timeout, "asking the flake for its hosts")
