@@ -102,7 +102,8 @@ def _have(
     builds: Sequence[HostBuild],
     may_compile: MayCompile,
 ) -> frozenset[str]:
-    wanted = [pair.old for pair in _pairs(before, builds) if pair.unknown is None]
+    built = [build for build in builds if build.status is HostStatus.BUILT]
+    wanted = [pair.old for pair in _pairs(before, built) if pair.unknown is None]
     invalid = nix.invalid([one.out for one in wanted if one.out])
     targets = [
         Target(one.drv, one.out, one.drv, one.system or "")

@@ -57,13 +57,15 @@ WITHOUT = {
 
 
 @pytest.mark.parametrize("why", WITHOUT)
-def test_what_is_not_known_is_told(site: Site, why: str) -> None:
+def test_what_is_not_known_is_told(site: Site, tmp_path: Path, why: str) -> None:
     settings, unknown = WITHOUT[why]
     site.settings = settings
     site.write(fine(1))
     site.commit("a", fine(2))
+    base = site.nix.run("nix", "eval", "--raw", f"{site}/flake#{attribute('alpha')}.outPath", cwd=tmp_path).stdout
     code, run = site.lockbot("update")
     assert code == 0
+    assert not Path(base).exists(), "nothing was built for it"
     assert [one["unknown"] for one in run["differences"]] == ([unknown] if unknown is not None else [])
     message = site.git("flake", "log", "-1", "--format=%B")
     assert (f"alpha: not known: {unknown}" in message) == (unknown is not None)
