@@ -26,6 +26,7 @@ test: $(STAMP) nix-versions ## run all tests, on each real Nix version
 bench: $(STAMP) nix-versions ## measure beside plain `nix build` and naive searches (minutes); ARGS='--hosts 50'
 	$(BIN)/python -m benchmarks.search
 	PATH="$$(.ci/usable-nix):$$PATH" $(BIN)/python -m benchmarks.revisions
+	PATH="$$(.ci/usable-nix):$$PATH" $(BIN)/python -m benchmarks.differences
 	$(BIN)/python -m benchmarks $(ARGS)
 
 lint: $(STAMP) ## ruff, mypy --strict, import-linter
