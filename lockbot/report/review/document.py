@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from lockbot.model import Difference, PackageChange, SwitchEffects, UpstreamChanges
+from lockbot.model import ClosureSize, Difference, PackageChange, SwitchEffects, UpstreamChanges
 from lockbot.report.words import iso_seconds
 
 Document: TypeAlias = dict[str, object]
@@ -30,13 +30,18 @@ def _difference(one: Difference) -> Document:
             "removed": one.configuration.removed,
             "changed": one.configuration.changed,
         },
-        "closure": (
-            {"size": list(one.closure.size), "paths": list(one.closure.paths)} if one.closure is not None else None
-        ),
-        "switch": _switch(one.switch) if one.switch is not None else None,
+        "closure": _closure(one.closure),
+        "switch": {"known": one.switch is not None, **_switch(one.switch or SwitchEffects())},
         "warnings": {"new": list(one.warnings.new), "gone": list(one.warnings.gone)},
         "unknown": one.unknown,
     }
+
+
+def _closure(closure: ClosureSize | None) -> Document:
+    """The same shape where nothing is known."""
+    if closure is None:
+        return {"size": [None, None], "paths": [None, None]}
+    return {"size": list(closure.size), "paths": list(closure.paths)}
 
 
 def _package(package: PackageChange) -> Document:
