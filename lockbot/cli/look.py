@@ -105,7 +105,7 @@ def show(flags: Flags, run: str, host: str | None, raw: bool, as_json: bool) -> 
         elif as_json:
             output.document(document.run_document(found))
         else:
-            output.lines(terminal.summary(found))
+            output.lines(terminal.summary(found, output.width()))
 
 
 @click.command(short_help="Print the log of a run, or follow it.")

@@ -71,7 +71,7 @@ def update(flags: Flags, as_json: bool, **asked: Unpack[Asked]) -> int:
     if as_json:
         output.document(document.run_document(run))
     else:
-        output.lines(terminal.summary(run))
+        output.lines(terminal.summary(run, output.width()))
     return run.outcome.exit_code if run.outcome is not None else 3
 
 
