@@ -17,7 +17,7 @@ from lockbot.commands.demo import sample
 from lockbot.process import CancelToken
 from tests import nixes
 
-PACKAGES = "fbc41383bb55e1d5023e4a14c8a608c2512fdfc0 2026-10-01T05:00:00+00:00"
+PACKAGES = "0b93ce61ce7eca812ed2223fa70ee8f5e7edad79 2026-10-01T05:00:00+00:00"
 
 
 def lockbot(*words: str | Path, env: Mapping[str, str], cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -77,6 +77,14 @@ def test_the_demo_shows_a_good_update_and_a_bad_one(nix: nixes.Nix, tmp_path: Pa
         "lockbot: flake.lock: update packages, themes",
         "You: four hosts",
     ]
+    message = git("log", "-1", "--format=%b", "main~1")
+    for said in (
+        "  desk and laptop: editor 9.0 → 9.1, linux 6.18.1 → 6.18.2\n  web: webserver 1.26 → 1.27\n",
+        "  needs a reboot: desk, laptop (kernel 6.18.1 → 6.18.2)\n  no reboot: web\n",
+        "  restarts: web (webserver.service)\n",
+        "  • webserver: 1.26 -> 1.27\n",
+    ):
+        assert said in message, "each host's reader knows what changes, and whether to reboot"
     assert git("status", "--porcelain") == "", "the user's files are at the new commit"
     upstream = nix.run("git", "-C", directory / "upstream" / "packages", "rev-list", "HEAD").stdout.split()
     lock = json.loads((directory / "flake" / "flake.lock").read_text())
@@ -84,7 +92,7 @@ def test_the_demo_shows_a_good_update_and_a_bad_one(nix: nixes.Nix, tmp_path: Pa
         "the last revision with which all hosts build"
     )
     outputs = [path.name[33:] for path in (directory / "nix" / "store").iterdir() if path.suffix != ".drv"]
-    assert {"nixos-system-laptop", "webserver-1.27"} <= set(outputs), "they were really built"
+    assert {"nixos-system-laptop-25.11", "webserver-1.27"} <= set(outputs), "they were really built"
     assert "mailserver-3.9" in outputs, "so was mail without the update, to know what is at fault"
     assert "mailserver-4.0" not in outputs
     assert list((tmp_path / "home").iterdir()) == [], "nothing is left in the user's home"
