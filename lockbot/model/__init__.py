@@ -22,6 +22,7 @@ from lockbot.model.failure import Answer, Failure, FailureKind
 from lockbot.model.host import Host
 from lockbot.model.host_kinds import HostKind
 from lockbot.model.progress import (
+    CommandSaid,
     DerivationStarted,
     DerivationStopped,
     Event,
@@ -44,6 +45,7 @@ __all__ = [
     "ChangeKind",
     "Closure",
     "ClosureSize",
+    "CommandSaid",
     "ConfigurationChange",
     "CulpritCommit",
     "DerivationStarted",

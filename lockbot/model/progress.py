@@ -74,6 +74,13 @@ class Note:
     text: str
 
 
+@dataclass(frozen=True)
+class CommandSaid:
+    """A line of what the user's own command prints."""
+
+    text: str
+
+
 Event = (
     PhaseStarted
     | HostEvaluating
@@ -84,6 +91,7 @@ Event = (
     | Looking
     | Retrying
     | Note
+    | CommandSaid
 )
 Progress = Callable[[Event], None]
 """Receives events as they happen, from several threads; must return at once and never raise."""

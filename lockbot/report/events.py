@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TextIO, assert_never
 from lockbot import files
 from lockbot.errors import LockbotError
 from lockbot.model import (
+    CommandSaid,
     DerivationStarted,
     DerivationStopped,
     Event,
@@ -73,6 +74,8 @@ def record(event: Event) -> Record:
             return _record("warning", "retrying", what=what, why=why_, seconds=seconds)
         case Note(text):
             return _record("warning", "note", text=text)
+        case CommandSaid(text):
+            return _record("info", "command said", text=text)
         case _:
             assert_never(event)
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Self, TextIO, assert_never
 
 from lockbot.model import (
+    CommandSaid,
     DerivationStarted,
     DerivationStopped,
     Event,
@@ -94,6 +95,8 @@ def tell(event: Event) -> tuple[str | tuple[str, Style], ...]:
             return ((f"retrying {what} in {duration(seconds)}: {why}", Style.WARN),)
         case Note(text):
             return ((f"note: {text}", Style.WARN),)
+        case CommandSaid(text):
+            return (f"  {text}",)
         case _:
             assert_never(event)
 
@@ -178,7 +181,7 @@ def _worth_keeping(event: Event) -> bool:
     match event:
         case HostDecided(build):
             return build.failure is not None
-        case Note() | Retrying() | Looking():
+        case Note() | Retrying() | Looking() | CommandSaid():
             return True
         case _:
             return False
@@ -221,7 +224,7 @@ class Watched:
                 self._building[drv] = machine, now
             case DerivationStopped(drv):
                 self._built += self._building.pop(drv, None) is not None
-            case Retrying() | Note() | Looking():
+            case Retrying() | Note() | Looking() | CommandSaid():
                 pass
             case _:
                 assert_never(event)

@@ -19,6 +19,7 @@ from lockbot.history.summaries.unjudged import Unjudged
 from lockbot.lint import Kind, Severity, examine
 from lockbot.lock import unmovable
 from lockbot.model import (
+    CommandSaid,
     DerivationStarted,
     DerivationStopped,
     Event,
@@ -153,6 +154,7 @@ EVENTS: tuple[Event, ...] = (
     Looking("which input", ("nixpkgs",), 1, 2),
     Retrying("fetching", "no network", 5.0),
     Note("a word"),
+    CommandSaid("a line"),
 )
 
 
