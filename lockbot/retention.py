@@ -19,6 +19,9 @@ MOST_DERIVATIONS = 200_000
 MOST_VERDICTS = 3000
 """So many verdicts of a flake's searches stay at most, the newest: some runs of the longest sensible budget.
 Those older than `search.remember_failures` go before (`VerdictCache`)."""
+MOST_BISECTED = 3000
+"""So many results of commands stay at most that `lockbot bisect` ran on a flake's hosts, the newest. Those older
+than `state.keep_days` go before (`KnownResults`)."""
 KEEP_RESULTS = 3
 """`state.keep_results` by default: so many accepted commits of a flake have their builds kept from Nix's garbage
 collection (`gc_roots.keep`, when the next one is published)."""
@@ -43,6 +46,7 @@ def bounds() -> dict[str, str]:
         "known revisions of inputs, outcomes of derivations": "`state.keep_days`, but for an input's newest "
         f"revision. At most {NEWEST_TIPS} revisions of each input, and {MOST_DERIVATIONS:,} outcomes.",
         "answers of searches": f"`search.remember_failures`, and at most {MOST_VERDICTS}.",
+        "results of bisections": f"`state.keep_days`, and at most {MOST_BISECTED}.",
         "lockbot's clone, the inputs' commits": "packed when much has piled up; the latter are thrown away and "
         f"fetched anew after {MOST_FETCHES} fetches.",
     }

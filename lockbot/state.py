@@ -9,6 +9,8 @@ Knows files, flock and statvfs; not what is kept in the directory's files.
     ROOT/repos/NAME-HASH/worktrees/           its linked worktrees
     ROOT/repos/NAME-HASH/roots/HASH/RUN/      garbage collector roots, by flake
     ROOT/repos/NAME-HASH/answers-HASH.json    what searches found out, by flake
+    ROOT/repos/NAME-HASH/bisected-HASH.json   what bisections found out, by flake
+    ROOT/repos/NAME-HASH/bisect/              a clone, worktrees and roots of the bisection that runs
     ROOT/repos/NAME-HASH/lock                 who runs
 """
 
