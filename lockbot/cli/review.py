@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
 
@@ -125,3 +125,74 @@ def _verify_range(app: App, between: str, extent: Extent, *, as_json: bool) -> i
     else:
         output.lines([verified.total_line(commits)])
     return exit_code(commits)
+
+
+class Bisecting(TypedDict):
+    """The options of `lockbot bisect`, as click hands them over."""
+
+    host: str
+    since: str
+    to: str | None
+    timeout: float | None
+    timeout_is_bad: bool
+    forget: bool
+    command: tuple[str, ...]
+
+
+def _seconds(context: click.Context, parameter: click.Parameter, text: str | None) -> float | None:
+    from lockbot.config.types import duration
+
+    if text is None:
+        return None
+    try:
+        seconds = duration(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), context, parameter) from None
+    if seconds <= 0:
+        raise click.BadParameter("must be longer than nothing", context, parameter)
+    return seconds
+
+
+@click.command(
+    short_help="Find the update that made a command fail.",
+    context_settings={"allow_interspersed_args": False},
+)
+@click.option("--host", required=True, metavar="NAME", help="The host that the command is about.")
+@click.option(
+    "--since", required=True, metavar="REV", help="A revision of the flake at which the command succeeds."
+)
+@click.option("--to", metavar="REV", help="A later one at which it fails (default: the branch as it is).")
+@click.option("--timeout", metavar="TIME", callback=_seconds, help="How long one run of it may take, e.g. 10m.")
+@click.option("--timeout-is-bad", is_flag=True, help="A run that takes longer is bad, rather than skipped.")
+@click.option("--forget", is_flag=True, help="Forget what earlier runs of this command found out.")
+@as_json
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND...")
+@click.pass_obj
+def bisect(flags: Flags, as_json: bool, **asked: Unpack[Bisecting]) -> int:
+    """Find out with which commit of the flake a command began to fail on a host, and what of it is to blame:
+    which input's move, and which upstream commit.
+
+    COMMAND is run on several of the host's systems, each built before, until it is found where it begins to fail.
+    LOCKBOT_TOPLEVEL in its environment is the system's path in Nix's store. It ends with 0 for good, with 125 when
+    it can't tell, and else with up to 127 for bad. What it said is remembered: the same line goes on where it was
+    stopped.
+
+    Exits with 0 when it is found, with 1 when not: it fails at neither end, or at both.
+    """
+    from lockbot.commands.review import bisect as bisecting
+    from lockbot.commands.review.bisected import bisected_document, bisected_lines
+    from lockbot.review.bisect.result import Limit
+
+    if asked["timeout_is_bad"] and asked["timeout"] is None:
+        raise click.UsageError("--timeout-is-bad says nothing without --timeout")
+    limit = Limit(asked["timeout"], asked["timeout_is_bad"])
+    question = bisecting.Asked(
+        asked["host"], asked["since"], asked["to"], asked["command"], limit, asked["forget"]
+    )
+    with opened_app(flags, timed=True) as app:
+        found = bisecting.bisect(app, question)
+    if as_json:
+        output.document(bisected_document(found))
+    else:
+        output.lines(bisected_lines(found))
+    return 0 if found.first_bad is not None else 1

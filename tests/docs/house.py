@@ -126,6 +126,11 @@ class House:
         return document
 
     @cached_property
+    def _flake_log(self) -> list[str]:
+        """The commits of the flake, the oldest first."""
+        return self.nix.run("git", "-C", self.flake, "rev-list", "--reverse", "main").stdout.split()
+
+    @cached_property
     def rejected(self) -> str:
         """The demo's run that was rejected."""
         runs = self.json("lockbot history --json --limit 1000")["runs"]
@@ -148,6 +153,8 @@ class House:
             r"\b(INPUT|nixpkgs)\b|(?<=release )NAME\b": "packages",
             r"\bhome-manager\b": "themes",
             r"\bHOST\b": "mail",
+            r"\bGOOD\b": f"{self._flake_log[0]}",
+            r"\bBAD\b": f"{self._flake_log[1]}",
             r"\bTEXT\b": "text",
             r"\bCOMMAND\b": "update",
             r"\b(RUN|20261122)\b": self.rejected,

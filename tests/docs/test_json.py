@@ -11,6 +11,7 @@ import pytest
 
 from lockbot.commands import status
 from lockbot.commands.review import verified
+from lockbot.commands.review.bisected import bisected_document
 from lockbot.commands.review.verify import Verified
 from lockbot.daemon.memory import Pause, Service
 from lockbot.errors import LockbotError
@@ -37,6 +38,7 @@ from lockbot.policy.decisions import HoldReason
 from lockbot.policy.rules import InputRules
 from lockbot.report import events
 from lockbot.report.document import dump, run_document
+from lockbot.review.bisect.result import Blame, Result
 from lockbot.review.claims import Finding, FindingKind, Found, HostRow
 from lockbot.search.interface import FindingReason
 from lockbot.update import votes
@@ -46,6 +48,7 @@ from tests.docs.test_pictures import timeless
 from tests.history.samples import DIFFERENCE, UPSTREAM
 from tests.lint.test_checks import FOUND
 from tests.report.examples import HELLO_FAILED, MORNING, built
+from tests.review.bisect.test_lines import BISECTED
 
 PAGE = DOCS["json"]
 
@@ -123,6 +126,17 @@ def test_every_field_of_a_verified_commit_is_explained() -> None:
     assert set(told("A verified commit")) == set(fields(document))
     table = rows(DOCS["how-it-works"].section("Is a commit what it says"))
     assert sorted(kind for cells in table for kind in coded(cells[0])) == sorted(FindingKind)
+
+
+def test_every_field_of_a_bisection_is_explained() -> None:
+    document = bisected_document(BISECTED)
+    assert set(told("A bisection")) == set(fields(document))
+    cells = {name: row[1] for row in rows(PAGE.section("A bisection")) for name in coded(row[0])}
+    for name in ("first_bad", "input"):
+        inner = document[name]
+        assert isinstance(inner, dict) and set(inner) <= set(coded(cells[name])), name
+    assert set(coded(cells["blame"])) >= set(Blame)
+    assert set(coded(cells["tried[].result"])) == set(Result)
 
 
 def test_every_reason_is_explained() -> None:
