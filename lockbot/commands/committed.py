@@ -13,6 +13,7 @@ from pathlib import Path
 from lockbot import state as places
 from lockbot.app import App, Place
 from lockbot.git.clone import Clone
+from lockbot.git.command import Git
 from lockbot.git.source import LocalSource, Source
 from lockbot.git.sync import Base, last_seen, sync
 from lockbot.history.input_states import InputState, as_it_lies
@@ -24,19 +25,33 @@ from lockbot.report.escape import name as shown
 
 def committed_lock(app: App, place: Place) -> LockFile:
     """The lock as it was committed last, from the user's repository or, for a URL, as it was fetched last."""
-    repository = place.repository
-    if repository is not None:
-        git, ref = app.git(repository.path), f"refs/heads/{repository.branch}"
-    else:
-        git = app.git(place.directory / places.CLONE)
-        seen = last_seen(git, place.source.branch) if git.directory.is_dir() else None
-        if seen is None:
-            return EMPTY
-        ref = seen
-    path = str(Path(app.flake_dir(place)) / LOCK_NAME)
+    git, ref = _branch(app, place)
+    if ref is None:
+        return EMPTY
+    path = lock_path(app, place)
     if git.run("cat-file", "-e", f"{ref}:{path}", check=False).code != 0:
         return EMPTY
     return LockFile.parse(git.run("cat-file", "blob", f"{ref}:{path}").stdout, path)
+
+
+def branch_tip(app: App, place: Place) -> tuple[Git, str | None]:
+    """git where the branch lies as it is now (of a URL, as it was fetched last), and its newest commit; None: it
+    has none, or was never fetched."""
+    git, ref = _branch(app, place)
+    return git, git.resolve(ref) if ref is not None else None
+
+
+def lock_path(app: App, place: Place) -> str:
+    """Where flake.lock lies, from the repository's top."""
+    return str(Path(app.flake_dir(place)) / LOCK_NAME)
+
+
+def _branch(app: App, place: Place) -> tuple[Git, str | None]:
+    repository = place.repository
+    if repository is not None:
+        return app.git(repository.path), f"refs/heads/{repository.branch}"
+    git = app.git(place.directory / places.CLONE)
+    return git, last_seen(git, place.source.branch) if git.directory.is_dir() else None
 
 
 def input_names(lock: LockFile) -> list[str]:

@@ -41,6 +41,15 @@ def commit_named(clone: Clone, source: Source, name: str) -> str:
             assert_never(source)
 
 
+def find_commit(git: Git, name: str, where: str) -> str:
+    """The same in a repository as it lies there: nothing is fetched. `where` is what errors call it."""
+    _refuse(name)
+    commit = _resolved(git, name)
+    if commit is None:
+        raise _unknown(name, where)
+    return commit
+
+
 def commits_between(clone: Clone, old: str, new: str) -> tuple[str, ...]:
     """The commits that `new` has and `old` has not, along the first parents, the oldest first."""
     return tuple(clone.git.ask("rev-list", "--first-parent", "--reverse", new, f"^{old}").split())
