@@ -129,4 +129,5 @@ _READ: dict[str, Callable[[sqlite3.Row], object]] = {
     **_LEDGER,
     **{f"{table}_of_repositories": read for table, read in _LEDGER.items()},
     "adopted": lambda row: row["flake"],
+    "seen": rows.seen,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from dataclasses import dataclass
 from datetime import datetime
 
 from lockbot.history import codec, damage, texts
@@ -32,6 +33,19 @@ def hold(row: sqlite3.Row) -> UserHold:
 @damage.reading("an acceptance")
 def acceptance(row: sqlite3.Row) -> Acceptance:
     return Acceptance(row["input"], damage.moment(row["since"]), row["locked"], row["revision"])
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Up to which commit somebody has looked, and when they said so."""
+
+    revision: str
+    moment: datetime
+
+
+@damage.reading("what was looked at")
+def seen(row: sqlite3.Row) -> Seen:
+    return Seen(row["revision"], damage.moment(row["moment"]))
 
 
 _TIMES = (

@@ -343,7 +343,18 @@ _REVIEWS = (
     "ALTER TABLE baselines ADD COLUMN warnings TEXT",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _LEDGER, _FLAKES, _REDACTED, _REVIEWS)
+# Up to which commit of a flake's branch somebody has looked (`lockbot review --seen`), and when that was said.
+_SEEN = (
+    """
+    CREATE TABLE seen (
+        flake TEXT NOT NULL PRIMARY KEY,
+        revision TEXT NOT NULL,
+        moment TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID
+    """,
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _LEDGER, _FLAKES, _REDACTED, _REVIEWS, _SEEN)
 
 
 def version(connection: sqlite3.Connection) -> int:

@@ -20,9 +20,10 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from lockbot.errors import LockbotError, UsageError
-from lockbot.history import adopt, codec, damage, logs, texts
+from lockbot.history import adopt, codec, damage, logs, rows, texts
 from lockbot.history.connection import Opened, Remedy, is_damage, open_database, refusal
 from lockbot.history.ledger import Ledger
+from lockbot.history.rows import Seen
 from lockbot.history.summaries.runs import RunSummary, summaries_query, summary
 from lockbot.history.summaries.totals import Totals, read_totals
 from lockbot.history.summaries.unjudged import Unjudged, read_unjudged
@@ -238,6 +239,18 @@ class History:
         """Forget of which hosts it is known that they fail, at any commit and in every context."""
         statement = "DELETE FROM baselines WHERE flake = ? AND failure IS NOT NULL"
         self._write(lambda connection: connection.execute(statement, (texts.storable(flake),)))
+
+    # -- what somebody has looked at
+
+    def seen(self, flake: str) -> Seen | None:
+        """Up to which commit of the flake's branch somebody has looked; None: nobody has said."""
+        query, key = "SELECT * FROM seen WHERE flake = ?", (texts.storable(flake),)
+        found = self._read(lambda connection: list(map(rows.seen, connection.execute(query, key).fetchall())))
+        return found[0] if found else None
+
+    def mark_seen(self, flake: str, commit: str) -> None:
+        row = (texts.storable(flake), texts.storable(commit), texts.moment(self._clock()))
+        self._write(lambda connection: connection.execute("INSERT OR REPLACE INTO seen VALUES (?, ?, ?)", row))
 
     # -- the ledger
 

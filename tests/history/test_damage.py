@@ -56,6 +56,7 @@ def fill(path: Path, flake: str) -> None:
         history.save(run(2, flake=flake, outcome=None))
         history.mark_publishing("r00002", "c" * 40)
         history.remember(flake, "context", "b" * 40, full_run().hosts)
+        history.mark_seen(flake, "e" * 40)
         ledger = history.ledger(flake)
         ledger.record_tip("a", "github:o/a", ONE, 1_700_000_000)
         ledger.hold(UserHold("a", "mine", clock()))
@@ -159,6 +160,8 @@ def use_in_every_way(path: Path) -> tuple[str, ...]:
             lambda: history.baseline("FLAKE", "context", "b" * 40),
             lambda: ledger.first_seen("a", "github:o/a"),
             *(ledger.holds, ledger.accepted, ledger.states),
+            lambda: history.seen("FLAKE"),
+            lambda: history.mark_seen("FLAKE", "f" * 40),
             lambda: ledger.known("context", ["/nix/store/x.drv", "/nix/store/y.drv"], 1e9),
             lambda: ledger.failures("context", 1e9),
             lambda: ledger.record(seen),
