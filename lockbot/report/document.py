@@ -36,6 +36,11 @@ def run_document(run: Run) -> Document:
     )
 
 
+def change_documents(changes: Sequence[InputChange]) -> list[Document]:
+    """The list `changes` of a run, of any changes."""
+    return [_clean(_change(change)) for change in changes]
+
+
 def history_document(runs: Sequence[Run]) -> Document:
     """The object of `lockbot history --json`: each run in short, under `runs`."""
     return {"runs": [_clean(_short(run)) for run in runs]}
