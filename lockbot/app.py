@@ -57,6 +57,15 @@ _STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass(frozen=True)
+class Reason:
+    """What one commit is made for, as its message tells it: the subject, in place of `commit.subject` and with its
+    placeholders, and the paragraphs below that."""
+
+    subject: str
+    paragraphs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Options:
     """What the command line adds to the settings, for one run."""
 
@@ -67,6 +76,7 @@ class Options:
     """The configured groups that are updated, where they are named."""
     retry_failed: bool = False
     """Forget which derivations failed before."""
+    reason: Reason | None = None
 
 
 @dataclass(frozen=True)

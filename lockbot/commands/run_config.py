@@ -31,12 +31,13 @@ def run_config(app: App, place: Place, options: Options, nix: Nix) -> RunConfig:
         author=author,
         committer=_identity(settings.commit.committer) if settings.commit.committer else author,
         signing=_signing(settings),
-        subject=settings.commit.subject,
+        subject=options.reason.subject if options.reason is not None else settings.commit.subject,
+        reason=options.reason.paragraphs if options.reason is not None else (),
         publish_tries=settings.run.publish_tries,
         keep_results=settings.state.keep_results,
         log_limit=settings.state.log_limit,
         policy=settings.policy_rules(),
-        strategy=_strategy(settings, options.groups),
+        strategy=_strategy(settings, options),
         groups=_moving_together(settings),
         probes=settings.search.probes,
         search_time=settings.search.time,
@@ -102,12 +103,15 @@ def _building(settings: Settings) -> build.Limits:
     )
 
 
-def _strategy(settings: Settings, groups: tuple[str, ...]) -> Strategy:
-    """The named groups' own, where they agree; else that of inputs in no group."""
-    own = {group.strategy for group in settings.group if group.name in groups}
+def _strategy(settings: Settings, options: Options) -> Strategy:
+    """The named groups' own, where they agree; else that of inputs in no group. What is made for one reason is one
+    commit."""
+    own = {group.strategy for group in settings.group if group.name in options.groups}
     if len(own) == 1:
         return Strategy(own.pop().value)
-    return Strategy.EACH if settings.search.one_commit_per_input else Strategy(settings.search.strategy.value)
+    if settings.search.one_commit_per_input:
+        return Strategy.BEST if options.reason is not None else Strategy.EACH
+    return Strategy(settings.search.strategy.value)
 
 
 def _moving_together(settings: Settings) -> tuple[frozenset[str], ...]:

@@ -72,6 +72,13 @@ def commit_message(
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def with_reason(message: str, paragraphs: Sequence[str]) -> str:
+    """The message of a commit that somebody has asked for, with what for right below its subject."""
+    subject, separator, rest = message.partition("\n\n")
+    told = ["\n".join(_wrapped(commit(one, 600), "", "  ")) for one in paragraphs]
+    return separator.join([subject, *told, rest])
+
+
 def unknown_placeholders(template: str) -> frozenset[str]:
     """What a subject template asks for in vain."""
     return frozenset(re.findall(r"\{(\w*)\}", template)) - PLACEHOLDERS

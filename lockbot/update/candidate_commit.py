@@ -42,7 +42,7 @@ from lockbot.policy.compile_cost import too_costly
 from lockbot.policy.upstream_log import UpstreamLog
 from lockbot.process import Deadline
 from lockbot.report import words
-from lockbot.report.commit import commit_message
+from lockbot.report.commit import commit_message, with_reason
 from lockbot.review.differences import compare_hosts, have
 from lockbot.review.upstream import upstream_changes, with_counts
 from lockbot.update import regenerate
@@ -336,7 +336,7 @@ class CandidateBuilder:
         return too_costly(names, self._config.policy.default) is None
 
     def _message(self, lock: Lock, held: Sequence[Held], builds: Sequence[HostBuild], review: Review) -> str:
-        return commit_message(
+        message = commit_message(
             self._record.run.id,
             lock.changes,
             self._record.as_told(builds),
@@ -346,6 +346,7 @@ class CandidateBuilder:
             held=held,
             review=review,
         )
+        return with_reason(message, self._config.reason)
 
 
 def _is_unjudged(build: HostBuild) -> bool:

@@ -61,6 +61,8 @@ class RunConfig:
     remember_failures: float = 7 * 86400.0
     """Seconds for which a derivation that failed is taken to fail again."""
     review: Review = field(default_factory=Review)
+    reason: tuple[str, ...] = ()
+    """Paragraphs for the commit's message: what it is made for, where somebody has said so."""
     after_update: Commands = field(default_factory=Commands)
     push: bool = True
     dry_run: bool = False
