@@ -40,6 +40,71 @@ def diff(
         output.lines(comparing.diff_lines(found, output.width()))
 
 
+@click.command(short_help="Tell what came since you last looked.")
+@click.option("--since", metavar="REV", help="Since this revision, whatever you have looked at.")
+@click.option("--seen", is_flag=True, help="Mark all of it as looked at: the next review begins there.")
+@as_json
+@click.pass_obj
+def review(flags: Flags, since: str | None, seen: bool, as_json: bool) -> None:
+    """Tell what came since you last looked: each commit that moved inputs, lockbot's on one screen each.
+
+    What it means for the hosts is told from the run's record, or, in a clone on another machine, from the commit's
+    own message. Nothing is marked as looked at without --seen. No run that works is waited for.
+    """
+    from lockbot.commands.review import news
+
+    with opened_app(flags) as app:
+        found = news.look(app, since, seen=seen)
+    if as_json:
+        output.document(news.document(found))
+    else:
+        output.lines(news.lines(found, output.width()))
+
+
+class Wished(TypedDict):
+    """The options of `lockbot revert`, as click hands them over."""
+
+    why: str | None
+    until: str | None
+    no_hold: bool
+    force: bool
+    dry_run: bool
+    no_push: bool
+    wait: bool
+
+
+@click.command(short_help="Take back what an update moved, and hold it there.")
+@click.argument("what", metavar="RUN|COMMIT|INPUT")
+@click.option("--why", metavar="TEXT", help="What to show to whoever wonders later (default: what was reverted).")
+@click.option("--until", metavar="DATE", help="Hold it until then: 2026-12-24, or with a time 2026-12-24T18:00.")
+@click.option("--no-hold", is_flag=True, help="Hold nothing: the next run may move it again.")
+@click.option("--force", is_flag=True, help="Also inputs that have moved on since: what came after goes, too.")
+@click.option("-n", "--dry-run", is_flag=True, help="Do all but publish and hold.")
+@click.option("--no-push", is_flag=True, help="Move the local branch only.")
+@click.option("--wait", is_flag=True, help="Wait for a run that works on the same repository.")
+@as_json
+@click.pass_obj
+def revert(flags: Flags, what: str, as_json: bool, **wished: Unpack[Wished]) -> int:
+    """Take inputs back to where they were, in a commit that hosts are good with, and hold them there.
+
+    A commit (lockbot's or your own) or a run: the inputs that it moved. An input: back to before its last move.
+    Hosts are built first, as by `lockbot update`; where they are not good with it, nothing is published or held.
+    """
+    from lockbot.app import Options
+    from lockbot.commands.review import revert as job
+
+    options = Options(push=not wished["no_push"], dry_run=wished["dry_run"], wait=wished["wait"])
+    why = (wished["why"] or "").strip() or None
+    wish = job.Wish(what, why, wished["until"], hold=not wished["no_hold"], force=wished["force"])
+    with opened_app(flags, timed=True) as app:
+        done = job.revert(app, wish, options)
+    if as_json:
+        output.document(job.document(done))
+    else:
+        output.lines(job.lines(done, output.width()))
+    return done.exit_code
+
+
 @click.command(short_help="Look for what is wrong with flake.lock.")
 @click.option("--online", is_flag=True, help="Ask upstreams, too: for branches that are gone, and newer tags.")
 @as_json

@@ -37,10 +37,17 @@ def hold(app: App, input: str, why: str, until: str | None, at: str | None) -> t
     with app.history(place) as past:
         ledger = past.ledger(place.flake)
         revision = _revision(at, ledger, input, locked) if at is not None else None
-        ledger.hold(UserHold(input, why.strip(), now, end, revision))
-    where = f"at {words.short(revision)}" if revision is not None else "where it is"
-    how_long = f"until {end:%Y-%m-%d %H:%M} UTC" if end is not None else f"until `lockbot release {shown(input)}`"
-    return (line(f"{shown(input)} is held {where} {how_long}, from the next run on"),)
+        held = UserHold(input, why.strip(), now, end, revision)
+        ledger.hold(held)
+    return (held_line(held),)
+
+
+def held_line(hold: UserHold) -> Line:
+    """What somebody reads who has just held an input."""
+    input, end = shown(hold.input), hold.until
+    where = f"at {words.short(hold.at)}" if hold.at is not None else "where it is"
+    how_long = f"until {end:%Y-%m-%d %H:%M} UTC" if end is not None else f"until `lockbot release {input}`"
+    return line(f"{input} is held {where} {how_long}, from the next run on")
 
 
 def release(app: App, input: str) -> tuple[Line, ...]:

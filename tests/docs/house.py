@@ -186,12 +186,13 @@ class House:
 
     def _make_ready(self, line: str) -> None:
         """What must have happened for the line to be of use."""
-        self.held = self.held or " hold " in line
+        self.held = self.held or " hold " in line or " revert " in line
         if " update" in line and "--help" not in line:
             self._something_is_new()
         if " accept" in line:
             self._upstream_goes_back()
         if "show --log" in line:  # of the newest run
+            self._release()
             self._upstream("packages", "revert", "--no-edit", "HEAD")
             self.sh("lockbot update")
             self._upstream("packages", "revert", "--no-edit", "HEAD")
@@ -200,12 +201,15 @@ class House:
 
     def _something_is_new(self) -> None:
         """A commit upstream that breaks nothing, and no hold."""
-        if self.held:
-            self.sh("lockbot release packages && lockbot release themes")
-            self.held = False
+        self._release()
         file = self.directory / "upstream" / "themes" / "flake.nix"
         file.write_text(f"{file.read_text().rstrip()}\n# {time.monotonic_ns()}\n")
         self._upstream("themes", "commit", "--quiet", "--all", "--message", "a word")
+
+    def _release(self) -> None:
+        if self.held:
+            self.sh("lockbot release packages && lockbot release themes")
+            self.held = False
 
     def _upstream_goes_back(self) -> None:
         """A force-push, which the policy holds."""

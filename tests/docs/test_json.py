@@ -10,15 +10,18 @@ from datetime import UTC, datetime
 import pytest
 
 from lockbot.commands import status
-from lockbot.commands.review import verified
+from lockbot.commands.review import news, revert, verified
 from lockbot.commands.review.bisected import bisected_document
+from lockbot.commands.review.taken_back import TakenBack
 from lockbot.commands.review.verify import Verified
 from lockbot.daemon.memory import Pause, Service
 from lockbot.errors import LockbotError
-from lockbot.history.input_states import StateWord
+from lockbot.git.commits.file_history import FileCommit
+from lockbot.history.input_states import StateWord, UserHold
 from lockbot.history.summaries.unjudged import Unjudged
 from lockbot.lint import Kind, Severity, examine
 from lockbot.lock import unmovable
+from lockbot.lock.take_back import Standing, Step
 from lockbot.model import (
     CommandSaid,
     DerivationStarted,
@@ -38,6 +41,7 @@ from lockbot.policy.decisions import HoldReason
 from lockbot.policy.rules import InputRules
 from lockbot.report import events
 from lockbot.report.document import dump, run_document
+from lockbot.report.review.commits import ReviewedCommit
 from lockbot.review.bisect.result import Blame, Result
 from lockbot.review.claims import Finding, FindingKind, Found, HostRow
 from lockbot.search.interface import FindingReason
@@ -47,7 +51,7 @@ from tests.docs.pages import DOCS, EXAMPLE_DIRECTORY, coded, rows
 from tests.docs.test_pictures import timeless
 from tests.history.samples import DIFFERENCE, UPSTREAM
 from tests.lint.test_checks import FOUND
-from tests.report.examples import HELLO_FAILED, MORNING, built
+from tests.report.examples import HELLO_FAILED, MORNING, NEW_NIXPKGS, OLD_NIXPKGS, built
 from tests.review.bisect.test_lines import BISECTED
 
 PAGE = DOCS["json"]
@@ -137,6 +141,23 @@ def test_every_field_of_a_bisection_is_explained() -> None:
         assert isinstance(inner, dict) and set(inner) <= set(coded(cells[name])), name
     assert set(coded(cells["blame"])) >= set(Blame)
     assert set(coded(cells["tried[].result"])) == set(Result)
+
+
+def test_every_field_of_a_review_is_explained() -> None:
+    commit = ReviewedCommit("c" * 40, "x", "me", 1, MORNING.changes, by_lockbot=True, run=MORNING)
+    found = news.News(None, "c" * 40, (commit,), (status.Row("nixpkgs", InputRules()),), notes=("so",))
+    assert set(told("A review")) == set(fields(news.document(found)))
+
+
+def test_every_field_of_a_revert_is_explained() -> None:
+    taken = TakenBack(
+        FileCommit("c" * 40, None, "x", "me", 1),
+        (Step("nixpkgs", Standing.MOVED, OLD_NIXPKGS, NEW_NIXPKGS),),
+    )
+    done = revert.Reverted(taken, MORNING, (UserHold("nixpkgs", "so", NOW),))
+    assert set(told("A revert")) == set(fields(revert.document(done)))
+    cells = {name: row[1] for row in rows(PAGE.section("A revert")) for name in coded(row[0])}
+    assert set(coded(cells["inputs[].standing"])) == set(Standing)
 
 
 def test_every_reason_is_explained() -> None:

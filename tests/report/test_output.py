@@ -60,6 +60,8 @@ TEXTS: tuple[tuple[str, ...], ...] = (
     ("verify", "--no-evaluate"),
     ("verify", "--no-evaluate", "--json"),
     ("bisect", "--host", HOSTILE, "--since", "HEAD", "--", "true"),
+    ("review",),
+    ("revert", HOSTILE),
     ("init", "--stdout"),
     ("hold", "packages", "--why", HOSTILE),
     ("release", "packages"),
@@ -203,6 +205,8 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("verify", "--no-evaluate", "--json"),
     ("bisect", "--host", "web", "--since", "HEAD", "--", "true"),
     ("bisect", "--host", "web", "--since", "HEAD", "--json", "--", "true"),
+    ("review",),
+    ("review", "--json"),
     ("init", "--stdout"),
     ("hold", "packages", "--why", "tests"),
     ("release", "packages"),
@@ -244,7 +248,12 @@ def updated(one_nix: nixes.Nix, tmp_path: Path) -> World:
 
 
 def test_every_command_is_in_the_table() -> None:
-    assert {word for words in COMMANDS for word in words} >= set(cli.commands) - {"accept", "daemon", "demo"}
+    assert {word for words in COMMANDS for word in words} >= set(cli.commands) - {
+        "accept",
+        "daemon",
+        "demo",
+        "revert",
+    }
 
 
 @pytest.mark.timeout(600)
