@@ -91,7 +91,7 @@ class Judge:
             session.build()
             session.settle()
             builds = tuple(skip.get(host) or session.decided[host] for host in hosts)
-            learnt = base.learnt(session.here, builder.results())
+            learnt = base.learnt(session.here, builder.results(seen=True))
             return Judged(Verdict(candidate, builds), learnt, _remembered(builds), builder.flaky)
 
 
@@ -137,13 +137,15 @@ class _BuildSession:
     def _evaluated(self, evaluation: Evaluation) -> None:
         host = evaluation.job.host
         self.judge.progress(HostEvaluated(host.name, evaluation.job.at))
+        new = evaluation.job.at == CANDIDATE
         with self.lock:
-            (self.here if evaluation.job.at == CANDIDATE else self.base.evaluated)[host] = evaluation
+            (self.here if new else self.base.evaluated)[host] = evaluation
             ready = host in self.here and not self.base.is_open(host)
+            if new and not ready and evaluation.failure is None and self._is_built(host):
+                # It may be the same without the update: whoever finds that out comes after us.
+                self.builder.try_meanwhile(target(evaluation))
         if ready:
             self._first_look(host)
-        elif evaluation.failure is None and self._is_built(host):
-            self.builder.try_meanwhile(target(evaluation))  # it may be the same without the update
 
     def _is_built(self, host: Host) -> bool:
         """Whether it is to be built as soon as it is evaluated, if it is not the same without the update."""
@@ -211,7 +213,7 @@ class _BuildSession:
                 failure = self.base.completed(failure, why)
             now = judgement(host, failure, evaluated=self.here[host].failure is None)
             self._decide(host, self._status(host, now, before), failure, now, before)
-        self._fill_in_unchanged(results, there)
+        self._fill_in_unchanged(self.builder.results(seen=True), there)
 
     def _failure(self, host: Host, results: Mapping[str, Failure | None]) -> Failure | None:
         """Why it is not good with the candidate."""

@@ -62,13 +62,18 @@ class Court:
         building: build.Limits = BUILD,
         hosts: Sequence[Host] = (),
         carried: Sequence[HostBuild] = (),
+        remembered: Sequence[str] = (),
     ) -> Judged:
+        """`remembered`: derivations that another run has seen fail."""
         nix = command.find(self.nix.environment, self.cancel, self.tmp / "data", {})
         judge = Judge(nix, Checkout(self.fleet.path), Limits(evaluation, building), self.events.append)
         return judge.judge(
             Candidate(self.base, self.candidate, ()),
             hosts or hosts_of(self.fleet),
-            known=Known({made.host.attribute: made for made in known}),
+            known=Known(
+                {made.host.attribute: made for made in known},
+                {drv: Failure(FailureKind.BUILD, "in another run", culprit=drv) for drv in remembered},
+            ),
             carried=carried,
         )
 
@@ -368,3 +373,17 @@ def test_what_hosts_are_without_the_update_is_asked_last(
     here.judge(evaluation=replace(EVALUATION, workers=1))
     asked = [event.at for event in here.events if isinstance(event, HostEvaluating)]
     assert asked == ["candidate"] * 3 + ["base"] * 3
+
+
+def test_what_another_run_remembers_is_no_evidence_of_this_one(
+    one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken
+) -> None:
+    """Of a host that is the same without the update: nothing was seen of it."""
+    here = court(one_nix, tmp_path, cancel, [HostSpec("same", ["b"]), HostSpec("new", ["a"])])
+    drv = here.fleet.derivation(here.fleet.hosts[0])
+    judged = here.judge(remembered=[drv])
+    (same, new) = judged.verdict.builds
+    assert (same.status, new.status) == (HostStatus.UNCHANGED, HostStatus.BUILT)
+    assert same.here is not None
+    assert same.here.evidence == "not-built"
+    assert all(made.failure is None for made in judged.base.values())

@@ -15,7 +15,9 @@ from types import TracebackType
 
 from lockbot.errors import Cancelled, CommandError
 from lockbot.model import Failure, FailureKind, Progress, Retrying
-from lockbot.nix import blame, derivation
+from lockbot.nix import blame
+from lockbot.nix.build.queue import Attempt, BuildQueue
+from lockbot.nix.build.target import Target
 from lockbot.nix.command import Nix
 from lockbot.process import CancelToken
 
@@ -23,25 +25,6 @@ _NOT_TOLD = frozenset({FailureKind.COLLECTED, FailureKind.DEPENDENCY})
 """Failures that tell nothing of a derivation that would be the same a moment later."""
 _CONFIRMED = frozenset({FailureKind.BUILD, FailureKind.HASH_MISMATCH})
 """The failures that a second try of the same derivation confirms, or shows to be flaky."""
-
-
-@dataclass(frozen=True)
-class Target:
-    """One derivation to have: `drv`, its output path, `realise` (`/…drv!out`) and the system it is for.
-
-    `out` is empty where it is known only after the build: something it needs is content-addressed.
-    """
-
-    drv: str
-    out: str
-    realise: str
-    system: str
-
-    @classmethod
-    def of(cls, nix: Nix, drv: str) -> Target:
-        """All outputs of a bare derivation: one that an evaluation wanted to read from, say."""
-        known = derivation.show(nix, drv)
-        return cls(drv, "", drv, known.system if known is not None else "")
 
 
 @dataclass(frozen=True)
@@ -55,18 +38,6 @@ class Limits:
     delay: float = 5.0
     second_chance: bool = False
     """Build a derivation that failed once more before it counts as broken: one that then works is flaky."""
-
-
-@dataclass(frozen=True)
-class _Attempt:
-    """What is built while it is not known whether it is needed, and how that is ended."""
-
-    target: Target
-    cancel: CancelToken
-
-    @property
-    def drv(self) -> str:
-        return self.target.drv
 
 
 class Builder:
@@ -100,10 +71,10 @@ class Builder:
         self._confirm: set[str] = set()
         self._outputs: dict[str, str] = {}
         self._flaky: set[str] = set()
-        self._wanted: dict[str, Target] = {}
-        self._perhaps: dict[str, Target] = {}
-        self._attempt: _Attempt | None = None
+        self._queue = BuildQueue()
         self._results: dict[str, Failure | None] = {}
+        self._remembered: set[str] = set()
+        """Of these, another run's memory alone says that they fail."""
         self._closed = False
         self._busy = False
         self._over = False
@@ -120,8 +91,7 @@ class Builder:
         with self._changed:
             self._closed = True
             if error is not None:
-                self._wanted.clear()
-                self._perhaps.clear()
+                self._queue.clear()
                 self._cancel.cancel(f"{type(error).__name__} elsewhere")
             self._changed.notify_all()
         self._thread.join()
@@ -134,40 +104,40 @@ class Builder:
         with self._changed:
             if confirm:
                 self._confirm.add(target.drv)
-            if again:
+            if again or (confirm and target.drv in self._remembered):
                 self._results.pop(target.drv, None)
-            self._perhaps.pop(target.drv, None)
-            under_way = self._attempt is not None and self._attempt.drv == target.drv
-            if target.drv not in self._results and not under_way:
-                self._wanted.setdefault(target.drv, target)
+                self._remembered.discard(target.drv)
+            if target.drv not in self._results:
+                self._queue.want(target, anew=confirm)
                 self._changed.notify_all()
 
     def try_meanwhile(self, target: Target) -> None:
         """Begin with this when there is nothing else to do: it may turn out not to be needed (`give_up`)."""
         with self._changed:
-            if target.drv not in self._results and target.drv not in self._wanted:
-                self._perhaps.setdefault(target.drv, target)
+            if target.drv not in self._results:
+                self._queue.try_meanwhile(target)
                 self._changed.notify_all()
 
     def give_up(self, drv: str) -> None:
-        """What was to be tried meanwhile is not needed: where it was begun, that ends, and there is no result."""
+        """What was to be tried meanwhile is not needed: where it was begun, that ends, unless it is wanted."""
         with self._changed:
-            self._perhaps.pop(drv, None)
-            if self._attempt is not None and self._attempt.drv == drv:
-                self._attempt.cancel.cancel("it is not needed")
+            self._queue.give_up(drv)
 
-    def results(self) -> dict[str, Failure | None]:
+    def results(self, *, seen: bool = False) -> dict[str, Failure | None]:
         """By derivation: None when its output is there, else why it is not. Waits; may be asked again later.
+
+        `seen`: without what is known to fail from another run alone.
 
         Raises Cancelled or DeadlineExceeded, and SurroundingsError where the store itself stays away; then
         nothing is known of the rest.
         """
         with self._changed:
-            while self._error is None and (self._wanted or self._perhaps or self._busy):
+            while self._error is None and (self._queue or self._busy):
                 self._changed.wait()
             if self._error is not None:
                 raise self._error
-            return dict(self._results)
+            unseen = self._remembered if seen else ()
+            return {drv: failure for drv, failure in self._results.items() if drv not in unseen}
 
     def why(self, target: Target) -> Failure | None:
         """Why this one can't be built, as seen now; None when it is there. Waits for it alone; raises as `results`
@@ -201,15 +171,14 @@ class Builder:
     def _work(self) -> None:
         try:
             while (targets := self._take()) is not None:
-                attempt = self._attempt
+                attempt = self._queue.attempt
                 results = self._build(targets) if attempt is None else self._built_meanwhile(attempt)
                 with self._changed:
-                    self._attempt = None
+                    self._queue.done()
                     self._results.update(results)
+                    self._remembered &= self._results.keys()
                     self._busy = False
                     self._changed.notify_all()
-                if attempt is not None:
-                    attempt.cancel.close()  # nobody can give it up any more
         except BaseException as error:  # noqa: BLE001 -- handed to the waiting thread, which raises it
             with self._changed:
                 self._error = error
@@ -218,27 +187,22 @@ class Builder:
 
     def _take(self) -> list[Target] | None:
         with self._changed:
-            while not self._wanted and not self._perhaps:
+            while not self._queue:
                 if self._closed:
                     self._over = True
                     self._changed.notify_all()
                     return None
                 self._changed.wait()
             self._busy = True
-            if not self._wanted:
-                target = self._perhaps.pop(next(iter(self._perhaps)))
-                self._attempt = _Attempt(target, CancelToken(parent=self._cancel))
-                return [target]
-            targets = list(self._wanted.values())
-            self._wanted.clear()
-            return targets
+            return self._queue.take(self._cancel)
 
-    def _built_meanwhile(self, attempt: _Attempt) -> dict[str, Failure | None]:
+    def _built_meanwhile(self, attempt: Attempt) -> dict[str, Failure | None]:
         """Its result; none where it was given up."""
         usual = self._nix
         self._nix = usual.with_cancel(attempt.cancel)
         try:
-            return self._build([attempt.target])
+            results = self._build([attempt.target])
+            return {} if attempt.given_up else results
         except Cancelled:
             self._cancel.check()
             return {}
@@ -322,6 +286,8 @@ class Builder:
             problem = hopeless.get(target.drv) or blame.known_to_fail(hopeless, self._missing(target.drv))
             if problem is not None:
                 results[target.drv] = problem
+                if target.drv not in self._seen and problem.culprit not in self._seen:
+                    self._remembered.add(target.drv)
             else:
                 left.append(target)
         return left
