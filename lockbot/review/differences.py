@@ -6,6 +6,7 @@ that is wanted. What can't be compared is told as not known, with the reason: no
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -82,16 +83,18 @@ def have(
     Returns the derivations that do not build.
     """
     try:
-        with CancelToken(_deadline(nix, seconds), nix.cancel) as bounded:
+        left = nix.cancel.deadline.left if nix.cancel.deadline is not None else seconds
+        bound = Deadline(min(seconds, left), "building what hosts were")
+        with CancelToken(bound, nix.cancel) as bounded:
             return _have(nix.with_cancel(bounded), limits, progress, before, builds, may_compile)
     except LockbotError:
         nix.cancel.check()
         return frozenset()
 
 
-def _deadline(nix: Nix, seconds: float) -> Deadline:
-    left = nix.cancel.deadline.left if nix.cancel.deadline is not None else seconds
-    return Deadline(min(left, seconds), "building what hosts were")
+def time_to_spare(cancel: CancelToken) -> float:
+    """Seconds that what is good to know may take: a part of what the run has, which must not end for it."""
+    return cancel.deadline.left / 4 if cancel.deadline is not None else math.inf
 
 
 def _have(

@@ -43,7 +43,7 @@ from lockbot.policy.upstream_log import UpstreamLog
 from lockbot.process import Deadline
 from lockbot.report import words
 from lockbot.report.commit import commit_message, with_reason
-from lockbot.review.differences import compare_hosts, have
+from lockbot.review.differences import BASE_TIME, compare_hosts, have, time_to_spare
 from lockbot.review.upstream import upstream_changes, with_counts
 from lockbot.update import regenerate
 from lockbot.update.workspace import Workspace
@@ -146,7 +146,7 @@ class CandidateBuilder:
         lock = replace(lock, changes=with_counts(lock.changes, review.upstream))
         self._record.set(changes=lock.changes, differences=review.differences, upstream=review.upstream)
         for _ in range(REWRITES):
-            message = self._message(lock, held, verdict.builds, review)
+            message, fared = self._message(lock, held, verdict.builds, review), _fared(verdict.builds)
             made = recommit(
                 self._context.clone,
                 verdict.candidate.commit,
@@ -164,7 +164,7 @@ class CandidateBuilder:
                 judged = replace(again, base={**judged.base, **again.base})
                 verdict = judged.verdict
             self._record.set(candidate=made, hosts=verdict.builds)
-            if self._message(lock, held, verdict.builds, review) == message:
+            if _fared(verdict.builds) == fared:
                 return replace(judged, verdict=verdict)
         raise LockbotError(
             "the hosts fare differently each time they are built: no message holds true",
@@ -312,7 +312,7 @@ class CandidateBuilder:
             return Review(differences)
         packages = {package.name for one in differences for package in one.packages}
         files = {one.input: found for one in changes if one.new and (found := self._files.of(one.new))}
-        deadline = Deadline(UPSTREAM_TIME, "asking upstream for its commits")
+        deadline = Deadline(min(UPSTREAM_TIME, time_to_spare(self.cancel)), "asking upstream for its commits")
         return Review(differences, upstream_changes(self._log, changes, packages, files, deadline))
 
     def _differences(self, builds: Sequence[HostBuild]) -> tuple[Difference, ...]:
@@ -323,7 +323,8 @@ class CandidateBuilder:
         try:
             broken: frozenset[str] = frozenset()
             if review.build_base:
-                broken = have(nix, limits, progress, self._known, builds, self._may_compile)
+                seconds = min(BASE_TIME, time_to_spare(self.cancel))
+                broken = have(nix, limits, progress, self._known, builds, self._may_compile, seconds=seconds)
             return compare_hosts(nix, self._known, builds, broken)
         except LockbotError as error:  # the update is good, whatever can be told of it
             self.cancel.check()
@@ -347,6 +348,15 @@ class CandidateBuilder:
             review=review,
         )
         return with_reason(message, self._config.reason)
+
+
+def _fared(builds: Sequence[HostBuild]) -> list[object]:
+    """How hosts fared, as a message tells it; but not in which words they fail: what the failing derivation is
+    called may depend on the commit's name, too, and no message could be right about that."""
+    return [
+        (build.host, build.status, build.failure and build.failure.kind, not build.names_commit and build.drv)
+        for build in builds
+    ]
 
 
 def _is_unjudged(build: HostBuild) -> bool:

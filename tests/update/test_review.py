@@ -142,6 +142,31 @@ def test_trouble_with_telling_is_no_trouble_of_the_update(site: Site) -> None:
     assert difference["unknown"] == "cannot ask the store about its paths"
 
 
+def test_what_hosts_were_takes_no_more_than_the_run_has_to_spare(site: Site) -> None:
+    """The old system would be built for hours; the update is good, and is published."""
+    site.settings = {"run": {"deadline": '"30s"'}, "build": {"timeout": '"3h"', "silence": '"3h"'}}
+    site.write(Part('plain "part-1" "sleep 5000; echo 1 >$out" { }'))
+    site.commit("a", fine(2))
+    code, run = site.lockbot("update")
+    assert code == 0
+    assert [one["unknown"] for one in run["differences"]] == ["what it was before is not in the store"]
+
+
+def test_a_failure_that_names_the_commit_does_not_keep_the_message_from_holding(site: Site) -> None:
+    site.write(fine(1))
+    flake = (site.directory / "flake" / "flake.nix").read_text()
+    bad = 'bad = { config.system.build.toplevel = plain "bad-${self.shortRev}" "exit 1" { }; }; alpha = host'
+    site.commit_files("flake", {"flake.nix": flake.replace("alpha = host", bad)})
+    site.commit("a", fine(2))
+    code, run = site.lockbot("update")
+    assert code == 0
+    assert {host["name"]: host["status"] for host in run["hosts"]} == {
+        "alpha": "built",
+        "bad": "broken-before",
+        "beta": "unchanged",
+    }
+
+
 def test_hosts_that_are_new_or_gone(site: Site) -> None:
     site.write(fine(1))
     site.commit("a", fine(2))
