@@ -158,14 +158,19 @@ def build_columns(connection: sqlite3.Connection, build: HostBuild) -> dict[str,
 
 
 @damage.reading("a host")
-def read_build(connection: sqlite3.Connection, row: sqlite3.Row) -> HostBuild:
-    """A row of `hosts` or `baselines`; the latter do not say what a host was like before."""
-    host = Host(
+def read_host(row: sqlite3.Row) -> Host:
+    return Host(
         name=row["name"],
         attribute=tuple(json.loads(row["attribute"])),
         kind=word(HostKind, row["kind"]),
         evaluate_only=bool(row["evaluate_only"]),
     )
+
+
+@damage.reading("a host")
+def read_build(connection: sqlite3.Connection, row: sqlite3.Row) -> HostBuild:
+    """A row of `hosts` or `baselines`; the latter do not say what a host was like before."""
+    host = read_host(row)
     failure = None if row["failure"] is None else read_failure(connection, row["failure"])
     base = _judgement(row, "base_") if "base_answer" in row.keys() else None  # noqa: SIM118 -- of a row, `in` means its values
     return HostBuild(

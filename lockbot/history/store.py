@@ -117,21 +117,17 @@ class History:
         found = self._whole(query, (texts.storable(flake),))
         return found[0] if found else None
 
-    def hosts_judged_last(self, flake: str, before: str) -> frozenset[Host]:
-        """The hosts of the newest run that judged any, of those that began before this one (its id); none, where
-        there is no such run."""
-        one = """
-            SELECT * FROM hosts WHERE run = (
-                SELECT run FROM hosts JOIN runs ON runs.id = hosts.run WHERE flake = ? AND runs.id <> ?
-                ORDER BY started DESC, runs.id DESC LIMIT 1
+    def hosts_judged(self, flake: str, before: str, runs: int) -> frozenset[Host]:
+        """The hosts of the newest runs (so many, of those that judged any), without the run `before` (its id)."""
+        query = """
+            SELECT DISTINCT name, attribute, kind, evaluate_only FROM hosts WHERE run IN (
+                SELECT id FROM runs WHERE flake = ? AND id <> ?
+                AND EXISTS (SELECT 1 FROM hosts WHERE hosts.run = runs.id)
+                ORDER BY started DESC, id DESC LIMIT ?
             )
         """
-
-        def select(connection: sqlite3.Connection) -> frozenset[Host]:
-            rows = connection.execute(one, (texts.storable(flake), texts.storable(before))).fetchall()
-            return frozenset(codec.read_build(connection, row).host for row in rows)
-
-        return self._read(select)
+        values = (texts.storable(flake), texts.storable(before), runs)
+        return self._read(lambda connection: frozenset(map(codec.read_host, connection.execute(query, values))))
 
     def unfinished(self, repository: str) -> tuple[Run, ...]:
         """The runs without an outcome, oldest first: with the repository's lock held, those that were killed.

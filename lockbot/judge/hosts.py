@@ -51,24 +51,26 @@ def select(found: Sequence[Host], patterns: HostPatterns) -> tuple[Host, ...]:
     )
 
 
-def compare_with_last(
-    last: Collection[Host], judged: Sequence[Host], listed: Collection[Host]
-) -> tuple[frozenset[str], tuple[str, ...]]:
-    """The names of the hosts that are new since the last run, and a sentence for each that is new or gone.
+def new_hosts(earlier: Collection[Host], judged: Sequence[Host]) -> frozenset[str]:
+    """The names of those that no earlier run has judged; none, where there was no such run."""
+    before = {host.attribute for host in earlier}
+    return frozenset(host.name for host in judged if before and host.attribute not in before)
 
-    `last`: those that it judged; nothing is new where there was none. `listed`: all that the flake has.
-    """
-    if not last:
-        return frozenset(), ()
-    before, there = {host.attribute for host in last}, {host.attribute for host in listed}
-    new = [host.name for host in judged if host.attribute not in before]
-    gone = [
-        host.name for host in sorted(last) if host.attribute not in there and host.kind is not HostKind.ATTRIBUTE
-    ]
-    told = [f"{name} is new: no earlier run has judged it" for name in new]
-    renamed = f", unless it is called {new[0]} now" if len(new) == len(gone) == 1 else ""
-    told += [f"{name} is no longer in the flake{renamed}: the last run judged it" for name in gone]
-    return frozenset(new), tuple(told)
+
+def gone_hosts(last: Collection[Host], listed: Collection[Host]) -> tuple[str, ...]:
+    """The names of those that the last run judged and the flake does not have any more."""
+    there = {host.attribute for host in listed}
+    listable = (host for host in sorted(last) if host.kind is not HostKind.ATTRIBUTE)
+    return tuple(host.name for host in listable if host.attribute not in there)
+
+
+def words_of_hosts(new: Collection[str], gone: Sequence[str]) -> tuple[str, ...]:
+    """A sentence for each."""
+    renamed = f", unless it is called {min(new)} now" if len(new) == len(gone) == 1 else ""
+    return (
+        *(f"{name} is new: no earlier run has judged it" for name in sorted(new)),
+        *(f"{name} is no longer in the flake{renamed}: the last run judged it" for name in gone),
+    )
 
 
 def _matches(host: Host, patterns: Sequence[str]) -> bool:

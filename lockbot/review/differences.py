@@ -128,12 +128,18 @@ def _pairs(before: Mapping[tuple[str, ...], HostBuild], builds: Iterable[HostBui
     """The hosts that differ, of those that are good now: of others there is nothing to switch to."""
     for new in builds:
         old = before.get(new.host.attribute)
-        if new.status not in _TOLD or old is None or (old.drv is not None and old.drv == new.drv):
+        if new.status not in _TOLD or old is None or _is_same(old, new):
             continue
         yield Pair(new.host.installable, old, new, _why_unknown(old, new))
 
 
+def _is_same(old: HostBuild, new: HostBuild) -> bool:
+    return (old.drv is not None and old.drv == new.drv) or (bool(old.out) and old.out == new.out)
+
+
 def _why_unknown(old: HostBuild, new: HostBuild) -> str | None:
+    if new.status is HostStatus.NOT_BUILDABLE_HERE:
+        return "only evaluated: nothing here can build it"
     if old.failure is not None or old.drv is None:
         return _DID_NOT_BUILD
     return _NO_PATH if not (old.out and new.out) else None

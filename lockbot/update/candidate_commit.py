@@ -129,7 +129,8 @@ class CandidateBuilder:
         # A host that the candidate no longer has is judged, too: it is gone.
         at_base = self._hosts_at_base()
         hosts = self._select((*self._listed(made)[0], *at_base), made)
-        self._record.compare_hosts(hosts, (*self._listed(made)[0], *at_base))
+        told = self._listed(made)[1] is None and self._listed(self._base.commit)[1] is None
+        self._record.compare_hosts(hosts, (*self._listed(made)[0], *at_base) if told else None)
         # One that some other candidate brings along, or lacks, may still be asked about.
         self._hosts_judged = tuple(dict.fromkeys((*hosts, *self._hosts_judged)))
         judged = self._judge(made, lock, hosts, (), self._listing(made), may_build)

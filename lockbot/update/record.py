@@ -9,11 +9,14 @@ from dataclasses import replace
 from typing import Any
 
 from lockbot.errors import CommandError, LockbotError
-from lockbot.judge.hosts import compare_with_last
+from lockbot.judge.hosts import gone_hosts, new_hosts, words_of_hosts
 from lockbot.judge.verdict import Baseline
 from lockbot.model import FailureKind, Host, HostBuild, HostStatus, Note, Outcome, Phase, PhaseStarted, Run
 from lockbot.review.chained import chained, chained_upstream
 from lockbot.update.context import RunContext
+
+EARLIER_RUNS = 500
+"""In so many a host is looked for, before it is called new."""
 
 
 class Record:
@@ -32,11 +35,14 @@ class Record:
         """Replace fields of the run."""
         self.run = replace(self.run, **fields)
 
-    def compare_hosts(self, judged: Sequence[Host], listed: Collection[Host]) -> None:
-        """Say which hosts are new since the last run, and which are gone. `listed`: all that the flake has."""
-        last = self._context.history.hosts_judged_last(self.run.flake, self.run.id)
-        self._new_hosts, told = compare_with_last(last, judged, listed)
-        self.note(*told)
+    def compare_hosts(self, judged: Sequence[Host], listed: Collection[Host] | None) -> None:
+        """Say which hosts are new, and which are gone since the last run. `listed`: all that the flake has; None:
+        it can't say."""
+        earlier = self._context.history.hosts_judged(self.run.flake, self.run.id, EARLIER_RUNS)
+        last = self._context.history.hosts_judged(self.run.flake, self.run.id, 1)
+        self._new_hosts = new_hosts(earlier, judged)
+        gone = gone_hosts(last, listed) if listed is not None else ()
+        self.note(*words_of_hosts(self._new_hosts, gone))
 
     def as_told(self, builds: Iterable[HostBuild]) -> tuple[HostBuild, ...]:
         """Hosts as they are called: one that is new was not broken before."""

@@ -167,6 +167,33 @@ def test_a_failure_that_names_the_commit_does_not_keep_the_message_from_holding(
     }
 
 
+def test_a_host_that_was_left_out_for_a_while_is_not_new(site: Site) -> None:
+    site.write(fine(1))
+    told = []
+    for version, excluded in ((2, "[]"), (3, '["beta"]'), (4, "[]")):
+        site.settings = {"hosts": {"exclude": excluded}}
+        site.commit("a", fine(version))
+        told.append(site.lockbot("update")[1]["notes"])
+    assert told == [[], [], []]
+
+
+def test_no_host_is_gone_where_the_flake_cannot_be_asked(site: Site) -> None:
+    site.settings = {"hosts": {"attributes": '["packages.x86_64-linux.tool"]'}}
+    site.write(fine(1))
+    flake = (site.directory / "flake" / "flake.nix").read_text()
+    tool = flake.replace(
+        "in builtins.seq",
+        'in { packages.x86_64-linux.tool = (host "tool" a).config.system.build.toplevel; } // builtins.seq',
+    )
+    site.commit_files("flake", {"flake.nix": tool})
+    site.commit("a", fine(2))
+    assert site.lockbot("update")[0] == 0
+    site.commit_files("flake", {"flake.nix": tool.replace("alpha = host", '${throw "no"} = host')})
+    site.commit("a", fine(3))
+    _, run = site.lockbot("update")
+    assert not [note for note in run["notes"] if "no longer in the flake" in note]
+
+
 def test_hosts_that_are_new_or_gone(site: Site) -> None:
     site.write(fine(1))
     site.commit("a", fine(2))
