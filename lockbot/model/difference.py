@@ -114,6 +114,8 @@ class UpstreamChanges:
     """Whether `commits` are those that touch some host, of more; False: all, or the newest."""
     note: str | None = None
     """What could not be found out, and why."""
+    link: str | None = None
+    """A page that compares the two revisions, where the forge has one."""
 
 
 @dataclass(frozen=True)

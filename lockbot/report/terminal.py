@@ -176,7 +176,7 @@ def _name_and_system(build: HostBuild) -> str:
 
 
 def _upstream(upstream: Sequence[UpstreamChanges]) -> Iterator[Line]:
-    told = [one for one in upstream if one.commits or one.note]
+    told = [one for one in upstream if one.commits or one.note or one.link]
     if told:
         yield line(("Upstream's commits", Style.TITLE))
     for one in told:
@@ -192,6 +192,8 @@ def _upstream(upstream: Sequence[UpstreamChanges]) -> Iterator[Line]:
             )
         if one.note:
             yield line(f"    {plain(one.note)}")
+        if one.link:
+            yield line((f"    {plain(one.link, 300)}", Style.QUIET))
 
 
 def _failures(hosts: Sequence[HostBuild]) -> Iterator[Line]:

@@ -16,6 +16,7 @@ from lockbot.git.inputs.changed_files import MOST_COMMITS
 from lockbot.git.inputs.listing import Listing
 from lockbot.git.inputs.revisions import Description, Relation
 from lockbot.model import InputChange, UpstreamChanges, UpstreamCommit
+from lockbot.nix.forges import compare_link
 from lockbot.policy.origin import origin_of
 from lockbot.policy.upstream_log import UpstreamLog, UpstreamRange
 from lockbot.process import Deadline
@@ -53,7 +54,9 @@ def upstream_changes(
 
     with ThreadPoolExecutor(_AT_ONCE) as executor:
         found = dict(zip(first, executor.map(ask, first.values()), strict=True))
-    return tuple(_shared(found[key], name) for name, key in moved.items())
+    links = {one.input: compare_link(one.old, one.new) for one in changes if one.old and one.new}
+    told = (_shared(found[key], name) for name, key in moved.items())
+    return tuple(replace(one, link=links[one.input]) for one in told)
 
 
 def with_counts(changes: Sequence[InputChange], told: Sequence[UpstreamChanges]) -> tuple[InputChange, ...]:

@@ -83,5 +83,6 @@ def _upstream(one: UpstreamChanges) -> Document:
             }
             for commit in one.commits
         ],
+        "link": one.link,
         "note": one.note,
     }
