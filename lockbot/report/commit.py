@@ -18,7 +18,8 @@ from lockbot.report.block import lock_block
 from lockbot.report.escape import commit, name, plain, shortened
 from lockbot.report.review import sentences
 from lockbot.report.review.grouping import side_by_side
-from lockbot.report.review.layout import Page, fitted
+from lockbot.report.review.layout import fitted
+from lockbot.report.review.page import Page
 from lockbot.report.trailers import trailer_lines
 
 PLACEHOLDERS = frozenset({"inputs", "count", "date", "hosts"})
@@ -63,7 +64,7 @@ def commit_message(
     ]
     if hosts:
         parts.append("Hosts:\n" + _within(_HOSTS_LIMIT, _hosts(hosts), "more line"))
-    parts += _review(review.differences, hosts)
+    parts += _review(run_id, review.differences, hosts)
     if held:
         kept_back = [_held(one) for one in sorted(held, key=lambda one: (one.input, one.reason))]
         parts.append("Held back:\n" + _within(_HELD_LIMIT, kept_back, "more input"))
@@ -149,10 +150,17 @@ def _subjects(done: UpstreamChanges) -> list[str]:
     return [*lines, f"  … and {words.count(left, 'more commit')}"] if left > 0 else lines
 
 
-def _review(differences: Sequence[Difference], hosts: Sequence[HostBuild]) -> list[str]:
+def _review(run_id: str, differences: Sequence[Difference], hosts: Sequence[HostBuild]) -> list[str]:
     """What the update means for the hosts, in few lines: all of it is kept with the run."""
     side = side_by_side(differences, hosts)
-    page = Page(_WIDTH, side.everyone, lambda text: commit(name(text, _NAME)), lambda text: commit(text, 200))
+    page = Page(
+        _WIDTH,
+        side.everyone,
+        side.changing,
+        lambda text, limit: commit(name(text, min(limit, _NAME))),
+        lambda text: commit(text, 200),
+        f"lockbot show {commit(run_id, _NAME)} names them",
+    )
     sections = (
         ("What changes:", sentences.what_changes(side), _CHANGES_LINES),
         ("When you switch:", sentences.when_you_switch(side), _SWITCH_LINES),

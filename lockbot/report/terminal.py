@@ -22,7 +22,8 @@ from lockbot.report import grouping, words
 from lockbot.report.escape import log_line, name, plain
 from lockbot.report.review import sentences
 from lockbot.report.review.grouping import side_by_side
-from lockbot.report.review.layout import Page, fitted
+from lockbot.report.review.layout import fitted
+from lockbot.report.review.page import Page
 from lockbot.report.styled_lines import Line, Style, line
 from lockbot.report.table import columns
 
@@ -64,7 +65,7 @@ def review(
 ) -> tuple[tuple[Line, ...], ...]:
     """What an update means for hosts, in sections."""
     side = side_by_side(differences, hosts)
-    page = Page(width or _PAGE, side.everyone, name, lambda text: plain(text, 300))
+    page = Page(width or _PAGE, side.everyone, side.changing, name, lambda text: plain(text, 300))
     sections = (
         ("What changes", sentences.what_changes(side, sized=True)),
         ("When you switch", sentences.when_you_switch(side)),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import random
+import re
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -23,7 +25,11 @@ from lockbot.model import (
 )
 from lockbot.report import terminal
 from lockbot.report.commit import commit_message
+from lockbot.report.escape import name
 from lockbot.report.review.document import difference_documents
+from lockbot.report.review.layout import fitted
+from lockbot.report.review.page import Page
+from lockbot.report.review.sentences import Entry
 from tests.report.examples import HOSTILE, NIXPKGS, NOW, RUN_ID, built, host
 
 UP, DOWN, CHANGED = PackageMark.UP, PackageMark.DOWN, PackageMark.CHANGED
@@ -74,6 +80,7 @@ When you switch:
   needs a reboot: web1, web2 (kernel 6.12.3 → 6.12.5)
   no reboot: db, nas
   no NixOS system: what a switch does is not known: home
+  what a switch does is not known: pi
   stops: db (old.service)
   restarts: web1 and web2 (nginx.service, sshd.service)
   users that vanish: web1 and web2 (eve)
@@ -143,6 +150,153 @@ def test_a_fleet_takes_no_more_than_forty_lines(number: int) -> None:
     switch = said[said.index("When you switch:") :]
     assert all(f"{name}," in switch or f"{name} (" in switch or f"{name}\n" in switch for name in names)
     assert "more" in said
+
+
+def switch_section(text: str) -> str:
+    """With every entry in one line."""
+    return text[text.index("When you switch:") : text.index("\nFlake lock file updates:")].replace("\n    ", " ")
+
+
+def rebooting(names: Sequence[str], reasons: Sequence[str], every: int = 2) -> tuple[Difference, ...]:
+    """Every other one needs a reboot, for these reasons in turn."""
+    return tuple(
+        of(
+            name,
+            packages=(SSL,),
+            switch=SwitchEffects(() if n % every else (reasons[n // every % len(reasons)],), (f"{n}.service",)),
+        )
+        for n, name in enumerate(names)
+    )
+
+
+FRANKFURT = tuple(f"webserver-frankfurt-{n:02}" for n in range(50))
+LUCK = random.Random(3)  # noqa: S311 -- the same each time
+ENDLESS = tuple(sorted("".join(LUCK.choices("abcdefgh", k=58)) for _ in range(50)))
+
+
+def test_the_smaller_side_is_named() -> None:
+    names = tuple(f"{one}-{n * 7919 % 1000}-rack" for n in range(17) for one in ("mercury", "venus", "earth"))
+    said = switch_section(message(rebooting(names, KERNEL, 4), names))
+    assert f"needs a reboot: {', '.join(sorted(names[::4]))} (kernel 6.12.3 → 6.12.5)\n" in said
+    assert f"no reboot: the other {51 - len(names[::4])}\n" in said
+    assert "more lines" in said
+
+
+def test_the_others_are_those_that_change() -> None:
+    names = tuple(f"{one}-{n * 7919 % 1000}-rack" for n in range(17) for one in ("mercury", "venus", "earth"))
+    said = switch_section(message(rebooting(names, KERNEL, 4), (*names, "stays")))
+    assert f"no reboot: the other {51 - len(names[::4])} that change\n" in said
+
+
+def test_numbered_hosts_are_told_by_their_numbers() -> None:
+    said = switch_section(message(rebooting(FRANKFURT, KERNEL), FRANKFURT))
+    even, odd = (", ".join(f"{n:02}" for n in range(first, 50, 2)) for first in (0, 1))
+    assert f"needs a reboot: webserver-frankfurt-{{{even}}} (kernel 6.12.3 → 6.12.5)\n" in said
+    assert f"no reboot: webserver-frankfurt-{{{odd}}}\n" in said
+
+
+def test_numbers_in_a_row_and_names_without_one() -> None:
+    odd = ("a lone {1,2}", "nas1", "webserver-frankfurt-")
+    names = tuple(sorted((*odd, *FRANKFURT, "webserver-frankfurt-7")))
+    quiet = {*odd, "webserver-frankfurt-7", *FRANKFURT[8:11], *FRANKFURT[20:22], *FRANKFURT[30:]}
+    differences = tuple(
+        of(one, packages=(SSL,), switch=SwitchEffects(() if one in quiet else KERNEL, (f"{one}.service",)))
+        for one in names
+    )
+    said = switch_section(message(differences, names))
+    assert (
+        'no reboot: "a lone {1,2}", nas1, webserver-frankfurt-, webserver-frankfurt-{7, 08..10, 20, 21, 30..49}\n'
+        in said
+    )
+    assert "needs a reboot: webserver-frankfurt-{00..07, 11..19, 22..29} (kernel" in said
+
+
+def test_groups_of_reasons_that_have_room_are_told_apart() -> None:
+    said = switch_section(message(rebooting(FRANKFURT, [f"kernel 6.{n}" for n in range(5)]), FRANKFURT))
+    for n in range(5):
+        numbers = ", ".join(f"{number:02}" for number in range(n * 2, 50, 10))
+        assert f"needs a reboot: webserver-frankfurt-{{{numbers}}} (kernel 6.{n})\n" in said
+
+
+def test_more_reasons_than_lines_are_told_as_one_group() -> None:
+    said = switch_section(message(rebooting(FRANKFURT, [f"kernel 6.{n}" for n in range(25)]), FRANKFURT))
+    assert said.count("needs a reboot") == 1
+    assert "48} (reasons differ)\n" in said
+    assert "no reboot: webserver-frankfurt-{01, 03" in said
+
+
+def test_where_no_name_has_room_hosts_are_counted() -> None:
+    said = switch_section(message(rebooting(ENDLESS, KERNEL), (*ENDLESS, "stays")))
+    assert "needs a reboot: 25 of 51 hosts (kernel 6.12.3 → 6.12.5)\n" in said
+    assert "no reboot: 25 of 51 hosts\n" in said
+    assert f"  lockbot show {RUN_ID} names them\n" in said
+
+
+def test_names_come_before_all_else_that_a_switch_does() -> None:
+    said = switch_section(message(rebooting(ENDLESS[:21], KERNEL, 3), ENDLESS[:21]))
+    assert f"needs a reboot: {', '.join(ENDLESS[:21:3])} (kernel 6.12.3 → 6.12.5)\n" in said
+    assert said.endswith("no reboot: the other 14\n  … and 21 more lines\n")
+
+
+def test_whatever_the_names_are_it_stays_within_its_bounds() -> None:
+    """And says of each host whether it needs a reboot, or where that can be looked up."""
+    for names, reasons in itertools.product(
+        (FRANKFURT, ENDLESS, ENDLESS[:20], ENDLESS[:7], tuple(f"{one} \\x" for one in ENDLESS)),
+        (KERNEL, [f"kernel 6.{n}" for n in range(25)], ["r" * 300], ["r " * 300]),
+    ):
+        said = message(rebooting(names, reasons), names)
+        lines = review(said).splitlines()
+        assert len(lines) <= 40
+        assert max(map(len, lines)) <= 72
+        assert "  needs a reboot: " in switch_section(said)
+        assert "  no reboot: " in switch_section(said)
+
+
+@pytest.mark.parametrize("text", [*HOSTILE, "@" * 60, '"' * 60, "/issues/1" * 7, "a" * 60])
+def test_no_word_makes_a_line_too_long(text: str) -> None:
+    names = tuple(f"{n}{text}"[:80] for n in range(3))
+    package = PackageChange(text * 40, UP, (text * 40,), ("1", text * 80))
+    differences = tuple(
+        of(
+            name,
+            packages=(package,),
+            switch=SwitchEffects((text * n,), (text * 9,)),
+            warnings=WarningChange((text,)),
+        )
+        for n, name in enumerate(names)
+    )
+    lines = review(message(differences, names)).splitlines()
+    assert max(map(len, lines)) <= 72
+
+
+def test_names_are_shortened_so_that_they_can_be_told_apart() -> None:
+    names = tuple('"' * 50 + str(n) for n in range(2))
+    said = switch_section(message(rebooting(names, KERNEL), names))
+    (first,), (second,) = (re.findall(f"  {label}: (\\S+)", said) for label in ("needs a reboot", "no reboot"))
+    assert first != second
+
+
+def test_all_that_change_are_not_all_hosts() -> None:
+    changed = (of(*FRANKFURT[:7], packages=(SSL,), switch=SwitchEffects(KERNEL)),)
+    assert (
+        review(message(changed, FRANKFURT))
+        == """\
+What changes:
+  all 7 that change: openssl 3.0.1 → 3.0.2
+
+When you switch:
+  needs a reboot: all 7 that change (kernel 6.12.3 → 6.12.5)
+"""
+    )
+    assert "  all 7 hosts: openssl" in review(message(changed, FRANKFURT[:7]))
+
+
+def test_of_thousands_of_packages_no_more_is_laid_out_than_is_seen() -> None:
+    asked = []
+    page = Page(72, ("web",), ("web",), name, lambda text: asked.append(text) or text)  # type: ignore[func-returns-value]
+    lines = fitted([Entry("", ("web",), tuple(f"package-{n} 1 → 2" for n in range(100_000)))], 12, page)
+    assert (len(lines), lines[-1].endswith("more")) == (12, True)
+    assert len(asked) < 1000
 
 
 def test_what_is_cut_off_is_counted() -> None:

@@ -7,7 +7,7 @@ somebody's word, of any length, and shown within the same bounds.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from lockbot.model import Held, HostStatus, InputChange, Run, UpstreamChanges
@@ -16,7 +16,8 @@ from lockbot.report.document import Document, change_documents, run_document
 from lockbot.report.escape import name, plain
 from lockbot.report.review import sentences
 from lockbot.report.review.grouping import side_by_side
-from lockbot.report.review.layout import Page, fitted
+from lockbot.report.review.layout import fitted
+from lockbot.report.review.page import Page
 from lockbot.report.review.sentences import Entry
 from lockbot.report.styled_lines import Line, Style, line
 
@@ -79,7 +80,11 @@ def commit_lines(one: ReviewedCommit, width: int | None) -> tuple[Line, ...]:
 
 def _page(one: ReviewedCommit, width: int) -> Page:
     everyone = tuple(sorted({host for host, _ in one.hosts}))
-    return Page(width, everyone, name, lambda text: plain(text, 300))
+    page = Page(width, everyone, (), name, lambda text: plain(text, 300))
+    if one.run is None:
+        return page
+    side = side_by_side(one.run.differences, one.run.hosts)
+    return replace(page, changing=side.changing, names_kept=f"lockbot show {one.run.id} names them")
 
 
 def _head(one: ReviewedCommit) -> str:

@@ -32,6 +32,12 @@ class SideBySide:
 
     @property
     def everyone(self) -> Hosts:
+        """All hosts of the run, also those that stay as they are."""
+        return _sorted((*self.names.values(), *self.changing))
+
+    @property
+    def changing(self) -> Hosts:
+        """Those of which a difference is known, or that one is not known."""
         return _sorted(name for one in self.differences for name in self._hosts(one))
 
     def packages(self) -> tuple[Shared[tuple[PackageChange, ...]], ...]:
@@ -66,6 +72,11 @@ class SideBySide:
         return _sorted(
             name for one in self.differences if one.switch is None and not one.unknown for name in self._hosts(one)
         )
+
+    def unknown(self) -> Hosts:
+        """The hosts of which nothing is known."""
+        nothing = [one for one in self.differences if one.switch is None and one.unknown]
+        return _sorted(name for one in nothing for name in self._hosts(one))
 
     def warnings(self, *, new: bool) -> tuple[Shared[str], ...]:
         where: dict[str, list[str]] = {}

@@ -77,7 +77,9 @@ def _switch(side: SideBySide) -> Iterator[Entry]:
     for shared in sorted(reboots, key=lambda shared: not shared.what):
         yield Entry("needs a reboot" if shared.what else "no reboot", shared.hosts, shared.what, every_host=True)
     if hosts := side.unknown_effects():
-        yield Entry("no NixOS system: what a switch does is not known", hosts)
+        yield Entry("no NixOS system: what a switch does is not known", hosts, every_host=True)
+    if reboots and (hosts := side.unknown()):
+        yield Entry("what a switch does is not known", hosts, every_host=True)
     for label, what in (*_UNITS, *_GONE):
         for told in side.effects(what):
             if told.what:
