@@ -52,18 +52,23 @@ def _rest(after: dict[str, Difference], before: dict[str, Difference]) -> dict[s
 def _both(first: Difference, second: Difference) -> Difference:
     if first.unknown is not None or second.unknown is not None:
         return Difference((), unknown=first.unknown or second.unknown)
-    counts = (getattr(first.configuration, name) + getattr(second.configuration, name) for name in _COUNTS)
     return Difference(
         (),
         _packages(first.packages, second.packages),
-        ConfigurationChange(*counts),
+        _configuration(first.configuration, second.configuration),
         _closure(first.closure, second.closure),
         _switch(first.switch, second.switch),
         _warnings(first.warnings, second.warnings),
     )
 
 
-_COUNTS = ("added", "removed", "changed")
+def _configuration(first: ConfigurationChange, second: ConfigurationChange) -> ConfigurationChange:
+    """Which paths changed is not kept, only how many: mostly the same ones in both, so that their sum would count
+    them twice. The larger number is right for those; it is too small where others changed, and too large where
+    some went back. What came and went in turn is counted as both."""
+    return ConfigurationChange(
+        first.added + second.added, first.removed + second.removed, max(first.changed, second.changed)
+    )
 
 
 def _packages(first: Sequence[PackageChange], second: Sequence[PackageChange]) -> tuple[PackageChange, ...]:

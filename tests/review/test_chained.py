@@ -72,6 +72,13 @@ def test_what_is_not_known_of_one_is_not_known() -> None:
     assert found == Difference(("web",), unknown="only evaluated")
 
 
+def test_what_changes_in_both_steps_is_not_counted_twice() -> None:
+    first = Difference(("web",), configuration=ConfigurationChange(1, 2, 2))
+    second = Difference(("web",), configuration=ConfigurationChange(3, 0, 1))
+    (found,) = chained([first], [second])
+    assert found.configuration == ConfigurationChange(4, 2, 2)
+
+
 def test_warnings_that_come_and_go() -> None:
     first = Difference(("web",), warnings=WarningChange(("stays", "goes"), ("comes back",)))
     second = Difference(("web",), warnings=WarningChange(("comes back", "late"), ("goes",)))
