@@ -182,6 +182,37 @@ def test_the_flake_own_errors_whatever_they_say(make: Make) -> None:
     assert world.retries() == 0
 
 
+NO_FLAKES = {
+    "outputs that are no function": "{ outputs = { }; }",
+    "outputs that are to be worked out": "{ outputs = import ./outputs.nix; }",
+    "inputs that are no set": "{ inputs = [ ]; outputs = _: { }; }",
+    "an input that is no set": "{ inputs.a = 1; outputs = _: { }; }",
+    "a url that is none": "{ inputs.a.url = 1; outputs = _: { }; }",
+    "another attribute of an input": '{ inputs.a = { type = "path"; path = ./.; }; outputs = _: { }; }',
+    "neither yes nor no": '{ inputs.a = { url = "path:./a"; flake = 1; }; outputs = _: { }; }',
+    "a setting that is none": "{ nixConfig.x = null; outputs = _: { }; }",
+    "settings that are none": "{ nixConfig.x = [ 1 ]; outputs = _: { }; }",
+    "an attribute that no flake has": "{ hosts = 1; outputs = _: { }; }",
+    "no outputs": "{ }",
+    "no flake": "[ ]",
+    "a tree that is none": '{ outputs = _: { hosts = builtins.fetchTree { type = "git"; url = [ ]; }; }; }',
+}
+
+
+def test_a_flake_that_is_none_is_its_own_fault(make: Make, tmp_path: Path) -> None:
+    places = {name: f"none-{number}" for number, name in enumerate(NO_FLAKES)}
+    for place in places.values():
+        (tmp_path / "flake" / place).mkdir(parents=True)
+    world = make()
+    flake = world.flake({}, {f"{place}/flake.nix": NO_FLAKES[name] for name, place in places.items()})
+    host = ("hosts", "x"), HostKind.ATTRIBUTE
+    jobs = [Job(Host(name, *host), f"{flake}&dir={place}") for name, place in places.items()]
+    done = world.evaluate_all(jobs)
+    found = {name: one.failure.kind.value if one.failure else "" for name, one in done.items()}
+    assert found == dict.fromkeys(NO_FLAKES, "evaluation")
+    assert world.retries() == 0
+
+
 def test_what_this_machine_refuses_is_nobody_fault(make: Make) -> None:
     # What is refused at parsing is in a file of its own: else no other host would be looked at.
     files = {"time.nix": "__currentTime", "wasm.nix": "__wasm ./x", "pipes.nix": "1 |> toString"}

@@ -74,8 +74,10 @@ _MISSING_WORD = re.compile(rf'builtins\s*\.\s*"?({_GATED_WORD})\b')
 # What only the evaluator itself says, whole: these have no position in some versions.
 _CODE = re.compile(
     r"attribute '.*' missing|required attribute '.*' missing|undefined variable '.*'"
-    r"|infinite recursion encountered.*|stack overflow.*|expected an? .* but found .*"
-    r"|value is .* while .* (?:was|is) expected.*"
+    r"|infinite recursion encountered.*|stack overflow.*|expected an? .* but (?:found|got) .*"
+    r"|(?:value|(?:fetchTree )?argument '.*'|flake input attribute '.*'|.*flake configuration setting '.*')"
+    r" is .* while .* (?:was|is) expected.*|flake configuration setting '.*' is .*"
+    r"|flake '.*' (?:has an unsupported|lacks) attribute '.*'.*|unexpected flake input attribute '.*'.*"
     r"|cannot coerce .*|cannot (?:add|compare|convert|concatenate|append|decode|evaluate a function) .*"
     r"|.* with value '.*' is not equal to .* with value '.*'|.*\bis not equal to\b.*|division by zero"
     r"|\[json\.exception\..*|attempt to call something which is not a function.*|function '.*' called with.*"
