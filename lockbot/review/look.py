@@ -31,6 +31,8 @@ class Looking:
     commit: str
     limits: Limits
     progress: Progress
+    holds_own_name: bool = False
+    """Each host may depend on what the commit is called, though no evaluation tells of it."""
 
     def list(self) -> tuple[tuple[Host, ...], Failure | None]:
         """The hosts that the flake has; where it can't say, none, and why."""
@@ -73,7 +75,8 @@ class Looking:
         why = one.failure or (results[one.drv] if built else None)
         why = self.completed(why) if why is not None else None
         built = built and why is None
-        return HostFound(one.job.host.name, one.drv or None, why, built=built, names_commit=one.names_commit)
+        names_commit = one.names_commit or self.holds_own_name
+        return HostFound(one.job.host.name, one.drv or None, why, built=built, names_commit=names_commit)
 
     def completed(self, why: Failure) -> Failure:
         """A failure is not the flake's own where the work tree is not what the user's is."""

@@ -17,6 +17,7 @@ from lockbot.git.worktree import Authorship, commit, incomplete, recommit
 from lockbot.judge.candidate import Judge
 from lockbot.judge.hosts import select
 from lockbot.judge.verdict import EVALUATED, Baseline, Checkout, Judged, Known, Listing, Listings, MayBuild
+from lockbot.lock.own_name import holds_own_name
 from lockbot.lock.propose import Lock
 from lockbot.model import (
     Answer,
@@ -173,10 +174,9 @@ class CandidateBuilder:
         )
 
     def _marked(self, builds: Sequence[HostBuild], lock: Lock, commit: str) -> tuple[HostBuild, ...]:
-        """With those that may depend on the commit's name in a way that no evaluation tells of: by an input made
-        from the flake itself, or by what `git archive` (Nix 2.19) writes into files."""
-        text = lock.content.decode(errors="replace")
-        if not LockFile.parse(text).refers_to_itself and not self._context.clone.substitutes(commit):
+        """With those that may depend on the commit's name in a way that no evaluation tells of."""
+        parsed = LockFile.parse(lock.content.decode(errors="replace"))
+        if not holds_own_name(self._context.clone, commit, parsed):
             return tuple(builds)
         unchanged = HostStatus.UNCHANGED  # at another commit: it does not depend on that
         return tuple(build if build.status is unchanged else replace(build, names_commit=True) for build in builds)

@@ -27,6 +27,7 @@ from lockbot.judge.hosts import HostPatterns, select
 from lockbot.judge.verdict import Checkout
 from lockbot.lock import asked
 from lockbot.lock.content import ContentAnswer, compare_content
+from lockbot.lock.own_name import holds_own_name
 from lockbot.model import Failure, FailureKind, Host, HostKind, InputChange, Phase, PhaseStarted
 from lockbot.nix.command import Nix
 from lockbot.nix.fetch_memory import forgetful
@@ -175,7 +176,16 @@ class _Verifier:
     def _looking(self, tree: Worktree, nix: Nix) -> Looking:
         lacks = lambda: incomplete(self.clone, tree)  # noqa: E731 -- asked for only when something fails
         checkout = Checkout(tree.path, self.config.flake_dir, tree.submodules, lacks)
-        return Looking(nix, checkout, tree.commit, self.config.judging, self.app.progress)
+        return Looking(
+            nix, checkout, tree.commit, self.config.judging, self.app.progress, self._holds_own_name(tree.commit)
+        )
+
+    def _holds_own_name(self, commit: str) -> bool:
+        try:
+            lock = self._lock_at(commit)
+        except LockFileError:  # which is a finding of its own
+            lock = EMPTY
+        return holds_own_name(self.clone, commit, lock)
 
     # -- its lock -------------------------------------------------------------------------------------------
 
