@@ -112,8 +112,8 @@ class App:
     def git(self, directory: Path) -> Git:
         return Git(directory, user_environment(self.environ), self.cancel, self.settings.run.fetch_timeout)
 
-    def place(self) -> Place:
-        """Find the repository. Raises UsageError: none here, detached, shallow …"""
+    def place(self, *, needs_branch: bool = True) -> Place:
+        """Find the repository. Raises UsageError: none here, shallow, detached where a branch is needed …"""
         wanted = self.settings.repository
         if wanted.url is not None:
             remote_at(wanted.url)  # before a place for it is made, for that has its name
@@ -122,13 +122,16 @@ class App:
             flake = flake_key(wanted.url, wanted.branch, wanted.flake_dir)
             return Place(remote, None, wanted.url, directory, flake)
         path = wanted.path or flake_around(surroundings.here())
-        repository = discover(self.git(Path("/")), path, branch=wanted.branch, remote=wanted.remote)
+        repository = discover(
+            self.git(Path("/")), path, branch=wanted.branch, remote=wanted.remote, needs_branch=needs_branch
+        )
+        branch = repository.branch or None
         self._refuse_sudo(repository)
         if not repository.bare:
             state.refuse_inside(self.settings.state.directory, repository.path)
-        source = LocalSource(path, repository.branch, wanted.remote, wanted.push)
+        source = LocalSource(path, branch, wanted.remote, wanted.push, needs_branch)
         identity = str(repository.common.resolve())
-        flake = flake_key(identity, repository.branch, wanted.flake_dir or repository.subdirectory)
+        flake = flake_key(identity, branch, wanted.flake_dir or repository.subdirectory)
         return Place(source, repository, identity, self.state().repository_directory(identity), flake)
 
     def _refuse_sudo(self, repository: Repository) -> None:
@@ -150,8 +153,8 @@ class App:
         """Open it; for a place, with what an older lockbot kept of the whole repository taken over, and with the
         holds of where the flake was before it moved."""
         history = History.open(self.state().history, self.clock, self.progress)
-        if place is None:
-            return history
+        if place is None or (place.repository is not None and not place.repository.branch):
+            return history  # what was kept of a branch does not go to what is none
         try:
             history.adopt(place.flake, place.identity, place.source.branch)
             history.notes += self._bring_holds(history, place)

@@ -23,12 +23,14 @@ class LocalSource:
     """A repository at a path: bare or not, a sub-directory of a work tree, a linked worktree.
 
     branch None: the one that is checked out there. remote None: found (`discover`); "": none at all.
+    `needs_branch` False: for what only looks at commits, none need be checked out, as in a CI service's clone.
     """
 
     path: Path
     branch: str | None = None
     remote: str | None = None
     push: bool = True
+    needs_branch: bool = True
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Repository:
     """Its git directory, shared by all its worktrees."""
     bare: bool
     branch: str
+    """Empty where none is checked out or named, and none is needed."""
     subdirectory: str
     """Where the given path lies in the work tree, as `hosts/one`; empty at the top."""
     remote: str | None
@@ -98,7 +101,9 @@ class Remote:
         return next(value for key, value in self.config if key == f"remote.{self.name}.url")
 
 
-def discover(git: Git, path: Path, *, branch: str | None = None, remote: str | None = None) -> Repository:
+def discover(
+    git: Git, path: Path, *, branch: str | None = None, remote: str | None = None, needs_branch: bool = True
+) -> Repository:
     """Look at the repository at a path. `git` has all of the user's configuration; its directory does not matter.
 
     Raises UsageError: not a repository, shallow, SHA-256, dubious ownership, detached HEAD, no such remote, a name
@@ -110,7 +115,15 @@ def discover(git: Git, path: Path, *, branch: str | None = None, remote: str | N
     place = _inspect(git, path)
     prefix = PurePosixPath(place.prefix)
     top = git.directory.parents[len(prefix.parts) - 1] if prefix.parts else git.directory
-    branch = _behind_alias(git, path, check_branch(git, branch) if branch else _current_branch(git, path))
+    if branch:
+        check_branch(git, branch)
+    else:
+        branch = _current_branch(git)
+    if not branch and needs_branch:
+        raise UsageError(
+            f"no branch is checked out in {path} (detached HEAD)", "say which with `branch` in [repository]"
+        )
+    branch = _behind_alias(git, path, branch) if branch else ""
     settings = read(git)
     config = {one.key: one.value for one in settings}
     name = _remote_name(config, branch, remote)
@@ -171,13 +184,10 @@ def _inspect(git: Git, path: Path) -> _Place:
     return _Place(bare == "true", in_tree == "true", Path(common), prefix.rstrip("/"))
 
 
-def _current_branch(git: Git, path: Path) -> str:
+def _current_branch(git: Git) -> str:
+    """Empty: HEAD is detached."""
     head = git.run("symbolic-ref", "--quiet", "HEAD", check=False).stdout.strip()
-    if not head.startswith("refs/heads/"):
-        raise UsageError(
-            f"no branch is checked out in {path} (detached HEAD)", "say which with `branch` in [repository]"
-        )
-    return head.removeprefix("refs/heads/")
+    return head.removeprefix("refs/heads/") if head.startswith("refs/heads/") else ""
 
 
 def _behind_alias(git: Git, path: Path, branch: str) -> str:

@@ -102,7 +102,7 @@ def _sync(clone: Clone, source: Source) -> Base:
 
 
 def _sync_local(clone: Clone, source: LocalSource) -> Base:
-    repository = look(clone, source)
+    repository = look(clone, replace(source, needs_branch=True))
     git = clone.user.at(repository.path)
     if git.resolve(f"refs/heads/{repository.branch}") is None:
         names = git.ask("for-each-ref", "--format=%(refname)", "refs/heads/").splitlines()
@@ -177,7 +177,13 @@ def remember_tip(clone: Clone, source: RemoteSource, commit: str) -> None:
 
 def look(clone: Clone, source: LocalSource, branch: str | None = None) -> Repository:
     """The source's repository as it is now."""
-    return discover(clone.reading, source.path, branch=branch or source.branch, remote=source.remote)
+    return discover(
+        clone.reading,
+        source.path,
+        branch=branch or source.branch,
+        remote=source.remote,
+        needs_branch=source.needs_branch,
+    )
 
 
 def fetch_local(clone: Clone, repository: Repository) -> str | None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from lockbot.cli import cli
 from tests import nixes
@@ -378,6 +378,26 @@ def test_what_is_no_question_is_a_mistake(one_reviewed: Reviewed, arguments: lis
     with pytest.raises(Exception, match=message) as error:
         one_reviewed.run(*arguments)
     assert getattr(error.value, "exit_code", None) == 2
+
+
+def test_no_branch_is_needed_but_the_whole_history(one_reviewed: Reviewed, tmp_path: Path) -> None:
+    """A checkout as CI services make it."""
+    origin, config = one_reviewed.world.repository, tmp_path / "lockbot.toml"
+    one_reviewed.git("clone", "--quiet", "--no-checkout", origin.as_uri(), str(tmp_path / "whole"))
+    one_reviewed.git("-C", str(tmp_path / "whole"), "checkout", "--quiet", "--detach", one_reviewed.update)
+    one_reviewed.git("-C", str(tmp_path / "whole"), "branch", "--quiet", "-D", "main")
+    one_reviewed.git("clone", "--quiet", "--depth=1", origin.as_uri(), str(tmp_path / "shallow"))
+
+    def verify(clone: str, *arguments: str) -> Result:
+        state = f'[state]\ndirectory = "{tmp_path}/state"\nmin_free = "0"\n'
+        config.write_text(f'[repository]\npath = "{tmp_path}/{clone}"\n{state}')
+        words = ["--quiet", "--config", str(config), "verify", "--no-evaluate", *arguments]
+        return CliRunner().invoke(cli, words, env=one_reviewed.world.environment, standalone_mode=False)
+
+    assert verify("whole").return_value == 0
+    done = verify("whole", "--range", "origin/main^..HEAD")
+    assert (done.return_value, one_reviewed.update[:12] in done.stdout) == (0, True)
+    assert "is a shallow clone" in str(verify("shallow").exception)
 
 
 def test_nothing_of_the_users_is_touched(one_reviewed: Reviewed) -> None:

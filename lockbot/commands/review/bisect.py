@@ -65,7 +65,7 @@ def bisect(app: App, asked: Asked) -> Bisected:
     """Raises UsageError for what is wrong with the question, LockbotError where it can't be answered."""
     here = surroundings.here()
     check(asked.command, app.environ, here)
-    place = app.place()
+    place = app.place(needs_branch=False)
     command = Command(asked.command, app.environ, here, asked.limit)
     known = _known(app, place, asked)
     with _directory(app, place) as directory, _saying_that_it_goes_on():

@@ -99,7 +99,7 @@ def exit_code(verified: Sequence[Verified]) -> int:
 @contextmanager
 def _opened(app: App, extent: Extent) -> Iterator[_Verifier]:
     """No branch has to be there, as in a checkout that a CI service makes."""
-    place = app.place()
+    place = app.place(needs_branch=False)
     nix = app.nix(place)
     lock = places.RunLock(
         place.directory / places.LOCK, "verifying", app.clock, cancel=app.cancel, wait=True, progress=app.progress

@@ -231,3 +231,12 @@ def test_a_question_that_makes_no_sense_ends_with_2(house: House) -> None:
 def test_between_a_commit_and_itself_there_is_nothing_to_find(house: House) -> None:
     found = house.bisect("--", "true", since=len(house.commits) - 1, code=1)
     assert found["reason"].startswith("there is nothing between the two ends") and found["tried"] == []
+
+
+def test_no_branch_is_needed(house: House) -> None:
+    house.fleet.git("checkout", "--quiet", "--detach")
+    try:
+        found = house.bisect(*script("false"), since=len(house.commits) - 2, code=1)
+    finally:
+        house.fleet.git("checkout", "--quiet", "main")
+    assert found["reason"] and len(found["tried"]) == 1
