@@ -70,7 +70,11 @@ class Reviewed:
         return lock
 
     def commit(
-        self, files: Mapping[str, str | None], message: str | None = None, parents: tuple[str, ...] | None = None
+        self,
+        files: Mapping[str, str | None],
+        message: str | None = None,
+        parents: tuple[str, ...] | None = None,
+        links: tuple[str, ...] = (),
     ) -> str:
         """The update's tree with other files in it (None: without it)."""
         index = {"GIT_INDEX_FILE": str(self.world.directory / "index")}
@@ -80,7 +84,8 @@ class Reviewed:
                 self.git("rm", "--quiet", "--cached", "--", path, **index)
             else:
                 blob = self.git("hash-object", "-w", "--stdin", stdin=text)
-                self.git("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}", **index)
+                mode = "120000" if path in links else "100644"
+                self.git("update-index", "--add", "--cacheinfo", f"{mode},{blob},{path}", **index)
         tree = self.git("write-tree", **index)
         given = [word for parent in (parents if parents is not None else (self.base,)) for word in ("-p", parent)]
         return self.git("commit-tree", *given, "-F", "-", tree, stdin=self.message if message is None else message)
@@ -398,6 +403,22 @@ def test_no_branch_is_needed_but_the_whole_history(one_reviewed: Reviewed, tmp_p
     done = verify("whole", "--range", "origin/main^..HEAD")
     assert (done.return_value, one_reviewed.update[:12] in done.stdout) == (0, True)
     assert "is a shallow clone" in str(verify("shallow").exception)
+
+
+def test_a_link_that_is_flake_nix_changes_with_what_it_leads_to(one_reviewed: Reviewed) -> None:
+    flake = one_reviewed.git("show", f"{one_reviewed.update}:flake.nix")
+    old, mine = one_reviewed.update, one_reviewed.world.upstreams["a"].path
+    linked = one_reviewed.commit(
+        {"flake.nix": "real.nix", "real.nix": flake}, "By hand", (old,), links=("flake.nix",)
+    )
+    url = f"file://{mine}"
+    assert flake.count(url) == 1
+    text = json.dumps(one_reviewed.lock).replace(f'"{url}"', f'"{url}/.git"')
+    files = {"flake.nix": "real.nix", "real.nix": flake.replace(url, f"{url}/.git"), "flake.lock": text}
+    moved = one_reviewed.commit(files, "By hand", (linked,), links=("flake.nix",))
+    code, found = one_reviewed.verify(moved, "--no-evaluate")
+    assert (code, found["findings"]) == (0, [])
+    assert any("flake.nix has changed" in note for note in found["notes"])
 
 
 def test_nothing_of_the_users_is_touched(one_reviewed: Reviewed) -> None:

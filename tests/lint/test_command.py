@@ -199,6 +199,27 @@ def test_a_lock_that_is_a_link(place: Place) -> None:
     assert (found["kind"], "flake.lock is no regular file at main" in found["message"]) == ("unreadable", True)
 
 
+@pytest.mark.parametrize("target", ["real/flake.nix", "./real/../real/flake.nix", "again.nix"])
+def test_a_flake_nix_that_is_a_link_is_followed_as_nix_does(place: Place, target: str) -> None:
+    """What it leads to is flake.nix: an input that is named there only is used by nothing else."""
+    (place.path / "real").mkdir()
+    asks = '{ inputs.idle.url = "github:o/idle"; outputs = { self, it, ... }: { x = it; }; }\n'
+    (place.path / "real" / "flake.nix").write_text(asks)
+    (place.path / "again.nix").symlink_to("real/flake.nix")
+    (place.path / "flake.nix").symlink_to(target)
+    place.commit(flake_lock=lock_text({"it": github("it"), "idle": github("idle")}))
+    assert place.kinds(code=0) == ["unused"]
+    (place.path / "real" / "flake.nix").write_text("{ }")
+    assert "changes that are not committed" in place.lint().stderr
+
+
+@pytest.mark.parametrize("target", ["/etc/passwd", "../flake.nix", "missing.nix", "flake.nix", "."])
+def test_a_flake_nix_that_leads_elsewhere_is_not_followed(place: Place, target: str) -> None:
+    (place.path / "flake.nix").symlink_to(target)
+    done = place.commit(flake_lock=SOUND).lint()
+    assert (done.returncode, "is no regular file at main" in done.stderr) == (2, True)
+
+
 def test_a_lock_that_is_too_large(place: Place) -> None:
     (found,) = findings(place.commit(flake_nix=FLAKE, flake_lock=" " * (5 << 20)).lint("--json"), 1)
     assert (found["kind"], "5242880 bytes" in found["message"]) == ("unreadable", True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lockbot import surroundings
@@ -17,6 +17,7 @@ from lockbot.commands.committed import branch_now
 from lockbot.errors import LockbotError, UsageError
 from lockbot.git import failure
 from lockbot.git.command import Git
+from lockbot.git.commits.links import LINK, entry, followed
 from lockbot.git.source import check_branch
 from lockbot.lint.files import Presence
 from lockbot.nix.lockfile import LOCK_NAME
@@ -52,15 +53,23 @@ class _Place:
     name: str
     directory: str
     tree: Path | None = None
+    linked: str | None = None
+    """Where flake.nix lies in fact, if it is a link to there."""
 
     def path(self, name: str) -> str:
         return f"{self.directory}/{name}" if self.directory else name
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """The paths of the flake's two files."""
+        return (self.path(NIX_NAME), self.path(LOCK_NAME), *([self.linked] if self.linked else []))
 
 
 def committed(app: App) -> FlakeFiles:
     """Raises UsageError where there is no repository, no commit or no flake.nix in it."""
     with _place(app) as place:
-        flake_nix = _content(place, NIX_NAME)
+        place = _with_link(place)
+        flake_nix = _content(place, place.linked or place.path(NIX_NAME))
         if flake_nix is None:
             raise UsageError(
                 f"there is no flake.nix in {place.directory or 'the repository'} at {place.name}",
@@ -68,7 +77,7 @@ def committed(app: App) -> FlakeFiles:
             )
         lock, problem = None, None
         try:
-            lock = _content(place, LOCK_NAME)
+            lock = _content(place, place.path(LOCK_NAME))
         except UsageError as error:
             problem = error
         return FlakeFiles(
@@ -117,19 +126,25 @@ def _local(app: App) -> _Place:
     return _Place(git, commit, name, directory, top)
 
 
-def _content(place: _Place, name: str) -> str | None:
+def _with_link(place: _Place) -> _Place:
+    """Nix follows a flake.nix that is a link to another file of the flake's repository."""
+    path = place.path(NIX_NAME)
+    found = entry(place.git, place.commit, path)
+    linked = followed(place.git, place.commit, path) if found is not None and found[0] == LINK else None
+    return replace(place, linked=linked)
+
+
+def _content(place: _Place, path: str) -> str | None:
     """A file's text; None: there is none. Raises UsageError for what is no file, or too large."""
-    listed = place.git.ask(
-        "--literal-pathspecs", "ls-tree", "-z", "-l", "--full-tree", place.commit, "--", place.path(name)
-    )
-    entry = listed.partition("\t")[0].split()
-    if len(entry) != 4:
+    listed = place.git.ask("--literal-pathspecs", "ls-tree", "-z", "-l", "--full-tree", place.commit, "--", path)
+    fields = listed.partition("\t")[0].split()
+    if len(fields) != 4:
         return None
-    mode, kind, identity, size = entry
-    if mode == "120000" or kind != "blob":
-        raise UsageError(f"{place.path(name)} is no regular file at {place.name}", "put the file itself there")
+    mode, kind, identity, size = fields
+    if mode == LINK or kind != "blob":
+        raise UsageError(f"{path} is no regular file at {place.name}", "put the file itself there")
     if int(size) > LARGEST:
-        raise UsageError(f"{place.path(name)} has {size} bytes, more than {LARGEST}", "that is no flake's")
+        raise UsageError(f"{path} has {size} bytes, more than {LARGEST}", "that is no flake's")
     return place.git.run("cat-file", "blob", identity).stdout
 
 
@@ -146,13 +161,12 @@ def _presence(place: _Place) -> Presence:
 def _is_changed(place: _Place) -> bool:
     if place.tree is None:
         return False
-    paths = (place.path(NIX_NAME), place.path(LOCK_NAME))
     git = place.git.at(place.tree)
-    return git.run("--literal-pathspecs", "diff", "--quiet", "HEAD", "--", *paths, check=False).code == 1
+    return git.run("--literal-pathspecs", "diff", "--quiet", "HEAD", "--", *place.own, check=False).code == 1
 
 
 def _mentioned(place: _Place, word: str) -> bool:
     """Not known is yes."""
-    own = (f":(top,exclude,literal){place.path(name)}" for name in (NIX_NAME, LOCK_NAME))
+    own = (f":(top,exclude,literal){path}" for path in place.own)
     pattern = ("--quiet", "--word-regexp", "--fixed-strings", "-I", "-e", word)
     return place.git.run("grep", *pattern, place.commit, "--", ":(top)", *own, check=False).code != 1

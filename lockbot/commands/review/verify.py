@@ -21,6 +21,7 @@ from lockbot.errors import UsageError
 from lockbot.git.clone import TREE_PREFIX, Clone
 from lockbot.git.command import Git
 from lockbot.git.commits.described import Commit, describe, signature
+from lockbot.git.commits.links import followed
 from lockbot.git.commits.named import commit_named, commits_between, split_range
 from lockbot.git.worktree import Worktree, incomplete, worktree
 from lockbot.judge.hosts import HostPatterns, select
@@ -201,7 +202,8 @@ class _Verifier:
         except LockFileError as error:
             unjudged = (f"what it moves can't be told: {error.message}",)
             return Found.all([_asked(answer, looking), Found(unjudged=unjudged)])
-        changed = str(Path(self.config.flake_dir) / "flake.nix") in about.files
+        flake_nix = str(Path(self.config.flake_dir) / "flake.nix")
+        changed = not {flake_nix, followed(self.clone.git, about.id, flake_nix)}.isdisjoint(about.files)
         moved = _moved(changes, answer.lock) if self.extent.evaluate else {}
         return Found.all(
             [
