@@ -27,8 +27,9 @@ def diff(
     """Tell what differs on each host between two states, and what a switch from OLD to NEW would do.
 
     OLD and NEW are revisions of the flake (a branch, a hash, HEAD~2), runs, or paths in Nix's store (also links to
-    such, as /run/current-system); a path is compared with one --host. Without NEW, it is the branch as it is;
-    without OLD, the commit before. Nothing is updated, and nothing of yours is written.
+    such, as /run/current-system); a path is compared with one --host. Without NEW, it is the branch as it is (or
+    HEAD, where none is checked out); without OLD, the commit before. Nothing is updated, and nothing of yours is
+    written.
     """
     from lockbot.commands.review import diff as comparing
 
