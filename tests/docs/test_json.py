@@ -58,7 +58,7 @@ PAGE = DOCS["json"]
 
 MORE = {
     "History": "lockbot history --json",
-    "A comparison": "lockbot diff main~2 main --json",
+    "A comparison": "lockbot diff $(git rev-list --max-parents=0 main) main --json",
     "Inputs": "lockbot inputs --outdated --json",
     "Hosts": "lockbot hosts --json",
     "Checks": "lockbot check --json",
@@ -94,7 +94,7 @@ def test_every_field_is_explained(title: str, line: str, house: House) -> None:
 
 
 def test_every_field_of_a_difference_is_explained(house: House) -> None:
-    (first, *_) = house.json("lockbot diff main~2 main --json")["differences"]
+    (first, *_) = house.json("lockbot diff $(git rev-list --max-parents=0 main) main --json")["differences"]
     cells = {name: row[1] for row in rows(PAGE.section("Differences")) for name in coded(row[0])}
     names = set(first) | {f"packages[].{name}" for name in first["packages"][0]}
     assert set(cells) == names | {f"switch.{name}" for name in first["switch"]}
