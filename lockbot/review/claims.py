@@ -241,9 +241,15 @@ def compare_hosts(trailers: Trailers, hosts: Sequence[HostFound]) -> Found:
     """Whether the hosts are as the trailers say. Of hosts that nobody looked at, nothing is said."""
     by_name = {redact(host.name): host for host in hosts}
     unnamed = _unnamed(trailers, by_name)
+    absent = {name for name, status, drv in trailers.hosts if _says_absent(trailers, status, drv)}
+    claimed = [one for one in trailers.hosts if one[0] in by_name]
     return Found.all(
         [
-            *(_host(by_name[name], status, drv) for name, status, drv in trailers.hosts if name in by_name),
+            *(
+                _host(by_name[name], status, drv)
+                for name, status, drv in claimed
+                if not (name in absent and by_name[name].is_gone)
+            ),
             _not_told(trailers, unnamed) if makes_claims(trailers) else NOTHING,
             *(_fails(host, "") for host in unnamed),
         ]
@@ -254,6 +260,12 @@ def _unnamed(trailers: Trailers, by_name: Mapping[str, HostFound]) -> list[HostF
     """The hosts that the message does not name. What the flake does not have, nobody has to name."""
     claimed = {name for name, _, _ in trailers.hosts}
     return [host for name, host in by_name.items() if name not in claimed and not host.is_gone]
+
+
+def _says_absent(trailers: Trailers, status: str, drv: str | None) -> bool:
+    """A host that the flake lists and has not, before and after: it is unchanged, and has no derivation where the
+    others have theirs."""
+    return status == HostStatus.UNCHANGED and drv is None and any(drv for _, _, drv in trailers.hosts)
 
 
 def _host(host: HostFound, status: str, drv: str | None) -> Found:

@@ -255,3 +255,12 @@ def test_hostile_amounts_take_no_time() -> None:
     assert len(claims.compare_inputs(trailers, changes).findings) == 2 * number
     hosts = tuple((f"h{index}", "built", None) for index in range(number))
     assert len(claims.compare_hosts(Trailers("r", hosts=hosts), [HostFound("x", DRV)] * number).findings) == 1
+
+
+def test_a_host_that_the_flake_only_lists() -> None:
+    """It has no derivation before, and none now: that says so, where the others tell theirs."""
+    listed = HostFound("web", None, GONE)
+    told = Trailers("run", hosts=(("web", "unchanged", None), ("db", "built", SAME)))
+    assert not kinds(claims.compare_hosts(told, [listed, HostFound("db", DRV)]))
+    older = Trailers("run", hosts=(("web", "unchanged", None), ("db", "built", None)))
+    assert kinds(claims.compare_hosts(older, [listed, HostFound("db", DRV)])) == ["host-gone"]
