@@ -142,14 +142,14 @@ def test_nothing_that_acts_upon_a_terminal_is_printed(one_nix: nixes.Nix, tmp_pa
     world.break_both()
     assert world.run("update").returncode == 1
     wrong: dict[str, object] = {}
-    for words in some(TEXTS, 4):
+    for words in some(TEXTS, 6):
         piped = world.run(*words)
         assert piped.stdout + piped.stderr, words
         assert b"Traceback" not in piped.stderr, words
         for name, data in {"stdout": piped.stdout, "stderr": piped.stderr}.items():
             if found := bad_characters(data.decode()):
                 wrong[f"{words} {name}"] = found
-    for words in some(TEXTS, 4, 1):
+    for words in some(TEXTS, 6, 1):
         if found := bad_characters(unstyled(world.on_terminal(*words))):
             wrong[f"{words} on a terminal"] = found
     for command in DOCUMENTS:
@@ -266,7 +266,7 @@ def test_a_stdout_that_cannot_be_written_is_one_line_and_an_exit_code(updated: W
         "closed with stdin": {"stdout": None, "stdin": None, "preexec_fn": closing(0, 1)},
     }[how]
     wrong: list[object] = []
-    for words in some(COMMANDS, *{"full": (4,), "closed": (6, 1), "closed with stdin": (6, 3)}[how]):
+    for words in some(COMMANDS, *{"full": (7,), "closed": (9, 1), "closed with stdin": (9, 3)}[how]):
         stream = full()
         done = updated.run(*words, **({"stdout": stream} | streams))
         os.close(stream)
@@ -279,7 +279,7 @@ def test_a_stdout_that_cannot_be_written_is_one_line_and_an_exit_code(updated: W
 @pytest.mark.timeout(600)
 def test_a_reader_that_has_gone_ends_a_command_quietly(updated: World) -> None:
     wrong: list[object] = []
-    for words in some(COMMANDS, 3):
+    for words in some(COMMANDS, 5):
         stream = no_reader()
         done = updated.run("-q", *words, stdout=stream)
         os.close(stream)

@@ -129,6 +129,7 @@ def _serve(machine: Machine, directory: str) -> None:
     machine.run("mkdir", upstream, user="lockbot")
     daemon = ["git", "daemon", "--listen=127.0.0.1", "--export-all", f"--base-path={upstream}"]
     machine.run("systemd-run", "--quiet", "--unit=served", "--uid=lockbot", *daemon)
+    machine.run("bash", "-c", "until (: <>/dev/tcp/127.0.0.1/9418) 2>/dev/null; do sleep 0.1; done")
 
 
 def _clear(machine: Machine) -> None:

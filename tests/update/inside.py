@@ -15,6 +15,7 @@ from lockbot.model import Event, Run
 from lockbot.process import CancelToken
 from tests import nixes
 from tests.fleet import Fleet, HostSpec, Input, Upstream
+from tests.sampling import UNREVIEWED
 
 
 class World:
@@ -45,6 +46,7 @@ class World:
             "LOCKBOT_REPOSITORY__PATH": str(self.fleet.path),
             "LOCKBOT_BUILD__RETRY_DELAY": "1s",
             "LOCKBOT_EVAL__WORKERS": "2",
+            **UNREVIEWED,
         }
         self._environ |= settings or {}
         self._cancel = cancel

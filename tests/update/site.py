@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tests import nixes
+from tests.sampling import UNREVIEWED
 from tests.upstream import run_git
 
 _FLAKE = """\
@@ -59,11 +60,13 @@ def broken(version: int, how: str = "build") -> Part:
 class Site:
     """The flake, its inputs, lockbot with one state directory, and the surroundings they are in."""
 
-    def __init__(self, nix: nixes.Nix, directory: Path, cleanup: ExitStack) -> None:
+    def __init__(self, nix: nixes.Nix, directory: Path, cleanup: ExitStack, *, reviewed: bool = False) -> None:
+        """`reviewed`: lockbot finds out what an update means for hosts."""
         self.nix = nix
         self.directory = directory
         self.cleanup = cleanup
         self.environment = {**nix.environment, "PYTHONPATH": str(nixes.PROJECT)}
+        self.environment |= {} if reviewed else UNREVIEWED
         self.settings: Settings = {}
         self.nix_conf: tuple[str, ...] = ()
         self.mark = directory / "mark"

@@ -60,7 +60,7 @@ def test_killed_before_any_step(
     world.upstreams["a"].commit("newer")
     ends = perilous(world.observed(), begin)
     assert len(ends) > 6
-    for die_at in some(ends[part::parts], 9, part):
+    for die_at in some(ends[part::parts], 14, part):
         new = world.upstreams["a"].commit("newer")
         step = world.observed(die_at)[-1]
         try:
@@ -74,7 +74,7 @@ def test_killed_before_any_step(
 
 @pytest.mark.parametrize(
     "step",
-    some([" lockbot-fast-forward ", " push ", " worktree add ", " flake update ", " eval ", " --realise "], 2),
+    some([" lockbot-fast-forward ", " push ", " worktree add ", " flake update ", " eval ", " --realise "], 3),
 )
 def test_killed_while_a_child_goes_on(one_nix: nixes.Nix, tmp_path: Path, step: str) -> None:
     """The child outlives lockbot, and does its work while the next run is under way."""

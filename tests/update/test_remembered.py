@@ -65,7 +65,7 @@ _OTHERWISE: dict[str, tuple[object, ...]] = {
     ("before", "between", "flags"),
     {
         "as-it-is": (_nothing, _nothing, []),
-        **dict(some(_OTHERWISE.items(), 2)),
+        **dict(some(_OTHERWISE.items(), 3)),
     },
 )
 def test_a_base_that_failed_once_excuses_nothing(

@@ -16,7 +16,7 @@ from tests.update.site import Part, Site, broken, fine
 @pytest.fixture
 def site(one_nix: nixes.Nix, tmp_path: Path) -> Iterator[Site]:
     with ExitStack() as cleanup:
-        made = Site(one_nix, tmp_path, cleanup)
+        made = Site(one_nix, tmp_path, cleanup, reviewed=True)
         cleanup.callback(made.server.close)
         yield made
 
@@ -32,7 +32,7 @@ def versions(run: dict[str, Any]) -> dict[str, tuple[list[str], list[str]]]:
 
 def test_what_hosts_were_is_built_to_compare(nix: nixes.Nix, tmp_path: Path) -> None:
     with ExitStack() as cleanup:
-        site = Site(nix, tmp_path, cleanup)
+        site = Site(nix, tmp_path, cleanup, reviewed=True)
         cleanup.callback(site.server.close)
         site.write(fine(1))
         site.commit("a", fine(2))

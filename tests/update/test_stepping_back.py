@@ -45,7 +45,7 @@ def reasons(run: Run) -> dict[str, str]:
 
 @pytest.mark.parametrize(
     ("rule", "on", "own"),
-    some(product(["hold", "refuse"], [0, 2], [False, True]), 3),
+    some(product(["hold", "refuse"], [0, 2], [False, True]), 5),
 )
 def test_a_merge_the_wrong_way_round_loses_no_commit(world: World, rule: str, on: int, own: bool) -> None:
     """Upstream merged its branch into another, which is the branch now; what lies on that one lacks what is

@@ -27,8 +27,8 @@ def _with(nix: nixes.Installed, kinds: Iterable[Surrounding]) -> pytest.MarkDeco
 
 def at(place: Place, turn: int = 0) -> pytest.MarkDecorator:
     """Every fifth kind that can be there, with the newest Nix; every third of those that can be nowhere else."""
-    by_turns = some((kind for kind in KINDS if len(kind.places) > 1), 5, turn)
-    only_here = some((kind for kind in KINDS if kind.places == {place}), 3)
+    by_turns = some((kind for kind in KINDS if len(kind.places) > 1), 8, turn)
+    only_here = some((kind for kind in KINDS if kind.places == {place}), 5)
     return _with(_INSTALLED[-1], [kind for kind in (*by_turns, *only_here) if place in kind.places])
 
 
@@ -97,7 +97,7 @@ class Run:
         return base and base["answer"], candidate and candidate["answer"]
 
 
-@_with(_INSTALLED[0], some((kind for kind in KINDS if Place.NEITHER in kind.places), 5))
+@_with(_INSTALLED[0], some((kind for kind in KINDS if Place.NEITHER in kind.places), 8))
 def test_at_neither(site: Site, kind: Surrounding) -> None:
     """Some of them: each of the others is healed below, which is no less."""
     case = Case(site, kind, Place.NEITHER)
@@ -166,7 +166,7 @@ def test_at_both_sides(site: Site, kind: Surrounding) -> None:
 
 @_with(
     _INSTALLED[0],
-    some((kind for kind in KINDS if Place.BOTH in kind.places and not (kind.spreads or kind.unlisted)), 6),
+    some((kind for kind in KINDS if Place.BOTH in kind.places and not (kind.spreads or kind.unlisted)), 9),
 )
 def test_at_both_sides_beside_another_input(site: Site, kind: Surrounding) -> None:
     """What has nothing to do with it is not held back."""
@@ -209,7 +209,7 @@ _OWN = {
 
 @pytest.mark.parametrize(
     ("nix", "what"),
-    [(_INSTALLED[-(at % 2)], what) for at, what in some(enumerate(_OWN), 3)],  # each with one Nix
+    [(_INSTALLED[-(at % 2)], what) for at, what in some(enumerate(_OWN), 5)],  # each with one Nix
     indirect=["nix"],
     ids=str,
 )

@@ -28,7 +28,7 @@ def remote_head(world: World) -> str:
     return run_git(world.remote, world.nix.environment, "rev-parse", "main").strip()
 
 
-@pytest.mark.parametrize("fault", some(FAULTS, 2))
+@pytest.mark.parametrize("fault", some(FAULTS, 3))
 def test_pushed_and_not_brought_home(one_nix: nixes.Nix, tmp_path: Path, fault: str) -> None:
     world = World.create(one_nix, tmp_path, kind="remote")
     base, new = world.head(), world.upstreams["a"].commit("newer")
