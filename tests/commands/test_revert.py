@@ -37,6 +37,7 @@ from tests.upstream import run_git
 
 _in_utc, world = test_status._in_utc, test_status.world  # fixtures
 MOVED = Standing.MOVED
+REVIEWED = {"LOCKBOT_REVIEW__DIFFERENCES": "true", "LOCKBOT_REVIEW__UPSTREAM": "true"}
 PLAIN = [HostSpec("web", ["a"]), HostSpec("mail", ["b"])]
 
 
@@ -109,7 +110,7 @@ def test_a_run_goes_back_but_for_what_has_moved_on(
     one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken
 ) -> None:
     """What is back is held. No rule against going backwards is in the way of what is asked for by name."""
-    world = World(one_nix, tmp_path, cancel, PLAIN, "ab")
+    world = World(one_nix, tmp_path, cancel, PLAIN, "ab", REVIEWED)
     run = world.update()
     assert run.outcome is Outcome.PUBLISHED and run.commit is not None
     check_review(world, run, tmp_path)

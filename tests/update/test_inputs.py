@@ -21,7 +21,7 @@ import pytest
 from tests import nixes
 from tests.fleet import Fleet, HostSpec, Input, Upstream
 from tests.nixes import git_environment
-from tests.sampling import nix_by_turns
+from tests.sampling import nix_by_turns, some
 from tests.update.world import World, finish
 from tests.upstream import run_git
 
@@ -279,7 +279,7 @@ def _removed(lib: Checkout) -> None:
     (lib.path / "flake.nix").unlink()
 
 
-@pytest.mark.parametrize("dirty", [_modified, _staged, _removed])
+@pytest.mark.parametrize("dirty", some([_modified, _staged, _removed], 2))
 def test_a_checkout_with_changes_is_held(
     one_nix: nixes.Nix, tmp_path: Path, lib: Checkout, dirty: Callable[[Checkout], None]
 ) -> None:
