@@ -152,17 +152,6 @@ def _unquoted(text: str) -> str:
     return re.sub(r"\\(.)", lambda m: {"n": "\n", "r": "\r", "t": "\t"}.get(m[1], m[1]), text, flags=re.DOTALL)
 
 
-def attribute_text(names: tuple[str, ...]) -> str:
-    """The inverse of `attribute_path`."""
-
-    def one(name: str) -> str:
-        if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_'-]*", name):
-            return name
-        return '"' + name.replace("\\", r"\\").replace('"', r"\"").replace("${", r"\${") + '"'
-
-    return ".".join(map(one, names))
-
-
 def branch_name(text: str) -> str:
     """git-check-ref-format's rules for the name of a branch."""
     if text.startswith("refs/heads/"):

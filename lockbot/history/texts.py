@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
+from lockbot.model.host import written
 from lockbot.redact import redact, without_secrets
 
 PROSE_CHARACTERS = 64 * 1024
 """How much of one message, note or log line is kept: its beginning and its end. Whole logs are files."""
 LARGEST_INTEGER = 2**63 - 1
-_BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_'-]*")
 
 
 def storable(text: str) -> str:
@@ -40,9 +39,8 @@ def moment(time: datetime) -> str:
 
 
 def attribute_path(attribute: Sequence[str]) -> str:
-    """`nixosConfigurations."a.b".config`: as Nix writes it, so that no two paths look the same."""
-    parts = map(storable, attribute)
-    return ".".join(part if _BARE.fullmatch(part) else json.dumps(part, ensure_ascii=False) for part in parts)
+    """`nixosConfigurations."a.b".config`, storable."""
+    return written(map(storable, attribute))
 
 
 def optional(text: str | None) -> str | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lockbot.model.host_kinds import HostKind
@@ -23,9 +23,25 @@ class Host:
     @property
     def installable(self) -> str:
         """Its attribute as one writes it: `nixosConfigurations."a.b".config.system.build.toplevel`."""
-        return ".".join(
-            part if _BARE.fullmatch(part) else json.dumps(part, ensure_ascii=False) for part in self.attribute
-        )
+        return written(self.attribute)
 
 
 _BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_'-]*")
+
+
+def written(attribute: Iterable[str]) -> str:
+    """An attribute path as Nix writes it: no two look the same, and nothing in it is interpolated."""
+    return ".".join(part if _BARE.fullmatch(part) else _quoted(part) for part in attribute)
+
+
+def _quoted(name: str) -> str:
+    for plain, escaped in (
+        ("\\", "\\\\"),
+        ('"', '\\"'),
+        ("${", "\\${"),
+        ("\n", "\\n"),
+        ("\r", "\\r"),
+        ("\t", "\\t"),
+    ):
+        name = name.replace(plain, escaped)
+    return f'"{name}"'

@@ -30,7 +30,7 @@ class Rule:
 
 def one(reason: str, old: str, new: str, **expected: tuple[str, ...]) -> Rule:
     """A rule for a.service alone."""
-    return Rule(reason, {"a.service": old}, {"a.service": new}, **expected)  # type: ignore[arg-type]
+    return Rule(reason, {"a.service": old}, {"a.service": new}, **expected)  # type: ignore[arg-type]  # tests pass fields by name
 
 
 A = ("a.service",)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lockbot.config import types as parse
+from lockbot.model.host import written
 from tests.config.reading import QUICK
 
 
@@ -78,7 +79,7 @@ def test_sizes_survive_being_written(number: int) -> None:
 )
 def test_attribute_paths(text: str, names: tuple[str, ...]) -> None:
     assert parse.attribute_path(text) == names
-    assert parse.attribute_path(parse.attribute_text(names)) == names
+    assert parse.attribute_path(written(names)) == names
 
 
 @pytest.mark.parametrize(
@@ -111,7 +112,7 @@ def test_attribute_paths_that_are_none(text: str) -> None:
 @given(st.lists(st.text(st.characters(exclude_categories=["C", "Zl", "Zp"]), min_size=1), min_size=1))
 def test_any_name_can_be_an_attribute(names: list[str]) -> None:
     names = [name for name in names if name.strip()] or ["a"]
-    assert parse.attribute_path(parse.attribute_text(tuple(names))) == tuple(names)
+    assert parse.attribute_path(written(tuple(names))) == tuple(names)
 
 
 @pytest.mark.parametrize(

@@ -159,7 +159,7 @@ def test_no_file_comes_along(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> Non
         kinds = ("cat-file", "--batch-all-objects", "--batch-check=%(objecttype)")
         (aside,) = repo.state.glob("*.new-aside-*")
         seen.extend(repo.git("-C", str(aside), *kinds).split())
-        return compare(*arguments)  # type: ignore[arg-type]
+        return compare(*arguments)  # type: ignore[arg-type]  # whatever compare takes
 
     monkeypatch.setattr(files_module, "_compare", look)
     assert changed(repo, line[1], line[3]) == {line[3]: ("file",), line[2]: ("file",)}

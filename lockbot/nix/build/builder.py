@@ -157,11 +157,6 @@ class Builder:
         with self._changed:
             return self._outputs.get(drv)
 
-    def known(self, drv: str) -> Failure | None:
-        """Why this one was not built, if it was wanted and was not."""
-        with self._changed:
-            return self._results.get(drv)
-
     @property
     def flaky(self) -> frozenset[str]:
         """The derivations that failed and then were built, unchanged."""
