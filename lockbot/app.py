@@ -103,11 +103,13 @@ class App:
     cancel: CancelToken
     progress: Progress
     clock: Callable[[], datetime] = now
+    read_only: bool = False
+    """Only looks at the history, which stays as it is."""
 
     # -- places -------------------------------------------------------------------------------------------
 
     def state(self) -> StateDirectory:
-        return StateDirectory(self.settings.state.directory)
+        return StateDirectory(self.settings.state.directory, read_only=self.read_only)
 
     def git(self, directory: Path) -> Git:
         return Git(directory, user_environment(self.environ), self.cancel, self.settings.run.fetch_timeout)
@@ -152,6 +154,8 @@ class App:
     def history(self, place: Place | None = None) -> History:
         """Open it; for a place, with what an older lockbot kept of the whole repository taken over, and with the
         holds of where the flake was before it moved."""
+        if self.read_only:
+            return History.read_only(self.state().history, self.clock)
         history = History.open(self.state().history, self.clock, self.progress)
         if place is None or (place.repository is not None and not place.repository.branch):
             return history  # what was kept of a branch does not go to what is none

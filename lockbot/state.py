@@ -59,10 +59,14 @@ class StateDirectory:
     and removes what it finds.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, read_only: bool = False) -> None:
+        """`read_only`: nothing is made, and what is not there is not missed."""
+        self._read_only = read_only
         try:
             self.root = root.resolve()
             _check_link(root, self.root)
+            if read_only:
+                return
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         except (OSError, RuntimeError) as error:  # RuntimeError: a symlink loop, before Python 3.13
             raise _refused(root, error) from error
@@ -93,6 +97,8 @@ class StateDirectory:
         """
         readable = re.sub(r"[^0-9a-z]+", "-", identity.rstrip("/").rpartition("/")[2].lower()).strip("-")[:40]
         directory = self.root / "repos" / f"{readable or 'repository'}-{digest(identity)}"
+        if self._read_only:
+            return directory
         try:
             for place in (directory, directory / WORKTREES, directory / ROOTS):
                 files.directory(place)

@@ -62,8 +62,8 @@ class Opened:
     """A connection that is ready. `note`: what the user must be told about the way there."""
 
     connection: sqlite3.Connection
-    file: tuple[int, int]
-    """Device and number of the file, which tell it from one that took its place."""
+    file: tuple[int, int] | None
+    """Device and number of the file, which tell it from one that took its place; None: it is only read."""
     note: str | None = None
 
 
@@ -173,6 +173,7 @@ def _prepare(path: Path, *, suspicious: bool = False) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
         schema.migrate(connection)
+        schema.add_functions(connection)
         if (lacking := _lacking(connection)) is not None:
             raise Damaged(lacking)
         connection.execute("PRAGMA foreign_keys = ON")
@@ -275,6 +276,7 @@ def _make(path: Path, kept: dict[str, int] | None) -> Path:
         with contextlib.closing(_connect(making, "rw")) as new:
             new.row_factory = sqlite3.Row
             schema.migrate(new)
+            schema.add_functions(new)
             if kept is not None:
                 with contextlib.suppress(_Unreadable), contextlib.closing(_readable(path)) as old:
                     kept.update(adopt.rescue(old, new))

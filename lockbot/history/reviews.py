@@ -13,14 +13,12 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from lockbot.history import damage
+from lockbot.history.schema import differences
 from lockbot.history.texts import integer, storable
 from lockbot.model import Difference, Run, UpstreamChanges
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
-
-LARGEST = 256 * 2**20
-"""Bytes of JSON that are read back: what a damaged or a forged row would unfold to has no other end."""
 
 _Review = tuple[tuple[Difference, ...], tuple[UpstreamChanges, ...]]
 
@@ -33,6 +31,7 @@ def write_review(connection: sqlite3.Connection, run: Run) -> None:
         told = [[asdict(one) for one in each] for each in (run.differences, run.upstream)]
         text = json.dumps(_storable(told), ensure_ascii=False, separators=(",", ":"))
         connection.execute("INSERT INTO reviews (run, told) VALUES (?, ?)", (*key, zlib.compress(text.encode())))
+    differences.index(connection, *key)
 
 
 @damage.reading("a review")
@@ -41,7 +40,7 @@ def read_review(connection: sqlite3.Connection, run: str) -> _Review:
     if row is None:
         return (), ()
     try:
-        text = zlib.decompressobj().decompress(row["told"], LARGEST)
+        text = zlib.decompressobj().decompress(row["told"], differences.LARGEST)
     except zlib.error as error:
         raise ValueError(str(error)) from None
     return _adapter().validate_json(text)

@@ -23,6 +23,7 @@ from lockbot.errors import LockbotError, UsageError
 from lockbot.history import adopt, codec, damage, logs, rows, texts
 from lockbot.history.connection import Opened, Remedy, is_damage, open_database, refusal
 from lockbot.history.ledger import Ledger
+from lockbot.history.read_only import open_read_only
 from lockbot.history.rows import Seen
 from lockbot.history.summaries.runs import RunSummary, summaries_query, summary
 from lockbot.history.summaries.totals import Totals, read_totals
@@ -65,6 +66,11 @@ class History:
     def open(cls, path: Path, clock: Callable[[], datetime], progress: Progress = silent) -> History:
         """Open or create it. Raises LockbotError: a newer lockbot's database, or a place that can't be written."""
         return cls(path, clock, open_database(path, clock()), progress)
+
+    @classmethod
+    def read_only(cls, path: Path, clock: Callable[[], datetime]) -> History:
+        """Only to look: nothing is made, migrated or healed. Raises LockbotError where it can't be read so."""
+        return cls(path, clock, open_read_only(path), silent)
 
     def close(self) -> None:
         with self._lock:
@@ -136,6 +142,10 @@ class History:
         """
         query = "SELECT * FROM runs WHERE repository = ? AND outcome IS NULL ORDER BY started"
         return self._whole(query, (texts.storable(repository),))
+
+    def ask(self, query: Callable[[sqlite3.Connection], _Result]) -> _Result:
+        """One of the questions in `summaries/`."""
+        return self._read(query)
 
     def runs(self, flake: str | None = None, limit: int = 50, before: str | None = None) -> tuple[RunSummary, ...]:
         """The newest runs, newest first; with `before` (a run's id or its prefix), those older than that one."""
@@ -294,7 +304,7 @@ class History:
                 try:
                     return _transaction(self._connection, begin, action)
                 except (sqlite3.Error, damage.Damaged, UnicodeDecodeError) as error:
-                    if remedy is None or not is_damage(error):
+                    if remedy is None or self._file is None or not is_damage(error):
                         raise refusal(self._path, error) from error
                     self._connection.close()
                     self._use(open_database(self._path, self._clock(), remedy, why=str(error), file=self._file))

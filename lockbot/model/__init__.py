@@ -1,7 +1,8 @@
 """The values that flow through one update cycle. No I/O, no tools.
 
 An input's `change` and the `host`s that it may break; a host's `failure`, and the `verdict` on all of them; the
-record of the `run`, and its `progress` while it happens; a `closure`, and the `difference` that an update makes.
+record of the `run`, and its `progress` while it happens; a `closure`, and the `difference` that an update makes;
+a `notice` for people.
 """
 
 from lockbot.model.change import ChangeKind, InputChange, Locked
@@ -21,6 +22,7 @@ from lockbot.model.difference import (
 from lockbot.model.failure import Answer, Failure, FailureKind
 from lockbot.model.host import Host
 from lockbot.model.host_kinds import HostKind
+from lockbot.model.notice import Condition, Notice, NoticeKind
 from lockbot.model.progress import (
     CommandSaid,
     DerivationStarted,
@@ -46,6 +48,7 @@ __all__ = [
     "Closure",
     "ClosureSize",
     "CommandSaid",
+    "Condition",
     "ConfigurationChange",
     "CulpritCommit",
     "DerivationStarted",
@@ -68,6 +71,8 @@ __all__ = [
     "Locked",
     "Looking",
     "Note",
+    "Notice",
+    "NoticeKind",
     "Outcome",
     "PackageChange",
     "PackageMark",

@@ -1,22 +1,13 @@
-"""The tables of the history, and how an older database becomes the newest.
+"""The steps that were released as one program's first six versions: runs, the ledger, flakes, reviews.
 
-Knows SQL's data definition only. Each entry of MIGRATIONS lifts the database by one version; an entry that was
-released is never edited, a new one is appended. A list of statements, because `executescript` commits.
+None of them is ever edited. Knows SQL's data definition only.
 """
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable
-
-from lockbot.redact import redact, without_secrets
-
-APPLICATION = 0x6C6B6274
-"""`PRAGMA application_id`: "lkbt". It tells this database from another program's."""
-
 # Times are UTC in ISO 8601, so that text order is time order; `attribute` and `tail` are JSON arrays of strings;
 # `published` is the model's Run.commit (COMMIT is a word of SQL).
-_FIRST = (
+FIRST = (
     """
     CREATE TABLE runs (
         id TEXT NOT NULL PRIMARY KEY,
@@ -141,7 +132,7 @@ _FIRST = (
 
 # The ledger. `bad_hosts` is a JSON array of strings. Derivations are the same in every repository; `failure` NULL:
 # it was built.
-_LEDGER = (
+LEDGER = (
     """
     CREATE TABLE tips (
         repository TEXT NOT NULL,
@@ -226,7 +217,7 @@ _LEDGER = (
 # of it takes it over when it comes (`history.adopt`); its runs have `flake` NULL until then. How hosts and
 # derivations fared was kept without a word for what decided it (`context`): it is found out anew. `held.culprit`
 # is JSON.
-_FLAKES = (
+FLAKES = (
     "ALTER TABLE runs ADD COLUMN flake TEXT",
     "DROP INDEX runs_by_repository",
     "CREATE INDEX runs_by_flake ON runs (flake, started, id)",
@@ -289,7 +280,7 @@ _FLAKES = (
     BEGIN DELETE FROM failures WHERE id = OLD.failure; END
     """,
     *(f"ALTER TABLE {name} RENAME TO {name}_of_repositories" for name in ("tips", "holds", "accepted", "inputs")),
-    *(statement.replace("repository", "flake") for statement in _LEDGER[:4]),
+    *(statement.replace("repository", "flake") for statement in LEDGER[:4]),
     "CREATE TABLE adopted (flake TEXT NOT NULL PRIMARY KEY) STRICT, WITHOUT ROWID",
 )
 
@@ -305,7 +296,7 @@ _PROSE = {
     **dict.fromkeys(("holds", "holds_of_repositories"), ("input", "why")),
     **dict.fromkeys(("inputs", "inputs_of_repositories"), ("input", "detail")),
 }
-_REDACTED = (
+REDACTED = (
     *(
         f"UPDATE OR IGNORE {table} SET {', '.join(f'{name} = redacted({name})' for name in names)}"  # noqa: S608 -- our own names
         f" WHERE {' OR '.join(f'{name} <> redacted({name})' for name in names)}"
@@ -332,7 +323,7 @@ _REDACTED = (
 )
 
 # `told` is JSON, compressed by zlib (`history.reviews`); `warnings` a JSON array of strings, NULL: not known.
-_REVIEWS = (
+REVIEWS = (
     """
     CREATE TABLE reviews (
         run TEXT NOT NULL PRIMARY KEY REFERENCES runs (id) ON DELETE CASCADE,
@@ -344,7 +335,7 @@ _REVIEWS = (
 )
 
 # Up to which commit of a flake's branch somebody has looked (`lockbot review --seen`), and when that was said.
-_SEEN = (
+SEEN = (
     """
     CREATE TABLE seen (
         flake TEXT NOT NULL PRIMARY KEY,
@@ -354,41 +345,4 @@ _SEEN = (
     """,
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _LEDGER, _FLAKES, _REDACTED, _REVIEWS, _SEEN)
-
-
-def version(connection: sqlite3.Connection) -> int:
-    """The number of migrations that the database has been through."""
-    return int(connection.execute("PRAGMA user_version").fetchone()[0])
-
-
-def belongs_to_another(connection: sqlite3.Connection) -> bool:
-    """Whether a sound database is some other program's. An empty one is anybody's."""
-    application = int(connection.execute("PRAGMA application_id").fetchone()[0])
-    tables = int(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
-    return application != APPLICATION and (application != 0 or tables > 0)
-
-
-def migrate(connection: sqlite3.Connection, migrations: tuple[tuple[str, ...], ...] = MIGRATIONS) -> None:
-    """Lift the database to the newest version, all or nothing. Foreign keys must be off, the caller alone."""
-    if version(connection) >= len(migrations):
-        return
-    for name, function in (("redacted", redact), ("origin", without_secrets)):
-        connection.create_function(name, 1, _or_null(function), deterministic=True)
-    connection.execute("PRAGMA secure_delete = ON")  # else the file would hold for long what its rows no longer do
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        for step in migrations[version(connection) :]:
-            for statement in step:
-                connection.execute(statement)
-        connection.execute(f"PRAGMA application_id = {APPLICATION}")
-        connection.execute(f"PRAGMA user_version = {len(migrations)}")
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-
-
-def _or_null(function: Callable[[str], str]) -> Callable[[str | None], str | None]:
-    return lambda text: None if text is None else function(text)
+STEPS: tuple[tuple[str, ...], ...] = (FIRST, LEDGER, FLAKES, REDACTED, REVIEWS, SEEN)
