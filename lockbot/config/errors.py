@@ -36,12 +36,16 @@ class Mistake:
         return f"{self.where}: {self.what}"
 
 
+LISTED = frozenset({"group", "notify", "hook"})
+"""The sections that are lists of tables, each headed [[NAME]]."""
+
+
 def key_text(loc: Loc) -> str:
     """`("hosts", "include", 1)` → `hosts.include[1]`; a group is counted as people do, from 1: `group 2: name`."""
     steps = [step for step in loc if step != "[key]"]
     prefix = ""
-    if len(steps) > 1 and steps[0] == "group" and isinstance(steps[1], int):
-        prefix, steps = f"group {steps[1] + 1}", steps[2:]
+    if len(steps) > 1 and steps[0] in LISTED and isinstance(steps[1], int):
+        prefix, steps = f"{steps[0]} {steps[1] + 1}", steps[2:]
         if not steps:
             return prefix
         prefix += ": "
@@ -142,8 +146,8 @@ def explain(error: ErrorDetails, siblings: Sequence[str], elsewhere: Mapping[str
             return "must not be empty"
         case "value_error":
             return str(limits["error"])
-        case "tuple_type" if name == "group":
-            return f"must be a list of tables, each headed [[group]], not {_a(value)}"
+        case "tuple_type" if name in LISTED:
+            return f"must be a list of tables, each headed [[{name}]], not {_a(value)}"
         case _ if kind in _WANTED:
             return f"must be {_WANTED[kind]}, not {_a(value)}"
         case _:

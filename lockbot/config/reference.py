@@ -17,6 +17,7 @@ from typing import Annotated, Any, get_args, get_origin
 from pydantic import SecretStr
 
 from lockbot.config import types
+from lockbot.config.errors import LISTED
 from lockbot.config.settings import MANY, Key, keys, sections
 from lockbot.config.sources import EACH
 from lockbot.config.template import toml
@@ -38,6 +39,7 @@ _READERS = {
     types.time_zone: "time zone",
     types.quiet_hours: "hours",
     types.timing_text: "schedule",
+    types.listen_address: "address",
 }
 _KINDS = {bool: "true or false", int: "whole number", Path: "path", SecretStr: "secret", Person: "`Name <mail>`"}
 
@@ -65,8 +67,8 @@ def section_text(section: str) -> str:
 
 def _heading(section: str) -> str:
     match section:
-        case "group":
-            return "[[group]]"
+        case _ if section in LISTED:
+            return f"[[{section}]]"
         case "input":
             return "[input.NAME]"
         case "forge":
@@ -82,7 +84,7 @@ def _row(key: Key) -> str:
 
 
 def _name(key: Key) -> str:
-    return key.name if key.section == "group" else ".".join(key.form.loc).replace(EACH, "HOST")
+    return key.name if key.section in LISTED else ".".join(map(str, key.form.loc)).replace(EACH, "HOST")
 
 
 def _type(kind: Any, marks: tuple[Any, ...]) -> str:

@@ -9,12 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BeforeValidator, SecretStr, ValidationError, ValidatorFunctionWrapHandler, field_validator
+from pydantic import (
+    BeforeValidator,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_core import InitErrorDetails
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from lockbot.config.errors import Loc, Mistake, explain
+from lockbot.config.errors import LISTED, Loc, Mistake, explain
 from lockbot.config.sections import (
     AfterUpdate,
     Build,
@@ -23,8 +30,11 @@ from lockbot.config.sections import (
     Eval,
     ForgeAccount,
     Group,
+    Hook,
     Hosts,
     InputPolicy,
+    NotifyTarget,
+    Ping,
     Policy,
     Repository,
     Review,
@@ -33,6 +43,7 @@ from lockbot.config.sections import (
     Search,
     Section,
     State,
+    Web,
 )
 from lockbot.config.sources import EACH, Form, Kind, Layer, credentials, environment, file_layer, state_directory
 from lockbot.config.types import ForgeHost, Local, Person, Text, duration, duration_text, size, size_text
@@ -64,28 +75,35 @@ class Settings(BaseSettings):
     schedule: Schedule = Schedule()
     daemon: DaemonLimits = DaemonLimits()
     group: tuple[Group, ...] = ()
+    web: Web = Web()
+    notify: tuple[NotifyTarget, ...] = ()
+    ping: Ping = Ping()
+    hook: tuple[Hook, ...] = ()
 
     def policy_rules(self) -> PolicyRules:
         """[policy] and [input.*], as plain values."""
         own = {name: table.over(self.policy) for name, table in self.input.items()}
         return PolicyRules(self.policy.rules(), own)
 
-    @field_validator("group", mode="wrap")
+    @field_validator("group", "notify", mode="wrap")
     @classmethod
-    def _names_differ(cls, value: Any, inner: ValidatorFunctionWrapHandler) -> tuple[Group, ...]:
-        """Wrapped around the groups' own checks, so that both kinds of mistake are told at once."""
-        errors = [_same_name(position) for position in _repeated(value)]
+    def _names_differ(
+        cls, value: Any, inner: ValidatorFunctionWrapHandler, info: ValidationInfo
+    ) -> tuple[Section, ...]:
+        """Wrapped around the tables' own checks, so that both kinds of mistake are told at once."""
+        title = str(info.field_name)
+        errors = [_same_name(title, position) for position in _repeated(value)]
         try:
-            groups: tuple[Group, ...] = inner(value)
+            tables: tuple[Section, ...] = inner(value)
         except ValidationError as error:
             errors += [
                 InitErrorDetails(type=e["type"], loc=e["loc"], input=e["input"], ctx=e.get("ctx", {}))
                 for e in error.errors()
             ]
-            groups = ()
+            tables = ()
         if errors:
-            raise ValidationError.from_exception_data("group", errors, hide_input=True)
-        return groups
+            raise ValidationError.from_exception_data(title, errors, hide_input=True)
+        return tables
 
     @classmethod
     def settings_customise_sources(
@@ -100,24 +118,24 @@ class Settings(BaseSettings):
         return init_settings, *(InitSettingsSource(settings_cls, layer.data) for layer in _layers.get())
 
 
-def _repeated(groups: object) -> Iterator[int]:
-    """The positions of groups whose name an earlier one has."""
+def _repeated(tables: object) -> Iterator[int]:
+    """The positions of tables whose name an earlier one has."""
     seen: list[object] = []
-    for position, group in enumerate(groups if isinstance(groups, list) else []):
-        name = group.get("name") if isinstance(group, dict) else None
+    for position, table in enumerate(tables if isinstance(tables, list) else []):
+        name = table.get("name") if isinstance(table, dict) else None
         if name is not None and name in seen:
             yield position
         seen.append(name)
 
 
-def _same_name(position: int) -> InitErrorDetails:
-    error = ValueError("an earlier group has the same name")
+def _same_name(title: str, position: int) -> InitErrorDetails:
+    error = ValueError(f"an earlier {title} has the same name")
     return InitErrorDetails(type="value_error", loc=(position, "name"), input=None, ctx={"error": error})
 
 
 @dataclass(frozen=True)
 class Key:
-    """A key as documentation needs it. `section` is `group` for those of [[group]]."""
+    """A key as documentation needs it. `section` is `group` for those of [[group]], for instance."""
 
     section: str
     name: str
@@ -138,8 +156,8 @@ def sections() -> dict[str, type[Section]]:
     return {name: _section(field) for name, field in Settings.model_fields.items()}
 
 
-MANY = frozenset({"input", "forge", "group"})
-"""The sections of which there may be several: [input.NAME] and [forge.HOST] by name, [[group]] in a list."""
+MANY = frozenset({"input", "forge"}) | LISTED
+"""The sections of which there may be several: [input.NAME] and [forge.HOST] by name, the others in a list."""
 
 
 def _section(field: FieldInfo) -> type[Section]:
@@ -169,7 +187,7 @@ def keys() -> Iterator[Key]:
                 None if info.is_required() else _written(info.default, marks),
                 str(extra.get("absent") or ""),
                 extra.get("example"),
-                _form((section, EACH, name) if section == "forge" else (section, name), kind, marks),
+                _form(section, name, kind, marks),
                 kind,
                 tuple(marks),
             )
@@ -186,14 +204,21 @@ def _kind(info: FieldInfo) -> tuple[Any, list[Any]]:
     return kind, marks
 
 
-def _form(loc: tuple[str, ...], kind: Any, marks: list[Any]) -> Form:
+def _form(section: str, name: str, kind: Any, marks: list[Any]) -> Form:
     """How the environment's text becomes this key's value."""
+    loc = (section, EACH, name) if section in MANY else (section, name)
     how = Kind.TEXT
     if get_origin(kind) in (tuple, Mapping):
         how = Kind.JSON
     elif kind in (bool, int):
         how = Kind.FLAG if kind is bool else Kind.NUMBER
-    return Form(loc, how, secret=kind is SecretStr, local=any(isinstance(mark, Local) for mark in marks))
+    return Form(
+        loc,
+        how,
+        secret=kind is SecretStr,
+        local=any(isinstance(mark, Local) for mark in marks),
+        listed=section in LISTED,
+    )
 
 
 def _written(value: Any, marks: list[Any]) -> Any:

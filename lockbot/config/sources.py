@@ -51,15 +51,17 @@ class Kind(StrEnum):
 class Form:
     """What a source must know of a key: where it belongs, how it is read."""
 
-    loc: tuple[str, ...]
+    loc: Loc
     kind: Kind = Kind.TEXT
     secret: bool = False
     local: bool = False
     """A path in this machine's file system."""
+    listed: bool = False
+    """EACH stands for a place in a list, not for a name."""
 
     @property
     def variable(self) -> str:
-        return PREFIX + "__".join(self.loc).upper()
+        return PREFIX + "__".join(map(str, self.loc)).upper()
 
 
 @dataclass(frozen=True)
@@ -183,7 +185,7 @@ def _rest(loc: Loc, forms: Sequence[Form]) -> str:
     """What of `loc` lies inside the variable's value."""
     if not forms or len(loc) <= len(forms[0].loc):
         return ""
-    if forms[0].loc in (("group",), ("input",), ("forge",)):
+    if len(forms[0].loc) == 1:
         return f": {key_text(loc)}"
     return "".join(f"[{step}]" for step in loc[len(forms[0].loc) :])
 
@@ -201,13 +203,19 @@ def _decoded(form: Form, text: str) -> Any:
             try:
                 return json.loads(text)
             except (ValueError, RecursionError):
-                example = '[{"name": "daily", "inputs": ["nixpkgs"]}]' if form.loc == ("group",) else '["a", "b"]'
-                example = '{"sandbox": true}' if form.loc[-1] == "options" else example
-                example = '{"nixpkgs": {"minimum_age": "3d"}}' if form.loc == ("input",) else example
-                example = '{"git.example.org": {"kind": "forgejo"}}' if form.loc == ("forge",) else example
-                raise ValueError(f"must be JSON, such as {example}") from None
+                raise ValueError(f"must be JSON, such as {_JSON.get(str(form.loc[-1]), _JSON_LIST)}") from None
         case Kind.TEXT:
             return text
+
+
+_JSON_LIST = '["a", "b"]'
+_JSON = {
+    "group": '[{"name": "daily", "inputs": ["nixpkgs"]}]',
+    "hook": '[{"event": "published", "command": ["/bin/true"]}]',
+    "options": '{"sandbox": true}',
+    "input": '{"nixpkgs": {"minimum_age": "3d"}}',
+    "forge": '{"git.example.org": {"kind": "forgejo"}}',
+}
 
 
 def credentials(environ: Mapping[str, str], forms: Sequence[Form]) -> Layer:
@@ -232,7 +240,8 @@ def _expanded(forms: Sequence[Form], data: Mapping[str, Any]) -> Iterator[Form]:
             yield form
             continue
         tables = _get(data, form.loc[: form.loc.index(EACH)])
-        for name in tables if isinstance(tables, dict) else ():
+        names = range(len(tables)) if isinstance(tables, list) else tables if isinstance(tables, dict) else ()
+        for name in names:
             yield replace(form, loc=tuple(name if step == EACH else step for step in form.loc))
 
 
@@ -245,7 +254,9 @@ def _named(forms: Sequence[Form], directory: Path) -> Iterator[Form]:
         if EACH not in form.loc:
             yield form
             continue
-        before, after = ".".join(form.loc).split(EACH)
+        if form.listed:
+            continue  # a list of the file's would be replaced, not completed
+        before, after = ".".join(map(str, form.loc)).split(EACH)
         for name in names:
             if name.startswith(before) and name.endswith(after) and len(name) > len(before + after):
                 given = name.removeprefix(before).removesuffix(after)
@@ -258,7 +269,20 @@ def _secret_of_file(
     """In the file a secret is only ever pointed at: configurations are shared, committed, and in the Nix store."""
     if isinstance(value, dict) and set(value) == {"file"} and isinstance(value["file"], str):
         return read(Path(absolute(value["file"], base, environ)))
+    if isinstance(value, dict) and set(value) == {"credential"} and isinstance(value["credential"], str):
+        return read(_credential(value["credential"], environ))
     raise ValueError('is a secret, which does not belong in this file: write { file = "/path/to/it" }')
+
+
+def _credential(name: str, environ: Mapping[str, str]) -> Path:
+    """The file of one of systemd's credentials."""
+    if not re.fullmatch(r"[A-Za-z0-9_.:-]+", name) or name in (".", ".."):
+        raise ValueError("must name one of systemd's credentials, such as lockbot-ntfy")
+    if (directory := environ.get("CREDENTIALS_DIRECTORY")) is None:
+        raise ValueError(
+            f"is the credential {name}, which only systemd gives: `LoadCredential={name}:/path/to/it` in the unit"
+        )
+    return Path(directory) / name
 
 
 def _unread(path: Path) -> SecretStr:  # noqa: ARG001 -- in the place of read_secret
@@ -316,21 +340,25 @@ def state_directory(environ: Mapping[str, str]) -> str:
     return str(root / "lockbot")
 
 
-def _get(data: Mapping[str, Any], loc: Sequence[str]) -> Any:
+def _get(data: Mapping[str, Any], loc: Loc) -> Any:
     value: Any = data
     for step in loc:
-        value = value.get(step) if isinstance(value, dict) else None
+        if isinstance(value, list) and isinstance(step, int):
+            value = value[step]
+        else:
+            value = value.get(step) if isinstance(value, dict) else None
     return value
 
 
-def _set(data: dict[str, Any], loc: Sequence[str], value: object) -> None:
+def _set(data: dict[str, Any], loc: Loc, value: object) -> None:
     *tables, name = loc
+    inside: Any = data
     for table in tables:
-        data = data.setdefault(table, {})
-    data[name] = value
+        inside = inside[table] if isinstance(table, int) else inside.setdefault(table, {})
+    inside[name] = value
 
 
-def _try(layer: Layer, loc: tuple[str, ...], read: Callable[P, object], *args: P.args, **named: P.kwargs) -> None:
+def _try(layer: Layer, loc: Loc, read: Callable[P, object], *args: P.args, **named: P.kwargs) -> None:
     """Put what is read at `loc`, or note why it can't be, and leave the key out."""
     try:
         _set(layer.data, loc, read(*args, **named))
@@ -339,8 +367,9 @@ def _try(layer: Layer, loc: tuple[str, ...], read: Callable[P, object], *args: P
         _drop(layer.data, loc)
 
 
-def _drop(data: dict[str, Any], loc: Sequence[str]) -> None:
+def _drop(data: dict[str, Any], loc: Loc) -> None:
     *tables, name = loc
+    inside: Any = data
     for table in tables:
-        data = data[table]
-    data.pop(name, None)
+        inside = inside[table]
+    inside.pop(name, None)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
+from lockbot.config.errors import LISTED
 from lockbot.config.settings import Key, keys, sections
 from lockbot.errors import UsageError
 
@@ -23,7 +24,7 @@ NAMES_SHOWN = 60
 _HEAD = """\
 lockbot's configuration. What is commented out is the default, or an example where there is none.
 Durations are written as "90s", "15m", "1h30m" or "3d", sizes as "512M" or "4G" (powers of 1024). Every key but
-those of a group can be set in the environment, too, which comes before this file: LOCKBOT_BUILD__TIMEOUT=2h."""
+those of a list's tables can be set in the environment, which comes before this file: LOCKBOT_BUILD__TIMEOUT=2h."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,8 @@ def annotated(found: Found) -> str:
 
 def _header(section: str, found: Found) -> str:
     match section:
-        case "group":
-            return "#[[group]]"
+        case _ if section in LISTED:
+            return f"#[[{section}]]"
         case "forge":
             return '#[forge."git.example.org"]'
         case "input":
@@ -102,7 +103,7 @@ def _key(key: Key, given: Mapping[tuple[str, str], Any], found: Found) -> Iterat
         yield f"{key.name} = {toml(given[key.section, key.name])}"
         return
     value = key.example if key.default is None else key.default
-    if key.form.loc == ("group", "inputs") and found.inputs:
+    if (key.section, key.name) == ("group", "inputs") and found.inputs:
         value = [name.encode(errors="replace").decode() for name in found.inputs[:2]]
     yield f"#{key.name} = {toml(value)}"
 

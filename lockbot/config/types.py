@@ -46,6 +46,17 @@ class Sign(StrEnum):
     SSH = "ssh"
 
 
+class PingStyle(StrEnum):
+    HEALTHCHECKS = "healthchecks"
+    UPTIME_KUMA = "uptime-kuma"
+
+
+class HookEvent(StrEnum):
+    PUBLISHED = "published"
+    FAILED = "failed"
+    ALARM = "alarm"
+
+
 class Person(NamedTuple):
     name: str
     email: str
@@ -261,6 +272,26 @@ def api_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def listen_address(text: str) -> str:
+    """`HOST:PORT`, `[IPv6]:PORT`, `:PORT` or `unix:/PATH`."""
+    plain(text)
+    if text.startswith("unix:"):
+        if not text.startswith("unix:/"):
+            raise ValueError("must name an absolute path: unix:/run/lockbot/web.sock")
+        return text
+    match = re.fullmatch(r"(\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9.-]*):([0-9]{1,5})", text)
+    if match is None or int(match[2]) > 65535:
+        raise ValueError("must be HOST:PORT such as 127.0.0.1:8465, or unix:/path/to/socket")
+    return text
+
+
+def web_host(text: str) -> str:
+    """A name in a browser's address, without a port."""
+    if not re.fullmatch(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\]", text):
+        raise ValueError("must be the name of a host in lower case, without a port: lockbot.example.org")
+    return text
+
+
 def forge_host(text: str) -> str:
     """The name of a forge's host, with a port where that is not the usual one."""
     if not HOST.fullmatch(text):
@@ -358,6 +389,8 @@ Remote = Annotated[str, AfterValidator(remote_name)]
 SubDirectory = Annotated[str, AfterValidator(sub_directory)]
 GitUrl = Annotated[str, AfterValidator(git_url)]
 ApiUrl = Annotated[str, AfterValidator(api_url)]
+ListenAddress = Annotated[str, AfterValidator(listen_address)]
+WebHost = Annotated[str, AfterValidator(web_host)]
 ForgeHost = Annotated[str, AfterValidator(forge_host)]
 Identity = Annotated[Person, BeforeValidator(person)]
 Subject = Annotated[str, AfterValidator(subject)]

@@ -8,6 +8,7 @@ from lockbot.config.sections.policy import ForgeAccount, Group, InputPolicy, Pol
 from lockbot.config.sections.repository import Commit, Repository, State
 from lockbot.config.sections.schedule import DaemonLimits, RunLimits, Schedule
 from lockbot.config.sections.section import Section
+from lockbot.config.sections.telling import Hook, NotifyTarget, Ping, Web
 
 __all__ = [
     "AfterUpdate",
@@ -17,8 +18,11 @@ __all__ = [
     "Eval",
     "ForgeAccount",
     "Group",
+    "Hook",
     "Hosts",
     "InputPolicy",
+    "NotifyTarget",
+    "Ping",
     "Policy",
     "Repository",
     "Review",
@@ -27,4 +31,5 @@ __all__ = [
     "Search",
     "Section",
     "State",
+    "Web",
 ]
