@@ -4,5 +4,5 @@
     view        one repository, as a request sees it
 
 Each page is a function from a View and the query to a Page. Its template shows the document and nothing else, so
-that whoever asks for `.json` gets all that stands there. Texts in documents are as they came: the template escapes.
+that whoever asks for `.json` gets all that stands there. Texts in documents are as they came: templates escape.
 """
