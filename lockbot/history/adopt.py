@@ -101,12 +101,14 @@ def _rescued_row(
     table: str,
     columns: list[str],
     row: sqlite3.Row,
-    read: Callable[[sqlite3.Row], object],
+    read: Callable[[rows.Row], object],
     new: sqlite3.Connection,
 ) -> bool:
     try:
-        read(row)
-        codec.insert(new, table, {name: _storable(name, row[name]) for name in columns})
+        # An older lockbot's row lacks what came later.
+        whole = {name: row[name] if name in row.keys() else None for name in columns}  # noqa: SIM118 -- of a Row
+        read(whole)
+        codec.insert(new, table, {name: _storable(name, value) for name, value in whole.items()})
     except (Damaged, sqlite3.IntegrityError, LookupError):
         return False
     return True
@@ -119,13 +121,13 @@ def _storable(column: str, value: codec.Value) -> codec.Value:
     return texts.origin(value) if column == "source" else texts.storable(value)
 
 
-_LEDGER: dict[str, Callable[[sqlite3.Row], object]] = {
+_LEDGER: dict[str, Callable[[rows.Row], object]] = {
     "tips": rows.tip,
     "holds": rows.hold,
     "accepted": rows.acceptance,
     "inputs": rows.state,
 }
-_READ: dict[str, Callable[[sqlite3.Row], object]] = {
+_READ: dict[str, Callable[[rows.Row], object]] = {
     **_LEDGER,
     **{f"{table}_of_repositories": read for table, read in _LEDGER.items()},
     "adopted": lambda row: row["flake"],

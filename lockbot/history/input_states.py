@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
-from lockbot.model import CulpritCommit, Failure
+from lockbot.model import CulpritCommit, Failure, Heard, HoldEnd
+
+ASKED_EVERY = timedelta(hours=1)
+"""At most so often is asked whether a hold has ended, whoever asks, and whatever came of it."""
 
 
 @dataclass(frozen=True)
@@ -26,16 +29,27 @@ class SeenTip:
 
 @dataclass(frozen=True)
 class UserHold:
-    """The user said that an input stays: until a time, at a revision, or (neither) until it is released."""
+    """The user said that an input stays: until a time, until something has come (`ends`), at a revision, or (none
+    of them) until it is released."""
 
     input: str
     why: str
     since: datetime
     until: datetime | None = None
     at: str | None = None
+    ends: HoldEnd | None = None
+    heard: Heard | None = None
+    """What was heard of `ends`; None: nobody was asked yet."""
 
     def active(self, now: datetime) -> bool:
+        """Whether it holds still. What `ends` it is found out by asking: the hold is released then."""
         return self.until is None or now < self.until
+
+    def due(self, now: datetime) -> bool:
+        """Whether to ask whether it has ended. A clock that is set back silences nothing for long."""
+        if self.ends is None or not self.active(now):
+            return False
+        return self.heard is None or not self.heard.asked <= now < self.heard.asked + ASKED_EVERY
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
@@ -23,7 +23,7 @@ from lockbot.history.input_states import (
     UserHold,
     advance,
 )
-from lockbot.model import Failure, FailureKind
+from lockbot.model import Failure, FailureKind, Heard
 
 _CHUNK = 500
 """How many values one statement binds: older SQLites take no more than 999."""
@@ -91,15 +91,26 @@ class Ledger:
 
     def hold(self, hold: UserHold) -> None:
         """Keep an input where the user wants it, from the next run on; in place of an earlier hold."""
-        row: dict[str, codec.Value] = {
-            "flake": self._flake,
-            "input": texts.storable(hold.input),
-            "why": texts.prose(hold.why),
-            "since": texts.moment(hold.since),
-            "until": rows.moment(hold.until),
-            "at_revision": texts.optional(hold.at),
-        }
+        row = rows.hold_columns(self._flake, hold)
         self._write(lambda connection: _replace(connection, "holds", row))
+
+    def begin_to_ask(self, hold: UserHold) -> bool:
+        """Note that somebody is asked now whether it has ended, before that is done. False: another process was
+        faster, or the user has changed the hold meanwhile."""
+        row, now = rows.hold_columns(self._flake, hold), texts.moment(self._clock())
+        values = (now, row["flake"], row["input"], row["since"], row["ends"], row.get("asked"))
+        return bool(self._write(lambda connection: connection.execute(_BEGIN_TO_ASK, values).rowcount))
+
+    def note_answer(self, hold: UserHold, heard: Heard) -> None:
+        """Keep what was heard of a hold, unless the user has changed that meanwhile."""
+        row = rows.hold_columns(self._flake, replace(hold, heard=heard))
+        self._write(lambda connection: connection.execute(_NOTE_ANSWER, row))
+
+    def end(self, hold: UserHold) -> bool:
+        """Release a hold whose end has come; False: the user has changed it meanwhile, and it stays."""
+        row = rows.hold_columns(self._flake, hold)
+        values = tuple(row[name] for name in ("flake", "input", "since", "ends"))
+        return bool(self._write(lambda connection: connection.execute(_END, values).rowcount))
 
     def release(self, input: str) -> UserHold | None:
         """End a hold; the one that there was."""
@@ -255,6 +266,14 @@ class Ledger:
             lambda connection: tuple(map(read, connection.execute(query, (self._flake,)).fetchall()))
         )
 
+
+_THIS_HOLD = "flake = ? AND input = ? AND since = ? AND ends = ?"
+_BEGIN_TO_ASK = f"UPDATE holds SET asked = ? WHERE {_THIS_HOLD} AND asked IS ?"  # noqa: S608 -- values are bound
+_NOTE_ANSWER = """
+    UPDATE holds SET asked = :asked, answer = :answer, answered = :answered, looked_at = :looked_at
+    WHERE flake = :flake AND input = :input AND since = :since AND ends = :ends
+"""
+_END = f"DELETE FROM holds WHERE {_THIS_HOLD}"  # noqa: S608 -- values are bound
 
 # A clock that once went wrong must not keep a revision young for years: the earliest sight holds.
 _SEE = """

@@ -2,7 +2,7 @@
 
 An input's `change` and the `host`s that it may break; a host's `failure`, and the `verdict` on all of them; the
 record of the `run`, and its `progress` while it happens; a `closure`, and the `difference` that an update makes;
-a `notice` for people.
+a `notice` for people; what ends a hold (`hold_end`).
 """
 
 from lockbot.model.change import ChangeKind, InputChange, Locked
@@ -20,6 +20,7 @@ from lockbot.model.difference import (
     WarningChange,
 )
 from lockbot.model.failure import Answer, Failure, FailureKind
+from lockbot.model.hold_end import Heard, HoldEnd, UntilIn, UntilMerged, UntilVersion
 from lockbot.model.host import Host
 from lockbot.model.host_kinds import HostKind
 from lockbot.model.notice import Condition, Notice, NoticeKind
@@ -58,7 +59,9 @@ __all__ = [
     "Failure",
     "FailureKind",
     "Gate",
+    "Heard",
     "Held",
+    "HoldEnd",
     "Host",
     "HostBuild",
     "HostDecided",
@@ -84,6 +87,9 @@ __all__ = [
     "Run",
     "StorePath",
     "SwitchEffects",
+    "UntilIn",
+    "UntilMerged",
+    "UntilVersion",
     "UpstreamChanges",
     "UpstreamCommit",
     "Verdict",

@@ -25,8 +25,9 @@ from lockbot.errors import LockbotError, UsageError
 from lockbot.history import damage, schema
 from lockbot.history.connection import Remedy, open_database
 from lockbot.history.input_states import Acceptance, Observation, StateWord, UserHold
+from lockbot.history.schema import first_steps
 from lockbot.history.store import History
-from lockbot.model import Failure, FailureKind
+from lockbot.model import Failure, FailureKind, Heard, UntilIn, UntilVersion
 from tests.commands.test_status import ONE, World, _in_utc, world  # noqa: F401 -- fixtures
 from tests.history.samples import CULPRIT, clock, full_run, run
 
@@ -59,7 +60,7 @@ def fill(path: Path, flake: str) -> None:
         history.mark_seen(flake, "e" * 40)
         ledger = history.ledger(flake)
         ledger.record_tip("a", "github:o/a", ONE, 1_700_000_000)
-        ledger.hold(UserHold("a", "mine", clock()))
+        ledger.hold(UserHold("a", "mine", clock(), ends=UntilIn("main", ONE), heard=HEARD))
         ledger.accept(Acceptance("b", clock(), ONE))
         ledger.record([Observation("b", StateWord.HELD, ONE, asked=True, reason="breaks-host", culprit=CULPRIT)])
         ledger.remember(
@@ -124,6 +125,7 @@ VALUES: dict[str, str] = {
     "deep JSON": f"'{'[' * 5000}'",
     "empty": "''",
 }
+HEARD = Heard(clock(), "not yet", clock(), ONE)
 WRONG = replace(CULPRIT, hosts=(1,))  # type: ignore[arg-type]  # what damage makes
 TURNS, FLIPS = 2, 60
 """How many values each column is given (all of them: len(VALUES)), and how many places are damaged."""
@@ -248,6 +250,19 @@ def test_a_row_set_that_is_half_deleted(path: Path, table: str) -> None:
     some = "WHERE rowid % 2" if table == "failures" else ""
     change(path, "DROP TRIGGER hosts_take_their_failure", f"DELETE FROM {table} {some}")
     check(path, table, use_in_every_way(path))
+
+
+def test_an_older_database_that_is_damaged_keeps_its_holds(path: Path) -> None:
+    """Rows that lack columns which came later."""
+    path.unlink()
+    with closing(sqlite3.connect(path, isolation_level=None)) as raw:
+        schema.migrate(raw, first_steps.STEPS)
+        moment = clock().isoformat(timespec="microseconds")
+        raw.execute("INSERT INTO holds (flake, input, why, since) VALUES ('FLAKE', 'a', 'mine', ?)", (moment,))
+        raw.execute("DROP TABLE changes")
+    with History.open(path, clock) as history:
+        assert history.ledger("FLAKE").holds() == {"a": UserHold("a", "mine", clock())}
+    assert len(asides(path)) == 1
 
 
 HEADER = {
@@ -397,6 +412,9 @@ def test_damage_that_a_rescue_takes_along_does_not_last_for_ever(path: Path) -> 
         (UserHold("a", "b", clock()), True),
         (UserHold("a", "b", "now"), False),  # type: ignore[arg-type]  # what damage makes
         (UserHold("a", b"b", clock()), False),  # type: ignore[arg-type]
+        (UserHold("a", "b", clock(), ends=UntilVersion(("a", "b"), "1"), heard=HEARD), True),
+        (UserHold("a", "b", clock(), ends=UntilVersion(("a", 1), "1")), False),  # type: ignore[arg-type]
+        (UserHold("a", "b", clock(), ends=UntilIn("main", None)), False),  # type: ignore[arg-type]
         (full_run(), True),
         (replace(full_run(), seconds={"sync": float("nan")}), False),
         (replace(full_run(), held=(replace(full_run().held[0], culprit=WRONG),)), False),

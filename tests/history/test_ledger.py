@@ -20,7 +20,7 @@ from lockbot.history import schema
 from lockbot.history.input_states import Acceptance, InputState, Observation, SeenTip, StateWord, UserHold, advance
 from lockbot.history.ledger import Ledger
 from lockbot.history.store import History
-from lockbot.model import CulpritCommit, Failure, FailureKind
+from lockbot.model import CulpritCommit, Failure, FailureKind, Heard, UntilMerged
 from tests.history.samples import NOON, failed, old_run
 
 DAY = timedelta(days=1)
@@ -139,6 +139,24 @@ def test_a_hold_ends_at_its_time(ledger: Ledger) -> None:
 
 def seen(state: StateWord = StateWord.CURRENT, locked: str = "one", asked: bool = True) -> Observation:
     return Observation("a", state, locked, asked)
+
+
+def test_who_is_first_asks_about_a_hold(ledger: Ledger) -> None:
+    """Of several that read it before anybody asked; and an answer is about the hold that was there."""
+    hold = UserHold("a", "w", NOON, ends=UntilMerged("https://github.com/o/r/pull/1"))
+    ledger.hold(hold)
+    assert [ledger.begin_to_ask(hold) for _ in range(2)] == [True, False]
+    (asked,) = ledger.holds().values()
+    assert asked.heard == Heard(NOON)
+    assert [ledger.begin_to_ask(asked) for _ in range(1)] == [True]
+    ledger.note_answer(hold, heard := Heard(NOON, "not yet", NOON, "1" * 40))
+    assert ledger.holds() == {"a": replace(hold, heard=heard)}
+    other = replace(hold, since=NOON + DAY)
+    ledger.hold(other)
+    ledger.note_answer(hold, heard)
+    assert (ledger.begin_to_ask(hold), ledger.end(hold)) == (False, False)
+    assert ledger.holds() == {"a": other}
+    assert ledger.end(other) and ledger.holds() == {}
 
 
 def test_an_acceptance_is_used_up_by_a_move_and_by_nothing_else(ledger: Ledger) -> None:
