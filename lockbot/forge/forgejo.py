@@ -1,6 +1,7 @@
-"""Forgejo's and Gitea's API: a commit's combined status, in pages.
+"""Forgejo's and Gitea's API: a commit's combined status, in pages; pull requests and commits.
 
-https://codeberg.org/api/swagger#/repository/repoGetCombinedStatusByRef
+https://codeberg.org/api/swagger#/repository, there repoGetCombinedStatusByRef, repoGetPullRequest and
+repoGetSingleCommit. It compares commits, too, but lists all that lie between, with all their files.
 """
 
 from __future__ import annotations
@@ -8,7 +9,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from lockbot.forge.responses import ApiResponse, Asking, Check, NoResponse, table, tables, text
+from lockbot.forge.responses import (
+    ApiResponse,
+    Asking,
+    Check,
+    NoResponse,
+    PullRequestStatus,
+    RequestState,
+    commit_hash,
+    merged,
+    not_merged,
+    table,
+    tables,
+    text,
+)
 from lockbot.policy.upstream_checks import Standing
 
 _STATES = {
@@ -28,16 +42,36 @@ class Forgejo:
         return {"Accept": "application/json"} | ({"Authorization": f"token {token}"} if token else {})
 
     def checks(self, ask: Asking, path: tuple[str, ...], revision: str) -> tuple[Check, ...]:
-        owner, name = (quote(part, safe="") for part in path)
         found: list[Check] = []
         for page in range(1, _PAGES + 1):
-            answer = ask(f"/repos/{owner}/{name}/commits/{revision}/status?limit=50&page={page}")
+            answer = ask(f"{_repository(path)}/commits/{revision}/status?limit=50&page={page}")
             some = _statuses(answer)
             found += some
             # It gives no `Link` here, `total_count` is that of this page, and its administrator limits pages.
             if not some or (answer.total is not None and len(found) >= answer.total):
                 return tuple(found)
         raise NoResponse(f"there are more than {_PAGES} pages of checks", everywhere=False)
+
+    def pull_request(self, ask: Asking, path: tuple[str, ...], number: int) -> PullRequestStatus:
+        found = table(ask(f"{_repository(path)}/pulls/{number}").document)
+        if found.get("merged") is True:
+            return merged(text(found, "merge_commit_sha"), text(found, "merged_at"))
+        return not_merged(text(found, "state"), _NOT_MERGED)
+
+    def contains(self, ask: Asking, path: tuple[str, ...], ref: str, commit: str) -> None:
+        del ask, path, ref, commit
+
+    def commit(self, ask: Asking, path: tuple[str, ...], digits: str) -> str:
+        without = "stat=false&verification=false&files=false"
+        return commit_hash(table(ask(f"{_repository(path)}/git/commits/{digits}?{without}").document), "sha")
+
+
+_NOT_MERGED = {"open": RequestState.OPEN, "closed": RequestState.CLOSED}
+
+
+def _repository(path: tuple[str, ...]) -> str:
+    owner, name = (quote(part, safe="") for part in path)
+    return f"/repos/{owner}/{name}"
 
 
 def _statuses(answer: ApiResponse) -> list[Check]:

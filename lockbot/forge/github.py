@@ -1,6 +1,7 @@
-"""GitHub's API: check runs (Actions and other apps) and commit statuses (older services), each in pages.
+"""GitHub's API: check runs (Actions and other apps) and commit statuses (older services), each in pages; pull
+requests, commits, and which contains which.
 
-https://docs.github.com/en/rest/checks/runs and https://docs.github.com/en/rest/commits/statuses
+https://docs.github.com/en/rest, there checks/runs, commits/statuses, pulls/pulls and commits/commits
 """
 
 from __future__ import annotations
@@ -8,7 +9,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from lockbot.forge.responses import Asking, Check, pages, table, tables, text
+from lockbot.forge.responses import (
+    Asking,
+    Check,
+    PullRequestStatus,
+    RequestState,
+    commit_hash,
+    merged,
+    not_merged,
+    pages,
+    table,
+    tables,
+    text,
+    unexpected,
+)
 from lockbot.policy.upstream_checks import Standing
 
 _GREEN = frozenset({"success", "neutral", "skipped"})
@@ -24,8 +38,7 @@ class GitHub:
         return version | ({"Authorization": f"Bearer {token}"} if token else {})
 
     def checks(self, ask: Asking, path: tuple[str, ...], revision: str) -> tuple[Check, ...]:
-        owner, name = (quote(part, safe="") for part in path)
-        commit = f"/repos/{owner}/{name}/commits/{revision}"
+        commit = f"{_repository(path)}/commits/{revision}"
         runs = [
             _run(run)
             for answer in pages(ask, f"{commit}/check-runs?per_page=100")
@@ -40,6 +53,34 @@ class GitHub:
             for status in tables(table(answer.document).get("statuses"))
         ]
         return (*runs, *statuses)
+
+    def pull_request(self, ask: Asking, path: tuple[str, ...], number: int) -> PullRequestStatus:
+        found = table(ask(f"{_repository(path)}/pulls/{number}").document)
+        if found.get("merged") is True:
+            # Of one that is open, `merge_commit_sha` is a trial.
+            return merged(text(found, "merge_commit_sha"), text(found, "merged_at"))
+        return not_merged(text(found, "state"), _NOT_MERGED)
+
+    def contains(self, ask: Asking, path: tuple[str, ...], ref: str, commit: str) -> bool:
+        # Files that differ are on the first page only, and may be thousands.
+        compared = f"{_repository(path)}/compare/{quote(ref, safe='')}...{commit}?per_page=1&page=2"
+        status = text(table(ask(compared).document), "status")
+        if status not in _CONTAINED:
+            raise unexpected()
+        return _CONTAINED[status]
+
+    def commit(self, ask: Asking, path: tuple[str, ...], digits: str) -> str:
+        return commit_hash(table(ask(f"{_repository(path)}/commits/{digits}?per_page=1&page=2").document), "sha")
+
+
+_NOT_MERGED = {"open": RequestState.OPEN, "closed": RequestState.CLOSED}
+_CONTAINED = {"behind": True, "identical": True, "ahead": False, "diverged": False}
+"""How a commit stands to a branch."""
+
+
+def _repository(path: tuple[str, ...]) -> str:
+    owner, name = (quote(part, safe="") for part in path)
+    return f"/repos/{owner}/{name}"
 
 
 def _run(run: Mapping[str, object]) -> Check:

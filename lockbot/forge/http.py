@@ -17,7 +17,7 @@ from urllib.parse import urljoin, urlsplit
 import requests
 
 import lockbot
-from lockbot.forge.responses import ApiResponse, NoResponse
+from lockbot.forge.responses import ApiResponse, NoResponse, NotThere
 from lockbot.process import CancelToken, Deadline
 
 _TURN = 0.1
@@ -25,7 +25,8 @@ _TURN = 0.1
 _LONGEST_WAIT = timedelta(days=1)
 _REDIRECTS = 3
 _MOVED = frozenset({301, 302, 307, 308})
-_NOT_THERE = frozenset({404, 410, 422})
+_NOT_THERE = frozenset({400, 404, 410, 422})
+"""Also where a forge takes the name of what is not there for a bad request, as GitLab does."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ class _TryAgain(NoResponse):
 
 
 class Client:
-    """One host's API, from `base` on. `headers` go with every request, and to no other host."""
+    """One host's API, from `base` on. `headers` go with every request, and to no other host. `what` it is asked
+    about, for who reads that there is none."""
 
     def __init__(
         self,
@@ -63,12 +65,14 @@ class Client:
         cancel: CancelToken,
         clock: Callable[[], datetime],
         patience: Patience,
+        what: str = "repository or commit",
     ) -> None:
         self._base = base.rstrip("/")
         self._headers = dict(headers)
         self._cancel = cancel
         self._clock = clock
         self._patience = patience
+        self._what = what
         self.host = urlsplit(base).netloc
 
     def __call__(self, path: str) -> ApiResponse:
@@ -172,9 +176,7 @@ class Client:
             raise NoResponse(f"{self.host} {what}: see [forge] in the configuration", everywhere=False)
         if response.status in _NOT_THERE:
             private = "for this token" if signed else "without a token"
-            raise NoResponse(
-                f"{self.host} has no such repository or commit {private} ({response.status})", everywhere=False
-            )
+            raise NotThere(f"{self.host} has no such {self._what} {private} ({response.status})", everywhere=False)
         raise NoResponse(f"{self.host} answers {response.status}", everywhere=False)
 
     def _document(self, response: Response) -> object:

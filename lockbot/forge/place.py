@@ -49,7 +49,7 @@ def place_of(locked: Locked, accounts: Mapping[str, Account]) -> Place | None:
     except FlakeRefError:
         return None
     if found := repository(ref):
-        return _place(found.host, found.path, accounts, found.kind)
+        return place_at(found.host, found.path, accounts, found.kind)
     if ref.type != "git":
         return None
     try:
@@ -61,11 +61,15 @@ def place_of(locked: Locked, accounts: Mapping[str, Account]) -> Place | None:
         return None
     path = tuple(unquote(url.path).strip("/").removesuffix(".git").split("/"))
     host = (url.hostname + port).lower()
-    return _place(host, path, accounts, KIND_AT.get(host, ""))
+    return place_at(host, path, accounts)
 
 
-def _place(host: str, path: tuple[str, ...], accounts: Mapping[str, Account], kind: str) -> Place | None:
+def place_at(
+    host: str, path: tuple[str, ...], accounts: Mapping[str, Account], kind: str | None = None
+) -> Place | None:
+    """A repository by its host and path. `kind`: the forge's, where it is known by more than the host's name."""
     host = host.lower()
+    kind = kind or KIND_AT.get(host, "")
     api = accounts.get(host, Account()).kind or (Kind(kind) if kind in frozenset(Kind) else None)
     if api is None or not HOST.fullmatch(host) or not is_plain(path):
         return None

@@ -5,9 +5,11 @@ Also the words in which each forge's own module says what it found.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
 from lockbot.errors import LockbotError
@@ -22,6 +24,10 @@ class NoResponse(LockbotError):
         super().__init__(message)
         self.everywhere = everywhere
         self.until = until
+
+
+class NotThere(NoResponse):
+    """What is asked about is not there, or not for who asks: a forge tells nobody which of the two."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +59,42 @@ class Check:
     link: str | None = None
 
 
+class RequestState(StrEnum):
+    OPEN = "open"
+    MERGED = "merged"
+    CLOSED = "closed"
+    """Without being merged."""
+
+
+@dataclass(frozen=True)
+class PullRequestStatus:
+    """What became of a pull request (at GitLab: a merge request). `commit`, `date`: of one that is merged, the
+    commit with which its branch has what it brings, and the day; None and empty: that is not told."""
+
+    state: RequestState
+    commit: str | None = None
+    date: str = ""
+
+
+def merged(commit: str, moment: str) -> PullRequestStatus:
+    """One that is merged, from what a forge says of that: a commit, and a time as JSON has it."""
+    told = COMMIT.fullmatch(commit) and commit
+    return PullRequestStatus(RequestState.MERGED, told or None, moment[:10] if _DAY.match(moment) else "")
+
+
+def not_merged(state: str, states: Mapping[str, RequestState]) -> PullRequestStatus:
+    """One that is not, by a forge's own word for how it stands."""
+    if state not in states:
+        raise unexpected()
+    return PullRequestStatus(states[state])
+
+
+COMMIT = re.compile(r"[0-9a-f]{40}")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
 class Forge(Protocol):
-    """What differs between forges."""
+    """What differs between forges. `path`: of a repository, as `place.Place` has it."""
 
     def api(self, host: str) -> str:
         """Where a host's API begins."""
@@ -64,6 +104,19 @@ class Forge(Protocol):
 
     def checks(self, ask: Asking, path: tuple[str, ...], revision: str) -> tuple[Check, ...]:
         """Every check of a commit, the latest try of each. Raises NoResponse."""
+        ...
+
+    def pull_request(self, ask: Asking, path: tuple[str, ...], number: int) -> PullRequestStatus:
+        """What became of a pull request. Raises NoResponse."""
+        ...
+
+    def contains(self, ask: Asking, path: tuple[str, ...], ref: str, commit: str) -> bool | None:
+        """Whether a branch, a tag or another commit contains a commit; None: it can't be asked cheaply, and the
+        repository's own history tells. Raises NoResponse."""
+        ...
+
+    def commit(self, ask: Asking, path: tuple[str, ...], digits: str) -> str:
+        """The only commit whose hash begins with these digits. Raises NoResponse."""
         ...
 
 
@@ -87,6 +140,14 @@ def table(document: object) -> Mapping[str, object]:
     if not isinstance(document, dict):
         raise unexpected()
     return document
+
+
+def commit_hash(record: Mapping[str, object], name: str) -> str:
+    """A whole hash of git's default format."""
+    value = text(record, name)
+    if not COMMIT.fullmatch(value):
+        raise unexpected()
+    return value
 
 
 def tables(document: object) -> list[Mapping[str, object]]:

@@ -33,11 +33,13 @@ class Reply:
 
 @dataclass(frozen=True)
 class Asked:
-    """One request: its path as it was sent, what stood behind the `?`, and its headers (names in lower case)."""
+    """One request: its path as it was sent, what stood behind the `?`, and its headers (names in lower case).
+    `every`: all that the query gives for a name, where `query` has the first."""
 
     path: str
     query: Mapping[str, str]
     headers: Mapping[str, str]
+    every: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def number(self, name: str, default: int) -> int:
         return int(self.query.get(name, default))
@@ -87,8 +89,10 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
                 self._git(server.repositories, b"")
                 return
             parts = urlsplit(self.path)
-            query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-            asked = Asked(parts.path, query, {name.lower(): value for name, value in self.headers.items()})
+            every = parse_qs(parts.query)
+            query = {name: values[0] for name, values in every.items()}
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            asked = Asked(parts.path, query, headers, every)
             server.asked.append(asked)
             with contextlib.suppress(ConnectionError):
                 self._send(server.answer(asked))

@@ -127,8 +127,8 @@ class ForgeAccount(Section):
     )
     token: Secret | None = key(
         None,
-        "A token that may read commits' statuses and checks, for private repositories and rate limits; sent to "
-        "this host only. A secret: in this file only as `{ file = … }`, else the credential `forge.HOST.token`.",
+        "A token that may read commits' checks and pull requests, for private repositories and rate limits; sent "
+        "to this host. A secret: in this file only as `{ file = … }`, else the credential `forge.HOST.token`.",
         absent="none",
         example={"file": "/run/secrets/forge-token"},
     )
