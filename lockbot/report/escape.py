@@ -18,10 +18,12 @@ from lockbot.redact import redact
 # pattern, the grapheme joiner.
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 
-# What a forge acts upon in a pushed commit's message: `@name` notifies, `fixes #1` closes an issue. An address
-# (git@host) and a link's fragment are left alone.
+# What a forge acts upon in a pushed commit's message: `@name` notifies, `fixes #1` closes an issue, and whose page
+# is linked, an issue or a pull request, shows that, night after night. An address (git@host) and a link's fragment
+# are left alone.
 _FORGE_ACTS = re.compile(
-    r"""(?<![^\s'"(\[])@(?=\w) | \#(?=\d) | (?<=GH)-(?=\d) | (?<=/issues)/(?=\d)""",
+    r"""(?<![^\s'"(\[])@(?=\w) | \#(?=\d) | (?<=GH)-(?=\d)
+    | (?:(?<=/issues)|(?<=/pull)|(?<=/pulls)|(?<=/merge_requests))/(?=\d)""",
     re.VERBOSE | re.IGNORECASE,
 )
 

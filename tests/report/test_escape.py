@@ -72,6 +72,11 @@ def test_a_huge_name_is_cut() -> None:
         ("(@a)", r"(\x40a)"),
         ("fixes #12, GH-7", r"fixes \x2312, GH\x2d7"),
         ("closes https://forge.example/a/b/issues/12", r"closes https://forge.example/a/b/issues\x2f12"),
+        ("https://github.com/a/b/pull/12 is merged", r"https://github.com/a/b/pull\x2f12 is merged"),
+        (
+            "https://h/a/b/pulls/1 https://h/a/-/merge_requests/2",
+            r"https://h/a/b/pulls\x2f1 https://h/a/-/merge_requests\x2f2",
+        ),
         ("git+ssh://git@host/repo?ref=main", "git+ssh://git@host/repo?ref=main"),
     ],
 )
