@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 
 from lockbot.app import App
 from lockbot.commands.committed import committed_lock, input_names, input_states
+from lockbot.commands.holds.expecting import Awaited, expect
+from lockbot.commands.holds.given import GivenEnd
 from lockbot.commands.status import answer, policy_key
 from lockbot.errors import UsageError
 from lockbot.history.damage import SENSIBLE
@@ -27,27 +29,36 @@ _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _PREFIX = re.compile(r"[0-9a-f]{4,64}")
 
 
-def hold(app: App, input: str, why: str, until: str | None, at: str | None) -> tuple[Line, ...]:
+def hold(
+    app: App, input: str, why: str, until: str | None, at: str | None, given: GivenEnd | None = None
+) -> tuple[Line, ...]:
     """Keep an input where it is, or at a revision, from the next run on. Raises UsageError with the reason."""
     if not why.strip():
         raise UsageError("say why it is held: --why TEXT", "`lockbot status` shows it to whoever wonders later")
     place, now = app.place(), app.clock()
     locked = _existing(committed_lock(app, place), input)
     end = moment(until, now) if until is not None else None
+    awaited = expect(app, place, input, locked, given) if given is not None else Awaited()
     with app.history(place) as past:
         ledger = past.ledger(place.flake)
         revision = _revision(at, ledger, input, locked) if at is not None else None
-        held = UserHold(input, why.strip(), now, end, revision)
+        held = UserHold(input, why.strip(), now, end, revision, awaited.ends, awaited.heard)
         ledger.hold(held)
-    return (held_line(held),)
+    return (held_line(held), *awaited.told())
 
 
 def held_line(hold: UserHold) -> Line:
     """What somebody reads who has just held an input."""
-    input, end = shown(hold.input), hold.until
+    input = shown(hold.input)
     where = f"at {words.short(hold.at)}" if hold.at is not None else "where it is"
-    how_long = f"until {end:%Y-%m-%d %H:%M} UTC" if end is not None else f"until `lockbot release {input}`"
+    how_long = f"until {_end(hold) or f'`lockbot release {input}`'}"
     return line(f"{input} is held {where} {how_long}, from the next run on")
+
+
+def _end(hold: UserHold) -> str:
+    """Until when, in words; empty: until it is released."""
+    time = f"{hold.until:%Y-%m-%d %H:%M} UTC" if hold.until is not None else ""
+    return " or ".join(filter(None, [words.end(hold.ends) if hold.ends is not None else "", time]))
 
 
 def release(app: App, input: str) -> tuple[Line, ...]:
@@ -59,7 +70,10 @@ def release(app: App, input: str) -> tuple[Line, ...]:
     if ended is None:
         _existing(committed_lock(app, place), input)
         return (line(f"{shown(input)} was not held by you"),)
-    return (line(f"{shown(input)} may move again, from the next run on; it was held: {ended.why}"),)
+    told = [line(f"{shown(input)} may move again, from the next run on; it was held: {ended.why}")]
+    if ended.ends is not None:
+        told.append(line(f"it waited until {words.end(ended.ends)}{words.heard(ended.heard, app.clock())}"))
+    return tuple(told)
 
 
 def accept(app: App, input: str, revision: str | None) -> tuple[Line, ...]:

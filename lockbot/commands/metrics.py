@@ -28,7 +28,7 @@ from lockbot.daemon.plan import scheduled
 from lockbot.errors import Cancelled, LockbotError, SurroundingsError, UsageError
 from lockbot.history.input_states import StateWord
 from lockbot.history.summaries.totals import Totals
-from lockbot.model import HostStatus, Outcome, Phase
+from lockbot.model import Heard, HostStatus, Outcome, Phase
 from lockbot.redact import redact
 from lockbot.report.escape import plain
 from lockbot.state import free_bytes
@@ -153,6 +153,10 @@ GAUGES: Mapping[str, _Kind] = {
     "input_last_success_timestamp_seconds": _Kind("When the input's upstream last answered.", _INPUT),
     "input_unreachable_since_timestamp_seconds": _Kind("Since when upstream does not answer.", _INPUT),
     "input_stuck_since_timestamp_seconds": _Kind("Since when the input is kept from moving.", _INPUT),
+    "input_hold_asked_timestamp_seconds": _Kind(
+        "When it was last asked whether a hold of yours that ends by itself has ended.", _INPUT
+    ),
+    "input_hold_answered_timestamp_seconds": _Kind("When there was an answer to that last.", _INPUT),
     "disk_free_bytes": _Kind("Free space at the Nix store and at the state directory.", ("place",)),
     "disk_floor_bytes": _Kind("Below this much no run starts (`state.min_free`).", ("place",)),
 }
@@ -264,11 +268,18 @@ def _input(families: _Families, row: standing.Row, now: datetime, labels: Mappin
     modified = row.locked.last_modified if row.locked is not None else None
     families.set("input_age_seconds", None if modified is None else now.timestamp() - modified, **labels)
     families.set("input_behind_seconds", row.behind, **labels)
+    if row.hold is not None and row.hold.heard is not None:
+        _hold(families, row.hold.heard, labels)
     if row.state is not None:
         families.set("input_last_attempt_timestamp_seconds", row.state.last_attempt, **labels)
         families.set("input_last_success_timestamp_seconds", row.state.last_success, **labels)
         families.set("input_unreachable_since_timestamp_seconds", row.state.unreachable_since, **labels)
         families.set("input_stuck_since_timestamp_seconds", row.state.stuck_since, **labels)
+
+
+def _hold(families: _Families, heard: Heard, labels: Mapping[str, str]) -> None:
+    families.set("input_hold_asked_timestamp_seconds", heard.asked, **labels)
+    families.set("input_hold_answered_timestamp_seconds", heard.answered, **labels)
 
 
 def _disks(apps: Iterable[App]) -> dict[str, tuple[int, int]]:

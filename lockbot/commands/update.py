@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from lockbot import oserrors, state
 from lockbot.app import App, Options, Place
+from lockbot.commands.holds import ask_due
 from lockbot.commands.run_config import run_config
 from lockbot.daemon.plan import next_run
 from lockbot.errors import Cancelled, LockbotError, UsageError
@@ -56,6 +57,7 @@ def _cycle(app: App, place: Place, history: History, request: UpdateRequest, opt
         for reference in request.overrides.values():
             FlakeRef.parse(reference)  # what a lock holds is not the user's to word; this is
         with oserrors.explaining():
+            run = replace(run, notes=(*run.notes, *ask_due(app, place, history)))
             context = _context(app, place, history)
             recover(
                 context, place.source, place.identity, place.flake, keep_results=app.settings.state.keep_results

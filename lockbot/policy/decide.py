@@ -211,6 +211,7 @@ def _user_hold(change: InputChange, facts: Facts) -> Hold | None:
         return None
     where = f" at {words.short(hold.at)}" if hold.at is not None else ""
     until = f" until {hold.until:%Y-%m-%d %H:%M} UTC" if hold.until is not None else ""
+    until += f" until {words.end(hold.ends)}" if hold.ends is not None else ""
     return Hold(HoldReason.USER, f"held by you{where}{until}: {hold.why}", hold.until)
 
 

@@ -8,8 +8,20 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import assert_never
 
-from lockbot.model import Failure, FailureKind, HostStatus, Locked
+from lockbot.model import (
+    Failure,
+    FailureKind,
+    Heard,
+    HoldEnd,
+    HostStatus,
+    Locked,
+    UntilIn,
+    UntilMerged,
+    UntilVersion,
+)
+from lockbot.model.host import written
 
 _DERIVATION = re.compile(r"(?:.*/)?[0-9a-z]{32}-(.+?)(?:\.drv)?", re.DOTALL)
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -103,6 +115,30 @@ def age(seconds: float) -> str:
 def ago(then: datetime, now: datetime) -> str:
     """`3 days ago`."""
     return f"{age((now - then).total_seconds())} ago"
+
+
+def end(ends: HoldEnd) -> str:
+    """Until when an input is held: `https://github.com/o/r/pull/1 is merged`."""
+    match ends:
+        case UntilMerged(url):
+            return f"{url} is merged"
+        case UntilIn(branch, commit):
+            return f"{branch} has {short(commit)}"
+        case UntilVersion(package, version):
+            return f"{written(package)} is at {version} or newer"
+        case _:
+            assert_never(ends)
+
+
+def heard(answer: Heard | None, now: datetime) -> str:
+    """What was heard of that, behind `end`: `; asked 2 hours ago: it is still open`."""
+    if answer is None:
+        return "; nobody was asked yet"
+    told = f"; asked {ago(answer.asked, now)}: {answer.answer or 'no answer came'}"
+    if answer.answered is None:
+        return f"{told}; there was no answer yet"
+    lost = (answer.asked - answer.answered).total_seconds()
+    return f"{told}; there was an answer last {ago(answer.answered, now)}" if lost > 0 else told
 
 
 def derivation(path: str) -> str:

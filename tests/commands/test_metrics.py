@@ -17,8 +17,19 @@ from lockbot.cli import cli
 from lockbot.commands import metrics
 from lockbot.daemon import memory
 from lockbot.errors import SurroundingsError
-from lockbot.history.input_states import Observation, StateWord
-from lockbot.model import ChangeKind, Failure, FailureKind, Host, HostBuild, HostStatus, InputChange, Outcome
+from lockbot.history.input_states import Observation, StateWord, UserHold
+from lockbot.model import (
+    ChangeKind,
+    Failure,
+    FailureKind,
+    Heard,
+    Host,
+    HostBuild,
+    HostStatus,
+    InputChange,
+    Outcome,
+    UntilMerged,
+)
 from tests.commands.test_healthcheck import HOUR, Watched, watched  # noqa: F401 -- a fixture
 from tests.commands.test_status import LOCKED_AT, ONE, TWO, lock
 from tests.nixes import PROJECT
@@ -85,6 +96,16 @@ def eventful(watched: Watched) -> None:  # noqa: F811
         past.ledger(app.place().flake).record_tip("a", "github:o/a", TWO, int(LOCKED_AT.timestamp()) + 7200)
 
 
+def waiting(watched: Watched) -> None:  # noqa: F811
+    """A hold that ends by itself, of which nobody has heard for an hour."""
+    now = watched.now
+    heard = Heard(now, "no network", now - HOUR)
+    hold = UserHold("a", "w", now - 2 * HOUR, ends=UntilMerged("https://github.com/o/r/pull/1"), heard=heard)
+    app = watched.app
+    with app.history() as past:
+        past.ledger(app.place().flake).hold(hold)
+
+
 def test_runs(watched: Watched) -> None:  # noqa: F811
     eventful(watched)
     series, now = read(watched), watched.now.timestamp()
@@ -129,6 +150,13 @@ def test_inputs(watched: Watched) -> None:  # noqa: F811
     assert value(series, "lockbot_alarms") == 0
     watched.now += timedelta(days=30)
     assert value(read(watched), "lockbot_alarms") == 2
+
+
+def test_a_hold_that_ends_by_itself(watched: Watched) -> None:  # noqa: F811
+    waiting(watched)
+    series, now = read(watched), watched.now.timestamp()
+    assert values(series, "lockbot_input_hold_asked_timestamp_seconds", "input") == {("a",): now}
+    assert values(series, "lockbot_input_hold_answered_timestamp_seconds", "input") == {("a",): now - 3600}
 
 
 def test_nothing_ran_yet(watched: Watched) -> None:  # noqa: F811
@@ -265,6 +293,7 @@ def scheduled(watched: Watched) -> None:  # noqa: F811
 def test_alerts_use_metrics_and_labels_that_there_are(watched: Watched) -> None:  # noqa: F811
     eventful(watched)
     scheduled(watched)
+    waiting(watched)
     labels: dict[str, set[str]] = {}
     for name, given in read(watched):
         labels.setdefault(name, set()).update(key for key, _ in given)

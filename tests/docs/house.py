@@ -32,6 +32,7 @@ NOT_RUN = {
     r"^(sudo )?(nixos-rebuild|darwin-rebuild|home-manager|launchctl) ": "switches a whole system",
     r"^(\w+=\S+ )?make ": "installs; `make -n` shows that there is such a target",
     r"^git (clone|fetch) ": "downloads",
+    r"^lockbot hold .*--until-(merged|in|version) ": "waits for something on a forge; tests/holds has one",
     r" -m pytest ": "runs tests; that the files are there is looked at",
 }
 """Lines that are only looked at: their shell syntax, and each `lockbot …` in them."""

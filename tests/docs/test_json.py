@@ -14,6 +14,7 @@ from lockbot.commands.review import news, revert, verified
 from lockbot.commands.review.bisected import bisected_document
 from lockbot.commands.review.taken_back import TakenBack
 from lockbot.commands.review.verify import Verified
+from lockbot.commands.status.text import hold_document
 from lockbot.daemon.memory import Pause, Service
 from lockbot.errors import LockbotError
 from lockbot.git.commits.file_history import FileCommit
@@ -36,6 +37,9 @@ from lockbot.model import (
     Phase,
     PhaseStarted,
     Retrying,
+    UntilIn,
+    UntilMerged,
+    UntilVersion,
 )
 from lockbot.policy.decisions import HoldReason
 from lockbot.policy.rules import InputRules
@@ -122,6 +126,11 @@ def test_every_field_of_the_status_is_explained() -> None:
         inner = document[name]
         assert isinstance(inner, dict) and set(inner) <= set(coded(cells[name])), name
     assert set(coded(cells["inputs[].state"])) == set(StateWord)
+    ends = (UntilMerged("u"), UntilIn("b", "c"), UntilVersion(("p",), "v"))
+    for one in ends:
+        hold = hold_document(UserHold("nixpkgs", "so", NOW, ends=one))
+        assert hold is not None and isinstance(hold["ends"], dict)
+        assert {*hold, *hold["ends"]} <= set(coded(cells["inputs[].held_by_user"]))
 
 
 def test_every_field_of_a_verified_commit_is_explained() -> None:

@@ -64,6 +64,7 @@ TEXTS: tuple[tuple[str, ...], ...] = (
     ("revert", HOSTILE),
     ("init", "--stdout"),
     ("hold", "packages", "--why", HOSTILE),
+    ("hold", "packages", "--until-merged", HOSTILE, "--why", "w"),
     ("release", "packages"),
     (HOSTILE,),
     ("--config", HOSTILE, "history"),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from lockbot.commands.status.rows import Row
-from lockbot.history.input_states import InputState
+from lockbot.history.input_states import InputState, UserHold
 from lockbot.history.summaries.unjudged import NIGHTS, Unjudged
 from lockbot.report import words
 from lockbot.report.escape import name as shown
@@ -18,11 +18,28 @@ def alarms(rows: Sequence[Row], now: datetime, directory: Path) -> Iterator[str]
     if rows and all(row.state is None for row in rows):
         yield f"no run is recorded in {directory}: does `lockbot update` run, and with this state directory?"
     for row in rows:
+        if row.hold is not None and (why := _unanswered(row.hold)) is not None:
+            yield f"{shown(row.input)}: {why}"
         if row.hold is not None or row.state is None:
             continue  # as the user wants it; or new since the last run
         why = _neglected(row, row.state, now) or _stuck(row, row.state, now)
         if why is not None:
             yield f"{shown(row.input)}: {why}"
+
+
+UNANSWERED = timedelta(days=7)
+"""For so long it may fail to ask whether a hold has ended, before somebody has to look."""
+
+
+def _unanswered(hold: UserHold) -> str | None:
+    if hold.ends is None or hold.heard is None:
+        return None
+    answered = hold.heard.answered or hold.since
+    # What was not asked for so long is another matter: no run, no daemon.
+    if hold.heard.asked - answered <= UNANSWERED:
+        return None
+    what, since = words.end(hold.ends), f"{answered:%Y-%m-%d}"
+    return f"it is held until {what}, which could not be asked since {since}: {hold.heard.answer}"
 
 
 def unjudged_alarms(found: Sequence[Unjudged]) -> Iterator[str]:

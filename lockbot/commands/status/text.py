@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
+from typing import assert_never
 
 from lockbot.commands.status.rows import Row, Status, answer
 from lockbot.daemon.memory import Service
 from lockbot.history.input_states import InputState, StateWord, UserHold
-from lockbot.model import CulpritCommit
+from lockbot.model import CulpritCommit, HoldEnd, UntilIn, UntilMerged, UntilVersion
+from lockbot.model.host import written
 from lockbot.policy.rules import PolicyAction
 from lockbot.report import words
 from lockbot.report.document import Document, culprit
@@ -28,7 +30,7 @@ def lines(status: Status, width: int | None) -> tuple[Line, ...]:
         return (*shown_alarms, *notes, line("flake.lock has no inputs that could be updated"))
     header = ["input", "revision", "behind", "state", "since", "next try"]
     rows = table(header, [_cells(row, status.now) for row in status.rows], width=width)
-    details = [one for row in status.rows for one in _details(row)]
+    details = [one for row in status.rows for one in _details(row, status.now)]
     return (*shown_alarms, *notes, *([line()] if shown_alarms or notes else []), *rows, *details)
 
 
@@ -82,7 +84,7 @@ def _behind(seconds: float | None) -> str:
 def _next_try(row: Row, now: datetime) -> str:
     state = row.state
     if row.hold is not None:
-        return f"{row.hold.until:%Y-%m-%d %H:%M} UTC" if row.hold.until is not None else "when released"
+        return _hold_ends(row.hold)
     if row.accepted is None and state is not None and state.state is StateWord.HELD:
         match answer(state, row.rules):
             case PolicyAction.HOLD:
@@ -94,10 +96,25 @@ def _next_try(row: Row, now: datetime) -> str:
     return "next run"
 
 
-def _details(row: Row) -> Iterator[Line]:
+def _hold_ends(hold: UserHold) -> str:
+    match hold.ends:
+        case None:
+            return f"{hold.until:%Y-%m-%d %H:%M} UTC" if hold.until is not None else "when released"
+        case UntilMerged():
+            return "when merged"
+        case UntilIn(branch):
+            return f"when in {branch}"
+        case UntilVersion(_, version):
+            return f"when at {version}"
+        case _:
+            assert_never(hold.ends)
+
+
+def _details(row: Row, now: datetime) -> Iterator[Line]:
     state = row.state
     told = [
-        row.hold and _hold_words(row.hold),
+        row.hold and hold_words(row.hold),
+        row.hold and row.hold.ends and f"until {words.end(row.hold.ends)}{words.heard(row.hold.heard, now)}",
         state and state.detail if row.hold is None else None,
         row.word is StateWord.MOVED and f"moved since the last run, which left it at {_left_at(state)}",
         state and state.unreachable_since and f"not reached since {state.unreachable_since:%Y-%m-%d %H:%M} UTC",
@@ -121,7 +138,8 @@ def _to(revision: str | None) -> str:
     return f", if it is to {words.short(revision)}" if revision is not None else ""
 
 
-def _hold_words(hold: UserHold) -> str:
+def hold_words(hold: UserHold) -> str:
+    """That it is held, since when and why."""
     at = f" at {words.short(hold.at)}" if hold.at is not None else ""
     return f"held by you{at} since {hold.since:%Y-%m-%d}: {hold.why}"
 
@@ -177,7 +195,7 @@ def _row_document(row: Row, now: datetime) -> Document:
         "reason": row.reason or None,
         "detail": hold.why if hold else (state.detail or None if state else None),
         "since": _iso(hold.since if hold else state.since if state else None),
-        "held_by_user": {"until": _iso(hold.until), "at": hold.at, "why": hold.why} if hold else None,
+        "held_by_user": hold_document(hold),
         "accepted": {"revision": row.accepted.revision} if row.accepted else None,
         "last_attempt": _iso(state.last_attempt if state else None),
         "last_success": _iso(state.last_success if state else None),
@@ -187,6 +205,34 @@ def _row_document(row: Row, now: datetime) -> Document:
         "culprit": culprit(bad) if row.word is StateWord.HELD and row.hold is None else None,
         "next_try": _iso(state.next_try if state and state.next_try and state.next_try > now else None),
     }
+
+
+def hold_document(hold: UserHold | None) -> Document | None:
+    """A hold of the user's: until when and why, what ends it, and what was heard of that."""
+    if hold is None:
+        return None
+    heard = hold.heard
+    return {
+        "until": _iso(hold.until),
+        "at": hold.at,
+        "why": hold.why,
+        "ends": _end_document(hold.ends) if hold.ends is not None else None,
+        "asked": _iso(heard.asked if heard is not None else None),
+        "answered": _iso(heard.answered if heard is not None else None),
+        "answer": heard.answer or None if heard is not None else None,
+    }
+
+
+def _end_document(ends: HoldEnd) -> Document:
+    match ends:
+        case UntilMerged(url):
+            return {"merged": url}
+        case UntilIn(branch, commit):
+            return {"branch": branch, "commit": commit}
+        case UntilVersion(package, version):
+            return {"package": written(package), "version": version}
+        case _:
+            assert_never(ends)
 
 
 def _bad_document(bad: CulpritCommit) -> Document:
