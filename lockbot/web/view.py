@@ -22,7 +22,16 @@ class View:
     """What the addresses of its pages begin with: nothing, or `/lockbot/r/main`."""
     label: str = ""
     """What people know the repository by, where there are several."""
+    root: str = ""
+    """What every address begins with, this repository's or not: nothing, or `/lockbot`."""
 
     def link(self, *parts: str) -> str:
         """The address of a page: `link("runs", "2026…")`; each part is quoted, also a `/` in it."""
-        return "/".join([self.base, *(quote(part, safe="", errors="surrogateescape") for part in parts)]) or "/"
+        return "/".join([self.base, *map(quoted, parts)]) if parts else self.base + "/"
+
+
+def quoted(part: str) -> str:
+    """One part of an address. `.` and `..`, which a browser would take for directories, are quoted, too."""
+    if part in (".", ".."):
+        return part.replace(".", "%2E")
+    return quote(part, safe="", errors="surrogateescape")
