@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
@@ -53,26 +53,37 @@ class Plan:
 
 def read(paths: Sequence[Path], environ: Mapping[str, str]) -> Plan:
     """Files, and directories of *.toml. Raises UsageError: every file's mistakes, or no schedule at all."""
+    found = configurations(paths, environ)
+    _refuse(
+        f"{path}: there is no schedule: write `when` in [schedule], or a group's `schedule`"
+        for path, settings in found.items()
+        if not scheduled(settings)
+    )
+    names = labels(found)
+    tasks = tuple(task for path, settings in found.items() for task in _tasks(path, settings, names[path]))
+    return Plan(tasks, min(settings.daemon.max_runs for settings in found.values()))
+
+
+def configurations(
+    paths: Sequence[Path], environ: Mapping[str, str], *, secrets: bool = True
+) -> dict[Path, Settings]:
+    """Files, and directories of *.toml, each loaded (`config.load`). Raises UsageError: every file's mistakes."""
     wrong: list[str] = []
     found: dict[Path, Settings] = {}
     with oserrors.explaining():
         found_files = _files(paths)
     for path in found_files:
         try:
-            found[path] = load(path, environ)
+            found[path] = load(path, environ, secrets=secrets)
         except LockbotError as error:
             wrong.append(error.message)
-    if not wrong:
-        wrong = [
-            f"{path}: there is no schedule: write `when` in [schedule], or a group's `schedule`"
-            for path, settings in found.items()
-            if not scheduled(settings)
-        ]
-    if wrong:
+    _refuse(wrong)
+    return found
+
+
+def _refuse(mistakes: Iterable[str]) -> None:
+    if wrong := list(mistakes):
         raise UsageError("\n".join(wrong), "docs/configuration.md explains every key")
-    labels = _labels(found)
-    tasks = tuple(task for path, settings in found.items() for task in _tasks(path, settings, labels[path]))
-    return Plan(tasks, min(settings.daemon.max_runs for settings in found.values()))
 
 
 def scheduled(settings: Settings) -> bool:
@@ -93,8 +104,9 @@ def _files(paths: Sequence[Path]) -> list[Path]:
     return list(found)
 
 
-def _labels(found: Mapping[Path, Settings]) -> dict[Path, str]:
-    """The repository's name; the file's where two share one, and all of its path where they share that, too."""
+def labels(found: Mapping[Path, Settings]) -> dict[Path, str]:
+    """What people know each by: the repository's name; the file's where two share one, and all of its path where
+    they share that, too."""
     names = {path: _name(path, settings) for path, settings in found.items()}
     for other in ({path: path.stem for path in found}, {path: str(path) for path in found}):
         common = Counter(names.values())

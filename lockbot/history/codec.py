@@ -104,7 +104,7 @@ def read_run(connection: sqlite3.Connection, row: sqlite3.Row) -> Run:
         parked=row["parked"],
         pushed=bool(row["pushed"]),
         dry_run=bool(row["dry_run"]),
-        changes=tuple(map(_change, children("changes"))),
+        changes=tuple(map(read_change, children("changes"))),
         hosts=tuple(read_build(connection, host) for host in children("hosts")),
         held=tuple(map(_held, children("held"))),
         notes=tuple(note["text"] for note in children("notes")),
@@ -255,7 +255,8 @@ def _change_columns(change: InputChange) -> dict[str, Value]:
     }
 
 
-def _change(row: sqlite3.Row) -> InputChange:
+def read_change(row: sqlite3.Row) -> InputChange:
+    """A row of `changes`."""
     return InputChange(
         input=row["input"],
         kind=word(ChangeKind, row["kind"]),

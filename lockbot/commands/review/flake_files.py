@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lockbot import surroundings
-from lockbot.app import App, flake_around
-from lockbot.commands.committed import branch_now
+from lockbot.app import App, Place, flake_around
+from lockbot.commands.committed import branch_now, branch_tip
 from lockbot.errors import LockbotError, UsageError
 from lockbot.git import failure
 from lockbot.git.command import Git
@@ -98,8 +98,19 @@ def _place(app: App) -> Iterator[_Place]:
         yield _local(app)
         return
     place = app.place()
+    if app.read_only:
+        yield _last_fetched(app, place)
+        return
     with branch_now(app, place) as (clone, base):
         yield _Place(clone.git, base.commit, f"{base.branch} ({base.commit[:7]})", app.flake_dir(place))
+
+
+def _last_fetched(app: App, place: Place) -> _Place:
+    git, commit = branch_tip(app, place)
+    if commit is None:
+        raise UsageError(f"the branch of {place.identity} was not fetched yet", "the next run fetches it")
+    branch = place.source.branch or "the default branch"
+    return _Place(git, commit, f"{branch} ({commit[:7]}), as it was fetched last", app.flake_dir(place))
 
 
 def _local(app: App) -> _Place:
