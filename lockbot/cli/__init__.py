@@ -78,7 +78,13 @@ cli.section("See how things are", look.status, look.inputs, look.hosts, look.his
 cli.section("Review", review.review, review.diff, review.verify, review.lint, review.bisect, review.revert)
 cli.section("Say what may move", policy.hold, policy.release, policy.accept)
 cli.section(
-    "Run as a service", service.daemon, service.pause, service.resume, service.healthcheck, service.metrics
+    "Run as a service",
+    service.daemon,
+    service.web,
+    service.pause,
+    service.resume,
+    service.healthcheck,
+    service.metrics,
 )
 
 

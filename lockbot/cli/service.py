@@ -39,6 +39,42 @@ def daemon(flags: Flags, configs: tuple[Path, ...]) -> None:
     Daemon(paths, os.environ, log, verbose=flags.verbose).serve()
 
 
+@click.command(short_help="Show it all on a page, read-only.")
+@click.option(
+    "--config",
+    "configs",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A configuration file, or a directory of *.toml; repeatable (default: as for every command).",
+)
+@click.option(
+    "--listen",
+    metavar="HOST:PORT|unix:PATH",
+    help="Where to listen, in place of `web.listen`.",
+)
+@click.pass_obj
+def web(flags: Flags, configs: tuple[Path, ...], listen: str | None) -> None:
+    """Show runs, inputs, hosts and what is wrong with them on a page, for one or several repositories.
+
+    It only reads: the history, and the branch as it lies here. It listens on this machine only, unless told
+    otherwise; SIGTERM and Ctrl-C end it.
+    """
+    from lockbot.app import find_config
+    from lockbot.config.types import listen_address
+    from lockbot.process import CancelToken
+    from lockbot.report.events import configure
+    from lockbot.web import server, sites
+
+    try:
+        where = listen_address(listen) if listen is not None else None
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--listen") from None
+    paths = configs or tuple(path for path in [find_config(flags.config)] if path is not None)
+    log = configure(sys.stderr, os.environ, verbose=flags.verbose)
+    with CancelToken() as stop:
+        server.serve(sites.read(paths, os.environ, where, stop), os.environ, log, stop)
+
+
 @click.command(short_help="Let the daemon begin no run.")
 @click.option("--why", required=True, metavar="TEXT", help="What to show to whoever wonders later.")
 @click.pass_obj

@@ -21,18 +21,21 @@ from lockbot.report import words
 from lockbot.report.escape import block, plain
 from lockbot.state import human_size
 from lockbot.web.page import Page
-from lockbot.web.view import View
+from lockbot.web.view import Frame
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _LONGEST_ADDRESS = 2000
 
 
-def render(page: Page, view: View, route: str) -> str:
-    """`route`: the page's address in the table of routes; its first part is the section that the page is in."""
+def render(page: Page, frame: Frame, route: str) -> str:
+    """`route`: the page's address in the table of routes; its first part is the section that the page is in.
+
+    Templates know the frame as `view`, too: it has what they need of one, links and the time.
+    """
     template = environment().get_template(page.template)
     section = route.split("/")[1]
     return template.render(
-        page=page, document=page.document, view=view, now=view.now, route=route, section=section
+        page=page, document=page.document, frame=frame, view=frame, now=frame.now, route=route, section=section
     )
 
 
@@ -40,6 +43,11 @@ def render(page: Page, view: View, route: str) -> str:
 def style() -> bytes:
     """The style sheet, of which each page has the address."""
     return (_TEMPLATES / "style.css").read_bytes()
+
+
+@cache
+def icon() -> bytes:
+    return (_TEMPLATES / "icon.svg").read_bytes()
 
 
 @cache
