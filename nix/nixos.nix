@@ -18,7 +18,18 @@ let
     else
       builtins.mapAttrs (_: one: lib.recursiveUpdate shared (common.given one.settings)) cfg.repositories;
   # Written out, so that `lockbot status` finds it without the unit's environment.
-  shared = lib.recursiveUpdate { state.directory = state; } (common.given cfg.settings);
+  shared = lib.recursiveUpdate (lib.recursiveUpdate { state.directory = state; } (
+    common.given cfg.settings
+  )) page;
+  # What was set of the page's options, beside the settings' own.
+  page =
+    let
+      given =
+        lib.optionalAttrs (cfg.web.listen != null) { inherit (cfg.web) listen; }
+        // lib.optionalAttrs (cfg.web.hosts != [ ]) { inherit (cfg.web) hosts; }
+        // lib.optionalAttrs (cfg.web.basePath != null) { base_path = cfg.web.basePath; };
+    in
+    lib.optionalAttrs (cfg.web.enable && given != { }) { web = given; };
   each = make: builtins.listToAttrs (lib.mapAttrsToList make repositories);
   fileOf = name: if name == "" then "lockbot.toml" else "${name}.toml";
 
@@ -97,6 +108,48 @@ let
     };
   };
 
+  # Only reads: no credential, no Nix, nothing that it could write but its socket.
+  web = {
+    lockbot-web = {
+      description = "lockbot's page to look at";
+      documentation = common.documentation cfg;
+      wantedBy = [ "multi-user.target" ];
+      after = [ "lockbot.service" ];
+      restartTriggers = lib.mapAttrsToList checked repositories;
+      environment = {
+        HOME = "/var/empty";
+        STATE_DIRECTORY = state;
+      };
+      path = [ pkgs.git ];
+      serviceConfig = import ./hardening.nix // {
+        Type = "notify";
+        NotifyAccess = "main";
+        ExecStart = "${lib.getExe cfg.package} web --config /etc/lockbot";
+        User = cfg.user;
+        Group = cfg.group;
+        RuntimeDirectory = "lockbot-web";
+        RuntimeDirectoryMode = "0750";
+        WorkingDirectory = "/";
+        Restart = "always";
+        RestartSec = "5s";
+        RestartPreventExitStatus = 2;
+        TimeoutStartSec = "90s";
+        TimeoutStopSec = "30s";
+        MemoryMax = "256M";
+        TasksMax = 64;
+        LimitCORE = 0;
+        UMask = "0077";
+        ProtectProc = "default"; # the daemon's life stands in /proc
+        SystemCallFilter = [
+          "@system-service"
+          "~@privileged @resources"
+        ];
+        IPAddressDeny = "any";
+        IPAddressAllow = "localhost";
+      };
+    };
+  };
+
   updater = name: if name == "" then "lockbot-update" else "lockbot-update-${name}";
   oneshot = name: settings: {
     name = updater name;
@@ -155,9 +208,24 @@ let
         message = "${option}.state.directory: the service may write to ${state} only. Leave it out.";
       }
       {
+        assertion = !cfg.web.enable || reachable (settings.web.listen or "127.0.0.1:8465");
+        message = "${option}.web.listen (services.lockbot.web.listen) is `${
+          toString (settings.web.listen or "")
+        }`, which nobody could reach: lockbot-web.service talks to this machine only. Take 127.0.0.1:8465 or unix:/run/lockbot-web/web.sock, and let a proxy lead there.";
+      }
+      {
         assertion = builtins.match "[A-Za-z0-9_-]*" name != null;
         message = "services.lockbot.repositories.\"${name}\": the name becomes a unit's and a file's, so it is made of letters, digits, - and _.";
       }
+    ];
+
+  reachable =
+    listen:
+    lib.any (start: lib.hasPrefix start listen) [
+      "127."
+      "localhost:"
+      "[::1]:"
+      "unix:/run/lockbot-web/"
     ];
 
   names = setting: config.nix.settings.${setting} or [ ];
@@ -227,6 +295,28 @@ in
       inherit (common.timer) calendar randomizedDelay;
     };
 
+    web = {
+      enable = lib.mkEnableOption "the page to look at, `lockbot web`, on this machine";
+      listen = mkOption {
+        type = types.nullOr types.str;
+        default = null;
+        example = "unix:/run/lockbot-web/web.sock";
+        description = "Where it listens, if not at 127.0.0.1:8465: another address of this machine's own, or a socket in /run/lockbot-web, which a proxy in the group may use.";
+      };
+      hosts = mkOption {
+        type = types.listOf types.str;
+        default = [ ];
+        example = [ "lockbot.example.org" ];
+        description = "Names by which browsers reach it: a proxy's.";
+      };
+      basePath = mkOption {
+        type = types.nullOr types.str;
+        default = null;
+        example = "/lockbot";
+        description = "Where it lies behind a proxy, if not at the top.";
+      };
+    };
+
     user = mkOption {
       type = types.str;
       default = "lockbot";
@@ -262,7 +352,8 @@ in
       }
     );
 
-    systemd.services = if cfg.timer.enable then each oneshot else daemon;
+    systemd.services =
+      (if cfg.timer.enable then each oneshot else daemon) // lib.optionalAttrs cfg.web.enable web;
     systemd.timers = mkIf cfg.timer.enable (each timer);
   };
 }

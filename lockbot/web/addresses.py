@@ -78,12 +78,9 @@ def _parts(path: str) -> list[str]:
 
 def _text(quoted: str) -> str:
     try:
-        text = unquote_to_bytes(quoted).decode()
+        return unquote_to_bytes(quoted).decode()
     except UnicodeDecodeError:
         raise BadAddress("the address is not UTF-8") from None
-    if "\0" in text:
-        raise BadAddress("there is a NUL in the address")
-    return text
 
 
 def _query(query: bytes) -> Query:

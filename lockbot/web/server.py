@@ -15,6 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
+import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -152,6 +153,9 @@ class _Onward(logging.Handler):
         self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, h11.LocalProtocolError):
+            return  # a body that is none, while its request was being refused: the client's, and it is told
         self._log.error("the server complains", text=record.getMessage()[:1000], exc_info=record.exc_info)
 
 

@@ -18,6 +18,7 @@ from tests.packaging.modules import FAILED, Module, check, examples
 
 URL = 'settings = { repository.url = "ssh://git@example.org/nixos.git"; schedule.when = "0 4 * * *"; };'
 TIMER = "timer.enable = true;"
+WEB = "web.enable = true;"
 
 # What the tests look at. The settings are those that the file is made of, beside the script that checks it.
 SHOWN = """
@@ -25,9 +26,10 @@ SHOWN = """
     failed = FAILED;
     inherit (config) users;
     services = builtins.mapAttrs (
-      _: unit: builtins.removeAttrs unit [ "path" "reloadTriggers" ] // {
+      _: unit: builtins.removeAttrs unit [ "path" "reloadTriggers" "restartTriggers" ] // {
         path = map (one: one.name) unit.path;
         reloadTriggers = map (one: one.name) (unit.reloadTriggers or [ ]);
+        restartTriggers = map (one: one.name) (unit.restartTriggers or [ ]);
       }
     ) config.systemd.services;
     inherit (config.systemd) timers;
@@ -81,7 +83,7 @@ def as_directives(kind: str, unit: Mapping[str, Any]) -> dict[str, list[str]]:
         for key, value in keys.items()
     }
     if kind == "service":
-        found["Unit.Wants"] = [" ".join(unit["wants"])]
+        found["Unit.Wants"] = [" ".join(unit["wants"])] if "wants" in unit else []
         found["Unit.After"] = [" ".join(unit["after"])]
         found["Service.Environment"] = [f"{key}={value}" for key, value in unit["environment"].items()]
     return {key: values for key, values in found.items() if values}
@@ -93,18 +95,27 @@ ELSEWHERE = {"Service.ExecStart", "Service.ExecReload", "Service.Environment"}
 
 @pytest.mark.parametrize(
     ("file", "given"),
-    [("lockbot.service", ""), ("lockbot-update.service", TIMER), ("lockbot-update.timer", TIMER)],
+    [
+        ("lockbot.service", ""),
+        ("lockbot-update.service", TIMER),
+        ("lockbot-update.timer", TIMER),
+        ("lockbot-web.service", WEB),
+    ],
 )
 def test_the_units_are_those_of_the_systemd_directory(evaluate: Evaluate, file: str, given: str) -> None:
     config = evaluate(URL + given)
     name, kind = file.split(".")
-    assert [*config["services"]] == ["lockbot-update" if given else "lockbot"]
+    updating = "lockbot-update" if given == TIMER else "lockbot"
+    assert [*config["services"]] == [updating, *(["lockbot-web"] if given == WEB else [])]
     ours, nixos = unit_file(file), as_directives(kind, config[f"{kind}s"][name])
     for key in sorted((ours.keys() | nixos.keys()) - ELSEWHERE):
         assert nixos.get(key) == ours.get(key), key
     if kind == "service":
         environment = {one for one in ours["Service.Environment"] if not one.startswith("PATH=")}
-        assert {one.replace("%C", "/var/cache") for one in environment} == {*nixos["Service.Environment"]}
+        places = {"%C": "/var/cache", "%S": "/var/lib"}
+        for short, place in places.items():
+            environment = {one.replace(short, place) for one in environment}
+        assert environment == {*nixos["Service.Environment"]}
         commands = {
             directives["Service.ExecStart"][0].partition("/bin/lockbot ")[2] for directives in (ours, nixos)
         }
@@ -179,6 +190,28 @@ def test_a_secret_that_is_on_another_machine_is_no_mistake(tmp_path: Path) -> No
     assert check(file).returncode == 3
 
 
+PAGE = 'web = { enable = true; listen = "unix:/run/lockbot-web/web.sock"; hosts = [ "a.example" ]; basePath = "/l"; };'
+
+
+def test_the_page(evaluate: Evaluate, tmp_path: Path) -> None:
+    config = evaluate(SEVERAL + PAGE)
+    assert config["failed"] == []
+    unit = config["services"]["lockbot-web"]
+    assert unit["serviceConfig"].keys().isdisjoint({"LoadCredential", "StateDirectory", "ReadWritePaths"})
+    assert unit["path"] == ["git"], "neither Nix nor ssh"
+    assert unit["restartTriggers"] == ["fleet.toml", "home.toml"]
+    shown = "builtins.mapAttrs (_: one: one.source.settings) config.environment.etc"
+    for settings in evaluate(SEVERAL + PAGE + "checkConfig = false;", shown=shown).values():
+        assert settings["web"] == {
+            "listen": "unix:/run/lockbot-web/web.sock",
+            "hosts": ["a.example"],
+            "base_path": "/l",
+        }
+        file = tmp_path / "lockbot.toml"
+        file.write_text(tomlkit.dumps(settings))
+        assert check(file).returncode == 0
+
+
 REPOSITORY = "services.lockbot.settings.repository"
 MISTAKES = [
     ('settings.schedule.when = "@daily";', "", f"{REPOSITORY} needs a `url`"),
@@ -199,6 +232,9 @@ MISTAKES = [
     (URL, 'nix.settings.trusted-users = [ "*" ];', "trusted-users"),
     (URL, 'nix.settings.allowed-users = [ "@wheel" ];', "would refuse lockbot"),
     (URL, "nix.enable = false;", "needs Nix's daemon"),
+    (URL + WEB + 'web.listen = "0.0.0.0:8465";', "", "nobody could reach"),
+    (URL + WEB + 'web.listen = "unix:/run/web.sock";', "", "nobody could reach"),
+    (URL + WEB + 'settings.web.listen = ":8465";', "", "nobody could reach"),
     ('repositories."a b".settings.repository.path = "/srv/x";' + TIMER, "", "made of letters"),
 ]  # fmt: skip
 

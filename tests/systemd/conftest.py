@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import INSTALLED
 from tests.systemd.machine import HIDDEN, Machine, booted, why_not
 
-UNITS = ("lockbot.service", "lockbot-update.service", "lockbot-update.timer")
+UNITS = ("lockbot.service", "lockbot-update.service", "lockbot-update.timer", "lockbot-web.service")
 STATE = "/var/lib/lockbot"
 CONFIGURATION = """
 [repository]
