@@ -190,7 +190,8 @@ def test_a_secret_that_is_on_another_machine_is_no_mistake(tmp_path: Path) -> No
     assert check(file).returncode == 3
 
 
-PAGE = 'web = { enable = true; listen = "unix:/run/lockbot-web/web.sock"; hosts = [ "a.example" ]; basePath = "/l"; };'
+PLACE = 'listen = "unix:/run/lockbot-web/web.sock"; hosts = [ "a.example" ]; basePath = "/l";'
+PAGE = f"web = {{ enable = true; {PLACE} }};"
 
 
 def test_the_page(evaluate: Evaluate, tmp_path: Path) -> None:

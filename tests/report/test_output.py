@@ -63,6 +63,8 @@ TEXTS: tuple[tuple[str, ...], ...] = (
     ("review",),
     ("revert", HOSTILE),
     ("init", "--stdout"),
+    ("web", "--listen", HOSTILE),
+    ("web", "--listen", f"unix:/{HOSTILE}/socket"),
     ("hold", "packages", "--why", HOSTILE),
     ("hold", "packages", "--until-merged", HOSTILE, "--why", "w"),
     ("release", "packages"),

@@ -47,7 +47,7 @@ def test_every_address_is_answered_the_same_in_each_way(world: World, service: S
 
 
 @pytest.fixture(scope="module")
-def still(world: World, service: Served) -> str:
+def still(world: World) -> str:
     """A page that does not change within a minute."""
     return f"/inputs/{world.names[1]}.json"
 
@@ -199,7 +199,7 @@ RAW = {
     "a large head": b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 1_000_000 + b"\r\n\r\n",
     "many lines": b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X: y\r\n" * 200_000 + b"\r\n",
     "two lengths": b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx",
-    "a length and chunks": b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\nx",
+    "a length and chunks": b"POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\nx",
     "a bad chunk": b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
     "connect": b"CONNECT evil.example:443 HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "options": b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n",
@@ -257,12 +257,15 @@ def test_who_says_nothing_is_not_waited_for(world: World) -> None:
 
 def test_who_takes_nothing_is_not_waited_for(world: World) -> None:
     many = b"GET /style.css HTTP/1.1\r\nHost: localhost\r\n\r\n" * 3000  # more than any buffer takes
-    with served(world.config, environ=world.environ, start=patient(0.4, connections=3)) as service:
-        with service.connect() as one, service.connect() as two:
-            for link in (one, two):
-                link.sendall(many)
-            while service.ask("/style.css").status != 200:  # no place is free before they are sent away
-                pass
+    with (
+        served(world.config, environ=world.environ, start=patient(0.4, connections=3)) as service,
+        service.connect() as one,
+        service.connect() as two,
+    ):
+        for link in (one, two):
+            link.sendall(many)
+        while service.ask("/style.css").status != 200:  # no place is free before they are sent away
+            pass
 
 
 def ended(link: socket.socket) -> None:

@@ -172,7 +172,7 @@ class World:
         """A run of this process that is in the midst of things. Its id."""
         run = self.run(timedelta(minutes=3), None)
         self.record(run)
-        lines = [
+        lines: list[dict[str, Any]] = [
             {"event": "run started", "pid": pid},
             {"event": "phase", "phase": "judge", "hosts": len(self.names)},
             *({"event": "evaluating", "host": name} for name in self.names),
