@@ -27,6 +27,7 @@ bench: $(STAMP) nix-versions ## measure beside plain `nix build` and naive searc
 	$(BIN)/python -m benchmarks.search
 	PATH="$$(.ci/usable-nix):$$PATH" $(BIN)/python -m benchmarks.revisions
 	PATH="$$(.ci/usable-nix):$$PATH" $(BIN)/python -m benchmarks.differences
+	$(BIN)/python -m benchmarks.web
 	$(BIN)/python -m benchmarks $(ARGS)
 
 lint: $(STAMP) ## ruff, mypy --strict, import-linter
