@@ -25,7 +25,7 @@ from lockbot.web import routes
 from tests.nixes import git_environment
 from tests.web.world import OLD, Served, World, host, revision, served
 
-RUNS, ROUNDS = 10_000, 20
+RUNS, ROUNDS = 10_000, 100
 BOUND, MEMORY = 0.1, 120 * 2**20
 """Seconds, bytes."""
 _HOSTS = [f"host{number}" for number in range(20)]

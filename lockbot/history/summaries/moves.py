@@ -14,7 +14,7 @@ from datetime import datetime
 from lockbot.history import codec, damage
 from lockbot.model import InputChange
 
-MOST = 100
+MOST = 50
 """So many moves are told, the newest."""
 LOOKED_BACK = 5000
 """So many times that it was held are looked at, the newest."""

@@ -6,6 +6,7 @@ nobody hears of it.
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -41,26 +42,27 @@ def read_unjudged(connection: sqlite3.Connection, flake: str) -> tuple[Unjudged,
     found: list[Unjudged] = []
     for kind, (query, existing) in _QUERIES.items():
         there = {row[0] for row in connection.execute(existing, (flake,))}
-        streaks = _streaks(kind, connection.execute(query, (flake, LOOKED_BACK)))
+        streaks = _streaks(kind, connection.execute(query, (flake, LOOKED_BACK)), there)
         found += [one for one in streaks if one.name in there]
     return tuple(found)
 
 
-def _streaks(kind: str, rows: Iterable[sqlite3.Row]) -> Iterator[Unjudged]:
-    """Rows are by run, the newest first; `open` says whether it could not be judged there."""
-    runs: dict[str, dict[str, sqlite3.Row]] = {}
-    for row in rows:
-        seen = runs.setdefault(row["run"], {})
-        if row["name"] not in seen or row["open"]:
-            seen[row["name"]] = row
+def _streaks(kind: str, rows: Iterable[sqlite3.Row], there: set[str]) -> Iterator[Unjudged]:
+    """Rows are by run, the newest first; `open` says whether it could not be judged there. Most end at once."""
     streaks: dict[str, list[sqlite3.Row]] = {}
     over: set[str] = set()
-    for seen in runs.values():
+    for _, of_run in itertools.groupby(rows, key=lambda row: row["run"]):
+        seen: dict[str, sqlite3.Row] = {}
+        for row in of_run:
+            if row["name"] not in seen or row["open"]:
+                seen[row["name"]] = row
         for name, row in seen.items():
             if not row["open"]:
                 over.add(name)
             elif name not in over:
                 streaks.setdefault(name, []).append(row)
+        if there <= over:
+            break
     for name, found in sorted(streaks.items()):
         days = {row["started"][:10] for row in found}
         since = damage.moment(found[-1]["started"])
