@@ -27,11 +27,11 @@ def write_review(connection: sqlite3.Connection, run: Run) -> None:
     """In place of what was kept of this run; nothing, where there is nothing to tell."""
     key = (storable(run.id),)
     connection.execute("DELETE FROM reviews WHERE run = ?", key)
-    if run.differences or run.upstream:
-        told = [[asdict(one) for one in each] for each in (run.differences, run.upstream)]
-        text = json.dumps(_storable(told), ensure_ascii=False, separators=(",", ":"))
+    told = [[_storable(asdict(one)) for one in each] for each in (run.differences, run.upstream)]
+    if any(told):
+        text = json.dumps(told, ensure_ascii=False, separators=(",", ":"))
         connection.execute("INSERT INTO reviews (run, told) VALUES (?, ?)", (*key, zlib.compress(text.encode())))
-    differences.index(connection, *key)
+    differences.index(connection, *key, told[0])
 
 
 @damage.reading("a review")

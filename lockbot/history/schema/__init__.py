@@ -1,7 +1,8 @@
 """The tables of the history, and how an older database becomes the newest.
 
 Knows SQL's data definition only. Each entry of MIGRATIONS lifts the database by one version; an entry that was
-released is never edited, a new one is appended. A list of statements, because `executescript` commits.
+released is never edited, a new one is appended. A list of statements, because `executescript` commits, and of
+functions for what SQL can't say.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from lockbot.redact import redact, without_secrets
 APPLICATION = 0x6C6B6274
 """`PRAGMA application_id`: "lkbt". It tells this database from another program's."""
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (*first_steps.STEPS, differences.STEP, notices.STEP, holds.STEP)
+Step = tuple[str | Callable[[sqlite3.Connection], None], ...]
+MIGRATIONS: tuple[Step, ...] = (*first_steps.STEPS, differences.STEP, notices.STEP, holds.STEP)
 
 
 def version(connection: sqlite3.Connection) -> int:
@@ -30,7 +32,7 @@ def belongs_to_another(connection: sqlite3.Connection) -> bool:
     return application != APPLICATION and (application != 0 or tables > 0)
 
 
-def migrate(connection: sqlite3.Connection, migrations: tuple[tuple[str, ...], ...] = MIGRATIONS) -> None:
+def migrate(connection: sqlite3.Connection, migrations: tuple[Step, ...] = MIGRATIONS) -> None:
     """Lift the database to the newest version, all or nothing. Foreign keys must be off, the caller alone."""
     if version(connection) >= len(migrations):
         return
@@ -40,7 +42,7 @@ def migrate(connection: sqlite3.Connection, migrations: tuple[tuple[str, ...], .
     try:
         for step in migrations[version(connection) :]:
             for statement in step:
-                connection.execute(statement)
+                connection.execute(statement) if isinstance(statement, str) else statement(connection)
         connection.execute(f"PRAGMA application_id = {APPLICATION}")
         connection.execute(f"PRAGMA user_version = {len(migrations)}")
         connection.execute("COMMIT")
@@ -54,7 +56,6 @@ def add_functions(connection: sqlite3.Connection) -> None:
     """What statements of ours call that SQLite does not have."""
     for name, function in (("redacted", redact), ("origin", without_secrets)):
         connection.create_function(name, 1, _or_null(function), deterministic=True)
-    connection.create_function("differences_of", 1, differences.differences_of, deterministic=True)
 
 
 def _or_null(function: Callable[[str], str]) -> Callable[[str | None], str | None]:
