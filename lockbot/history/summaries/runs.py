@@ -40,6 +40,11 @@ def summaries_query(*, by_flake: bool, paged: bool) -> str:
     return f"{_SUMMARIES} {where} ORDER BY started DESC, id DESC LIMIT ?"
 
 
+def of_runs(number: int) -> str:
+    """So many runs, by their ids, in no order."""
+    return f"{_SUMMARIES} WHERE id IN ({', '.join('?' * number)})"
+
+
 _SUMMARIES = """
     SELECT id, repository, flake, started, finished, outcome, branch, base, published, parked, pushed, dry_run,
         error,
