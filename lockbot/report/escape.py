@@ -8,6 +8,7 @@ Escaping is for the reader's eyes and can't be undone; what machines read back i
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import html as _html
 import re
@@ -27,7 +28,8 @@ _FORGE_ACTS = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 
-_CSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+CONTROL_SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+"""What moves a terminal's cursor, or colours what follows: ECMA-48's CSI."""
 _PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 _BARE_NAME = re.compile(r"[^\W_][\w.+/-]*")
 
@@ -38,10 +40,15 @@ def plain(text: str, limit: int | None = None) -> str:
     Lone surrogates too, so the result can always be encoded. At most `limit` characters, the last one `…`.
     """
     text = redact(text)
-    if not text.isprintable() or not _BLANK.isdisjoint(text):
-        # No more of it than can be shown: a name of megabytes costs nothing.
-        text = "".join(map(_visible, text if limit is None else text[: limit + 1]))
-    return shortened(text, limit)
+    # No more of it than can be shown: a name of megabytes costs nothing.
+    return shortened(visible(text if limit is None else text[: limit + 1]), limit)
+
+
+def visible(text: str) -> str:
+    """`plain` of what holds no secret: `redact` has seen the whole that it is a part of."""
+    if text.isprintable() and _BLANK.isdisjoint(text):
+        return text
+    return "".join(map(_visible, text))
 
 
 def block(text: str) -> str:
@@ -85,7 +92,7 @@ def name(text: str, limit: int = 100) -> str:
 
 def log_line(text: str, limit: int | None = 240) -> str:
     """A line of a build log, `plain`: without colours, tabs, and what a progress bar overwrote."""
-    return plain(_CSI.sub("", text).rstrip("\r\n").rpartition("\r")[2].expandtabs(), limit)
+    return plain(CONTROL_SEQUENCE.sub("", text).rstrip("\r\n").rpartition("\r")[2].expandtabs(), limit)
 
 
 def markdown(text: str, limit: int | None = None) -> str:
@@ -111,6 +118,7 @@ def html(text: str, limit: int | None = None) -> str:
     return _html.escape(plain(text, limit), quote=True)
 
 
+@functools.lru_cache(maxsize=4096)
 def _visible(character: str) -> str:
     if character.isprintable() and character not in _BLANK:
         return character

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from lockbot.history import codec, damage, texts
-from lockbot.history.summaries.timeline import LOOKED_THROUGH, Filter, RunPage, marks, page_of_runs, stored
+from lockbot.history.summaries.timeline import LOOKED_THROUGH, Filter, RunPage, page_of_runs, stored
 from lockbot.model import Answer, Host, HostBuild, HostStatus, Outcome
 
 LOOKED_AT = 5000
@@ -54,13 +54,15 @@ class HostNow:
 
 @dataclass(frozen=True)
 class HostAt:
-    """A host in one run. `changed`: whether it was to become another than on the branch; None: not known."""
+    """A host in one run. `changed`: whether it was to become another than on the branch; `packages`: how many of
+    them changed. None: not known."""
 
     run: RunOfHosts
     status: HostStatus
     drv: str | None
     out: str | None
     changed: bool | None
+    packages: int | None
 
 
 @dataclass(frozen=True)
@@ -162,12 +164,21 @@ _RUNS = """
 """
 
 
+@damage.reading("a run")
 def _run(row: sqlite3.Row) -> RunOfHosts:
     outcome = None if row["outcome"] is None else codec.word(Outcome, row["outcome"])
     return RunOfHosts(row["run"], damage.moment(row["started"]), outcome, row["published"])
 
 
 # -- one host
+
+
+def host_names(connection: sqlite3.Connection, flake: str) -> dict[str, str]:
+    """Attribute, as one writes it → name, of the hosts of the newest run that judged any."""
+    newest = next(_runs(connection, flake), None)
+    query = "SELECT name, attribute, kind, evaluate_only FROM hosts WHERE run = ? LIMIT ?"
+    rows = connection.execute(query, (newest.id, LOOKED_AT)) if newest is not None else []
+    return {host.installable: host.name for host in map(codec.read_host, rows)}
 
 
 def find_host(connection: sqlite3.Connection, flake: str, name: str) -> Host | None:
@@ -212,13 +223,19 @@ def page_of_host(
 _LOOKED_BACK = 20
 """So many older runs are looked at for what a host was before."""
 _AT = """
-    SELECT run, started, outcome, published, status, drv, out FROM hosts JOIN runs ON runs.id = hosts.run
-    WHERE run IN ({}) AND attribute = ? ORDER BY started DESC, run DESC
+    SELECT hosts.run, started, outcome, published, status, drv, out, (
+        SELECT packages FROM differences CROSS JOIN difference_hosts ON difference = differences.id
+        WHERE differences.run = hosts.run AND host = :written
+    ) AS packages
+    FROM hosts JOIN runs ON runs.id = hosts.run
+    WHERE hosts.run IN ({}) AND attribute = :attribute ORDER BY started DESC, hosts.run DESC
 """
 
 
 def _rows_of(connection: sqlite3.Connection, host: Host, runs: Sequence[str]) -> list[sqlite3.Row]:
-    return connection.execute(_AT.format(marks(runs)), (*runs, stored(host.attribute))).fetchall()
+    names = {f"run{number}": run for number, run in enumerate(runs)}
+    values = {"written": texts.attribute_path(host.attribute), "attribute": stored(host.attribute), **names}
+    return connection.execute(_AT.format(", ".join(f":{name}" for name in names)), values).fetchall()
 
 
 def _with_changes(rows: Sequence[sqlite3.Row]) -> list[HostAt]:
@@ -226,11 +243,18 @@ def _with_changes(rows: Sequence[sqlite3.Row]) -> list[HostAt]:
     found: list[HostAt] = []
     landed: str | None = None
     for row in reversed(rows):
-        changed = row["drv"] != landed if landed is not None and row["drv"] is not None else None
-        run = _run(row)
-        found.append(HostAt(run, codec.word(HostStatus, row["status"]), row["drv"], row["out"], changed))
-        landed = row["drv"] if run.commit is not None else landed
+        run, drv = _run(row), row["drv"]
+        changed = drv != landed if landed is not None and drv is not None else None
+        found.append(HostAt(run, codec.word(HostStatus, row["status"]), drv, row["out"], changed, row["packages"]))
+        landed = drv if run.commit is not None else landed
     return found[::-1]
+
+
+def build_of_host(connection: sqlite3.Connection, host: Host, run: str) -> HostBuild | None:
+    """What a run found out about it; None: it did not judge it."""
+    query = "SELECT * FROM hosts WHERE run = ? AND attribute = ? ORDER BY position LIMIT 1"
+    row = connection.execute(query, (texts.storable(run), stored(host.attribute))).fetchone()
+    return None if row is None else codec.read_build(connection, row)
 
 
 @damage.reading("a host's differences")

@@ -93,9 +93,7 @@ def search(connection: sqlite3.Connection, flake: str, wanted: Search) -> tuple[
         exact = name == texts.storable(wanted.text)
         if wanted.before is None or exact:
             limit, most = (wanted.limit, CHANGES) if exact else (FEW, _AROUND)
-            rows = connection.execute(
-                _CHANGES, (identity, _LARGEST if wanted.before is None else wanted.before, most)
-            )
+            rows = connection.execute(_CHANGES, (identity, wanted.start, most))
             shown, older = _fitting(rows, lambda row: _fits(row, flake, wanted, there), limit, most)
             if shown:
                 found.append(Found(name, tuple(_change(connection, row) for row in shown), older))
