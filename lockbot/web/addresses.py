@@ -107,15 +107,18 @@ def match(table: Mapping[str, _Target], parts: tuple[str, ...]) -> tuple[str, _T
 
 
 def _fitting(pattern: list[str], parts: tuple[str, ...]) -> Query | None:
-    """A name in braces takes several parts where its slashes are no longer quoted; there is one at most."""
-    at = next((number for number, part in enumerate(pattern) if part.startswith("{")), None)
-    if at is None:
+    """The last name in braces takes several parts where its slashes are no longer quoted; others are ids."""
+    named = [number for number, part in enumerate(pattern) if part.startswith("{")]
+    if not named:
         return {} if list(parts) == pattern else None
-    behind = len(parts) - (len(pattern) - at - 1)
-    same = list(parts[:at]) == pattern[:at] and list(parts[max(behind, 0) :]) == pattern[at + 1 :]
-    if not same or behind <= at:
+    last = named[-1]
+    behind = len(parts) - (len(pattern) - last - 1)
+    if behind <= last:
         return None
-    return {pattern[at].strip("{}"): "/".join(parts[at:behind])}
+    texts = [*parts[:last], "/".join(parts[last:behind]), *parts[behind:]]
+    found = {part.strip("{}"): text for part, text in zip(pattern, texts, strict=True) if part.startswith("{")}
+    same = all(part == text for part, text in zip(pattern, texts, strict=True) if not part.startswith("{"))
+    return found if same else None
 
 
 def firsts(patterns: Iterable[str]) -> frozenset[str]:

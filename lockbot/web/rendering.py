@@ -17,10 +17,13 @@ from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
 from lockbot.model import HostStatus, Outcome
+from lockbot.process import duration
 from lockbot.report import words
 from lockbot.report.escape import block, plain
 from lockbot.state import human_size
+from lockbot.web.logs.lines import log_lines, tail_lines
 from lockbot.web.page import Page
+from lockbot.web.pictures import PICTURES
 from lockbot.web.view import Frame
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -73,6 +76,8 @@ def environment() -> Environment:
         "block": _block,
         "count": words.count,
         "day": _day,
+        "derivation": words.derivation,
+        "duration": _duration,
         "moment": _moment,
         "short": words.short,
         "size": _size,
@@ -80,7 +85,8 @@ def environment() -> Environment:
         "tone": tone,
         "web_address": web_address,
     }
-    made.globals |= {"style_version": style_version()}
+    made.globals |= {"style_version": style_version(), "log_lines": log_lines, "tail_lines": tail_lines}
+    made.globals |= PICTURES
     return made
 
 
@@ -132,6 +138,11 @@ def _day(iso: str | None) -> Markup:
         return Markup("")
     then = _parsed(iso)
     return _time(iso, f"{then:%Y-%m-%d}", f"{then:%Y-%m-%d %H:%M} UTC")
+
+
+def _duration(seconds: float | None) -> str:
+    """`1 min 30 s`."""
+    return "" if seconds is None else duration(seconds)
 
 
 def _size(number: int | None) -> str:

@@ -8,12 +8,20 @@ from typing import TypeAlias
 from lockbot.report.document import Document
 from lockbot.web.page import Content, ContentFunction, Page, PageFunction
 from lockbot.web.pages import badge, feed, health, input, inputs, lint, now, overview
+from lockbot.web.pages.past import host, hosts, logs, packages, run, runs
 from lockbot.web.sites import Site
 
 PAGES: Mapping[str, PageFunction] = {
     "/": now.page,
     "/inputs": inputs.page,
     "/inputs/{name}": input.page,
+    "/runs": runs.page,
+    "/runs/{run}/log": logs.steps,
+    "/runs/{run}/logs/{host}": logs.log,
+    "/runs/{run}": run.page,
+    "/hosts": hosts.page,
+    "/hosts/{attribute}": host.page,
+    "/packages": packages.page,
     "/lint": lint.page,
 }
 """Address → page, below a repository's own; `.json` behind it is the page's document.

@@ -27,7 +27,8 @@ FEW = 5
 DIFFERENCES = 50_000
 """So many differences of a host are looked at."""
 _AROUND = 40
-_RUNS = 300
+RUNS = 100
+"""So many runs are looked at for what changed last."""
 
 
 @dataclass(frozen=True)
@@ -185,29 +186,37 @@ def _change(connection: sqlite3.Connection, row: sqlite3.Row) -> Change:
 
 
 @damage.reading("changes of packages")
-def newest_changes(connection: sqlite3.Connection, flake: str, limit: int) -> tuple[Found, ...]:
-    """So many packages that the newest runs have changed and published, each with its last change."""
+def newest_changes(connection: sqlite3.Connection, flake: str, wanted: Search) -> tuple[Found, ...]:
+    """So many packages that the newest runs have changed, each with its last change; whatever its name."""
     found: dict[str, Found] = {}
-    differences = connection.execute(_NEWEST, (texts.storable(flake), _RUNS))
-    for one in differences:
-        for row in connection.execute(_PACKAGES, (one["id"], limit)).fetchall():
-            found.setdefault(row["name"], Found(row["name"], (_change(connection, row),)))
-        if len(found) >= limit:
+    there = _differences_of(connection, wanted.host)
+    values = {"flake": texts.storable(flake), "host": texts.optional(wanted.host), "everything": wanted.everything}
+    for run in connection.execute(_NEWEST, {**values, "most": RUNS}):
+        for row in connection.execute(_PACKAGES, (run["id"], CHANGES)):
+            if len(found) < wanted.limit and _fits(row, flake, wanted, there):
+                found.setdefault(row["name"], Found(row["name"], (_change(connection, row),)))
+        if len(found) >= wanted.limit:
             break
-    return _with_inputs(connection, list(found.values())[:limit])
+    return _with_inputs(connection, list(found.values()))
 
 
 _NEWEST = """
-    SELECT differences.id
-    FROM (SELECT * FROM runs WHERE flake = ? ORDER BY started DESC, id DESC LIMIT ?) AS newest
-    CROSS JOIN differences ON differences.run = newest.id
-    WHERE newest.published IS NOT NULL ORDER BY newest.started DESC, newest.id DESC, position
+    SELECT id FROM (SELECT * FROM runs WHERE flake = :flake ORDER BY started DESC, id DESC LIMIT :most) AS newest
+    WHERE (:everything OR published IS NOT NULL) AND EXISTS (
+        SELECT 1 FROM differences WHERE run = newest.id AND packages > 0 AND (:host IS NULL OR EXISTS (
+            SELECT 1 FROM difference_hosts WHERE host = :host AND difference = differences.id
+        ))
+    )
 """
 _PACKAGES = """
-    SELECT name, difference, change, old, new, also, run, started, outcome, published
-    FROM package_changes JOIN packages ON packages.id = package_changes.package
-        JOIN differences ON differences.id = package_changes.difference JOIN runs ON runs.id = differences.run
-    WHERE difference = ? ORDER BY name LIMIT ?
+    SELECT name, difference, change, old, new, also, run, flake, started, outcome, published
+    FROM (
+        SELECT package_changes.*, run, flake, started, outcome, published
+        FROM runs CROSS JOIN differences ON differences.run = runs.id
+            CROSS JOIN package_changes ON package_changes.difference = differences.id
+        WHERE runs.id = ? LIMIT ?
+    ) AS some CROSS JOIN packages ON packages.id = some.package
+    ORDER BY name, difference
 """
 
 

@@ -8,17 +8,18 @@ from datetime import date, datetime, timedelta
 from lockbot.errors import UsageError
 from lockbot.history.summaries import timeline
 from lockbot.history.summaries.timeline import DayCount, Filter, ListedRun
+from lockbot.model import Outcome
 from lockbot.report.document import Document
 from lockbot.report.words import iso_time
-from lockbot.web.page import NotFound, Page, Query
-from lockbot.web.pages.host import find
+from lockbot.web.page import BadQuery, Page, Query
+from lockbot.web.pages.past.host import find
 from lockbot.web.view import View
 
 DAYS, PAGE = 60, 50
 _LONGEST_ERROR = 300
 
 
-def runs(view: View, query: Query) -> Page:
+def page(view: View, query: Query) -> Page:
     """`outcome`, `input` and `host` (a name or an attribute) choose; `before` is a run's id."""
     flake = view.place.flake
     chosen = {name: query.get(name) or None for name in ("outcome", "input", "host", "before")}
@@ -27,19 +28,20 @@ def runs(view: View, query: Query) -> Page:
     host = find(view, chosen["host"]) if chosen["host"] is not None else None
     try:
         wanted = Filter(chosen["outcome"], chosen["input"], host.attribute if host else None)
-        page = view.history.ask(
+        found = view.history.ask(
             lambda connection: timeline.page_of_runs(connection, flake, wanted, PAGE, chosen["before"])
         )
     except UsageError as error:
-        raise NotFound(error.message, error.hint) from error
+        raise BadQuery(error.message, error.hint) from error
     return Page(
         "Runs",
         "runs.html",
         {
             "chosen": chosen,
+            "outcomes": [*Outcome, timeline.UNFINISHED],
             "days": _days(days, first.date(), view.now.date()),
-            "runs": [run_in_short(one) for one in page.runs],
-            "older": page.older,
+            "runs": [run_in_short(one) for one in found.runs],
+            "older": found.older,
         },
     )
 

@@ -10,9 +10,11 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from lockbot.web.logs.ansi import styled_lines
+
 
 def log_lines(document: Mapping[str, Any]) -> Markup:
-    """`document`: `pages.logs.log_document`'s. For a `<pre>`."""
+    """`document`: `pages.past.logs.log_document`'s. For a `<pre>`."""
     styles: dict[int, list[Sequence[Any]]] = {}
     for number, *style in document["styles"]:
         styles.setdefault(number, []).append(style)
@@ -27,6 +29,12 @@ def log_lines(document: Mapping[str, Any]) -> Markup:
         inner = _styled(text, styles[index]) if index in styles else escape(text)
         shown.append(f'<a id="L{number}" href="#L{number}" tabindex="-1" class="n">{number}</a>{inner}\n')
     return Markup("".join(shown))  # noqa: S704 -- of escaped texts and numbers
+
+
+def tail_lines(lines: Sequence[str]) -> Markup:
+    """The same of a few lines as they were kept, without numbers."""
+    styled = styled_lines("\n".join(lines))
+    return Markup("\n".join(_styled(one.text, one.styles) for one in styled))  # noqa: S704 -- the same
 
 
 def _styled(text: str, styles: Sequence[Sequence[Any]]) -> str:

@@ -15,13 +15,13 @@ from lockbot.report.review import sentences
 from lockbot.report.review.grouping import side_by_side
 from lockbot.report.review.sentences import Entry
 from lockbot.web.page import NotFound, Page, Query
-from lockbot.web.pages.runs import seconds_between
+from lockbot.web.pages.past.runs import seconds_between
 from lockbot.web.view import View
 
 LATEST = "latest"
 
 
-def run(view: View, query: Query) -> Page:
+def page(view: View, query: Query) -> Page:
     """`run` is an id, its beginning where that is the only one, or `latest`."""
     found = find_run(view, query["run"])
     return Page(f"Run {found.id}", "run.html", _document(found, view.history.log_names(found.id)))

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from lockbot.history.summaries.hosts import host_names
 from lockbot.history.summaries.packages import Change, Found, Search, newest_changes, search
 from lockbot.report.document import Document
 from lockbot.report.words import iso_time
-from lockbot.web.page import NotFound, Page, Query
-from lockbot.web.pages.host import find
+from lockbot.web.page import BadQuery, Page, Query
+from lockbot.web.pages.past.host import find
 from lockbot.web.view import View
 
 PAGE, NEWEST = 50, 40
 _LARGEST = 2**62
 
 
-def packages(view: View, query: Query) -> Page:
+def page(view: View, query: Query) -> Page:
     """`q` is a name or part of one, `host` a host's attribute or name; `all` tells what was not published, too;
     `before` goes on behind a page."""
     text, everything = query.get("q", "").strip(), query.get("all", "") not in ("", "0")
@@ -24,17 +25,23 @@ def packages(view: View, query: Query) -> Page:
     wanted = Search(
         text, host.installable if host is not None else None, everything, _before(query.get("before", "")), PAGE
     )
+    newest = replace(wanted, limit=NEWEST)
     flake = view.place.flake
     found = view.history.ask(
-        lambda connection: search(connection, flake, wanted) if text else newest_changes(connection, flake, NEWEST)
+        lambda connection: search(connection, flake, wanted) if text else newest_changes(connection, flake, newest)
     )
     names = view.history.ask(lambda connection: host_names(connection, flake))
+    if host is not None:
+        names.setdefault(host.installable, host.name)
     document: Document = {
         "q": text,
-        "host": host.name if host is not None else None,
+        "host": wanted.host,
         "all": everything,
         "before": wanted.before,
-        "hosts": [{"name": name, "installable": attribute} for attribute, name in sorted(names.items())],
+        "hosts": [
+            {"name": name, "installable": attribute}
+            for attribute, name in sorted(names.items(), key=lambda one: one[::-1])
+        ],
         "packages": [found_document(one, names) for one in found],
     }
     return Page(f"{text}: when it changed" if text else "Packages", "packages.html", document)
@@ -44,7 +51,7 @@ def _before(text: str) -> int | None:
     if not text:
         return None
     if not (text.isascii() and text.isdecimal() and len(text) < 19):
-        raise NotFound(f"no page begins before {text[:40]!r}", "begin with the newest changes, without `before`")
+        raise BadQuery(f"no page begins before {text[:40]!r}", "begin with the newest changes, without `before`")
     return int(text)
 
 

@@ -7,9 +7,9 @@ from lockbot.history.logs import shorten
 from lockbot.report import events
 from lockbot.report.document import Document
 from lockbot.report.events import Record
-from lockbot.web import ansi
+from lockbot.web.logs import ansi
 from lockbot.web.page import NotFound, Page, Query
-from lockbot.web.pages.run import find_run
+from lockbot.web.pages.past.run import find_run
 from lockbot.web.view import View
 
 MOST_BYTES = 2 * 2**20

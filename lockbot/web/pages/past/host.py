@@ -6,22 +6,22 @@ from lockbot.errors import UsageError
 from lockbot.history.summaries.hosts import HostAt, build_of_host, find_host, page_of_host
 from lockbot.model import Host, HostBuild
 from lockbot.report.document import Document
-from lockbot.web.page import NotFound, Page, Query
-from lockbot.web.pages.hosts import changes, run_document, sizes, standing
+from lockbot.web.page import BadQuery, NotFound, Page, Query
+from lockbot.web.pages.past.hosts import changes, run_document, sizes, standing
 from lockbot.web.view import View
 
 PAGE, POINTS = 50, 400
 
 
-def host(view: View, query: Query) -> Page:
+def page(view: View, query: Query) -> Page:
     """`attribute` as one writes it, or the host's name; `before` is a run's id."""
     found = find(view, query["attribute"])
     flake, before = view.place.flake, query.get("before") or None
     try:
-        page = view.history.ask(lambda connection: page_of_host(connection, flake, found, PAGE, before))
-        newest = page if before is None else view.history.ask(lambda c: page_of_host(c, flake, found, 1))
+        shown = view.history.ask(lambda connection: page_of_host(connection, flake, found, PAGE, before))
+        newest = shown if before is None else view.history.ask(lambda c: page_of_host(c, flake, found, 1))
     except UsageError as error:
-        raise NotFound(error.message, error.hint) from error
+        raise BadQuery(error.message, error.hint) from error
     run = newest.runs[0].run
     build = view.history.ask(lambda connection: build_of_host(connection, found, run.id))
     assert build is not None, "a page of its runs has this one"
@@ -30,9 +30,9 @@ def host(view: View, query: Query) -> Page:
         "run": run_document(run),
         "failure_detail": _failure(view, run.id, build),
         **sizes(changes(view, build, POINTS)),
-        "runs": [_at(one) for one in page.runs],
+        "runs": [_at(one) for one in shown.runs],
         "before": before,
-        "older": page.older,
+        "older": shown.older,
     }
     return Page(found.name, "host.html", document)
 

@@ -15,7 +15,7 @@ POINTS = 60
 """Runs that are looked at for a host's sizes."""
 
 
-def hosts(view: View, query: Query) -> Page:  # noqa: ARG001 -- a page's shape
+def page(view: View, query: Query) -> Page:  # noqa: ARG001 -- a page's shape
     flake = view.place.flake
     found = view.history.ask(lambda connection: hosts_now(connection, flake))
     told = [_host(one, changes(view, one.build, POINTS)) for one in found]

@@ -1,0 +1,1 @@
+"""Pages that the history fills: runs, their logs, hosts over time, and when packages changed."""
