@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
@@ -93,8 +93,13 @@ def environment() -> Environment:
 def _shown(value: object) -> object:
     """Of whatever a template prints; markup is what filters and macros have made."""
     if isinstance(value, str) and not isinstance(value, Markup):
-        return plain(value)
+        return _remembered(value) if len(value) < _SHORT else plain(value)
     return "" if value is None else value
+
+
+_SHORT = 200
+_remembered = lru_cache(maxsize=8192)(plain)
+"""A page has the same names over and over, and those of the next one are the same again."""
 
 
 def _block(text: str) -> Markup:

@@ -27,9 +27,12 @@ from lockbot.history.connection import Remedy, open_database
 from lockbot.history.input_states import Acceptance, Observation, StateWord, UserHold
 from lockbot.history.schema import first_steps
 from lockbot.history.store import History
+from lockbot.history.summaries import hosts, packages, timeline
+from lockbot.history.summaries.packages import Search
+from lockbot.history.summaries.timeline import Filter
 from lockbot.model import Failure, FailureKind, Heard, UntilIn, UntilVersion
 from tests.commands.test_status import ONE, World, _in_utc, world  # noqa: F401 -- fixtures
-from tests.history.samples import CULPRIT, clock, full_run, run
+from tests.history.samples import CULPRIT, FLAKE, clock, full_run, run
 
 COMMANDS = [
     ["status"],
@@ -142,6 +145,23 @@ with closing(sqlite3.connect(":memory:", isolation_level=None)) as _raw:
     ]
 
 
+ALPHA = full_run().hosts[0].host
+QUESTIONS: list[Callable[[sqlite3.Connection], object]] = [
+    lambda raw: timeline.runs_by_day(raw, FLAKE, clock() - timedelta(days=9)),
+    lambda raw: timeline.page_of_runs(raw, FLAKE, Filter(input="nixpkgs", host=ALPHA.attribute), 9),
+    lambda raw: hosts.hosts_now(raw, FLAKE),
+    lambda raw: hosts.host_names(raw, FLAKE),
+    lambda raw: hosts.find_host(raw, FLAKE, "nobody"),
+    lambda raw: hosts.page_of_host(raw, FLAKE, ALPHA, 9),
+    lambda raw: hosts.build_of_host(raw, ALPHA, "full"),
+    lambda raw: hosts.changes_of_host(raw, FLAKE, ALPHA, 9),
+    lambda raw: packages.search(raw, FLAKE, Search("openssl", host=ALPHA.installable)),
+    lambda raw: packages.search(raw, FLAKE, Search("ssl")),
+    lambda raw: packages.newest_changes(raw, FLAKE, Search("")),
+]
+"""What pages ask; of the flake of the run that has something in every field."""
+
+
 def asides(path: Path) -> list[Path]:
     return [one for one in path.parent.glob("*.corrupt-*") if not one.name.endswith(("-wal", "-shm", "-journal"))]
 
@@ -158,6 +178,7 @@ def use_in_every_way(path: Path) -> tuple[str, ...]:
             *(partial(history.get, name) for name in ("full", "r00001", "r00002")),
             *(partial(history.whereabouts, name) for name in ("full", "r00001", "r00002")),
             *(partial(read, "FLAKE") for read in (history.latest, history.totals, history.unjudged)),
+            *(partial(history.ask, question) for question in QUESTIONS),
             lambda: history.unfinished("/srv/flake"),
             lambda: history.baseline("FLAKE", "context", "b" * 40),
             lambda: ledger.first_seen("a", "github:o/a"),

@@ -17,7 +17,7 @@ from lockbot.history import codec, damage, texts
 from lockbot.history.summaries.timeline import LOOKED_THROUGH, Filter, RunPage, page_of_runs, stored
 from lockbot.model import Answer, Host, HostBuild, HostStatus, Outcome
 
-LOOKED_AT = 5000
+LOOKED_AT = 3000
 
 
 @dataclass(frozen=True)

@@ -19,10 +19,10 @@ NAMES = 100_000
 """So many names are searched through."""
 CANDIDATES = 40
 """So many of those found are asked for changes, until MATCHES have some."""
-MATCHES = 20
+MATCHES = 15
 CHANGES = 1000
 """So many changes of a package are looked at for one page."""
-FEW = 5
+FEW = 4
 """So many changes are told of a package that has not this very name, of the newest _AROUND."""
 DIFFERENCES = 50_000
 """So many differences of a host are looked at."""

@@ -10,7 +10,7 @@ from lockbot.web.page import BadQuery, NotFound, Page, Query
 from lockbot.web.pages.past.hosts import changes, run_document, sizes, standing
 from lockbot.web.view import View
 
-PAGE, POINTS = 50, 400
+PAGE, POINTS = 50, 150
 
 
 def page(view: View, query: Query) -> Page:

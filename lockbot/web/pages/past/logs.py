@@ -9,7 +9,7 @@ from lockbot.report.document import Document
 from lockbot.report.events import Record
 from lockbot.web.logs import ansi
 from lockbot.web.page import NotFound, Page, Query
-from lockbot.web.pages.past.run import find_run
+from lockbot.web.pages.past.run import find_run, steps_of
 from lockbot.web.view import View
 
 MOST_BYTES = 2 * 2**20
@@ -47,8 +47,7 @@ def steps(view: View, query: Query) -> Page:
     """What `lockbot logs` prints; of a long run its beginning and its end."""
     run = find_run(view, query["run"])
     try:
-        path = view.app.state().logs / run.id / events.FILE
-        head, tail, left_out = files.read_ends(path, MOST_STEP_BYTES)
+        head, tail, left_out = files.read_ends(steps_of(view, run), MOST_STEP_BYTES)
     except OSError:
         raise NotFound(f"run {run.id} keeps no log of its steps") from None
     first, last = (_records(head), _records(tail)) if left_out else (_records(head + tail), [])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import cast
 
 from lockbot.errors import UsageError
 from lockbot.history import texts
 from lockbot.model import InputChange, Run
 from lockbot.nix.forges import compare_link
-from lockbot.report import grouping, terminal
+from lockbot.report import events, grouping, terminal
 from lockbot.report.document import Document, run_document
 from lockbot.report.review import sentences
 from lockbot.report.review.grouping import side_by_side
@@ -24,7 +25,13 @@ LATEST = "latest"
 def page(view: View, query: Query) -> Page:
     """`run` is an id, its beginning where that is the only one, or `latest`."""
     found = find_run(view, query["run"])
-    return Page(f"Run {found.id}", "run.html", _document(found, view.history.log_names(found.id)))
+    document = _document(found, view.history.log_names(found.id))
+    return Page(f"Run {found.id}", "run.html", document | {"steps": steps_of(view, found).is_file()})
+
+
+def steps_of(view: View, run: Run) -> Path:
+    """The file of its events; there need not be one."""
+    return view.app.state().logs / run.id / events.FILE
 
 
 def find_run(view: View, name: str) -> Run:
