@@ -78,7 +78,8 @@ class _Difference:
 
 def index(connection: sqlite3.Connection, run: str, told: object) -> None:
     """Make the rows of one run (its id, storable) anew. `told`: its differences, as they are in JSON."""
-    connection.execute("DELETE FROM differences WHERE run = ?", (run,))
+    for statement in _DELETE:
+        connection.execute(statement, (run,))
     moves: dict[tuple[str, str, str, str], list[int]] = {}
     for position, one in enumerate(_read(told)):
         row = (run, position, *one.sizes, len(one.moves), one.reboot)
@@ -95,6 +96,12 @@ def index(connection: sqlite3.Connection, run: str, told: object) -> None:
     )
 
 
+# Also where foreign keys are off: a damaged database may have a run twice.
+_DELETE = (
+    "DELETE FROM package_changes WHERE difference IN (SELECT id FROM differences WHERE run = ?)",
+    "DELETE FROM difference_hosts WHERE difference IN (SELECT id FROM differences WHERE run = ?)",
+    "DELETE FROM differences WHERE run = ?",
+)
 _INSERT = """
     INSERT INTO differences (run, position, size_before, size_after, paths_before, paths_after, packages, reboot)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?)
