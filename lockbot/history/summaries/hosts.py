@@ -159,8 +159,8 @@ def _runs(connection: sqlite3.Connection, flake: str) -> Iterator[RunOfHosts]:
 
 _RUNS = """
     SELECT id AS run, started, outcome, published
-    FROM (SELECT * FROM runs WHERE flake = ? ORDER BY started DESC, id DESC LIMIT ?) AS runs
-    WHERE EXISTS (SELECT 1 FROM hosts WHERE run = runs.id)
+    FROM (SELECT * FROM runs WHERE flake = ? ORDER BY started DESC, id DESC LIMIT ?) AS recent
+    WHERE EXISTS (SELECT 1 FROM hosts WHERE run = recent.id)
 """
 
 
@@ -215,6 +215,8 @@ def page_of_host(
     """The runs that judged it, the newest first; with `before` (a run's id) those older than that one."""
     wanted = Filter(host=host.attribute)
     page = page_of_runs(connection, flake, wanted, limit, before)
+    if not page.runs:
+        return HostPage((), page.older)
     behind = page_of_runs(connection, flake, wanted, _LOOKED_BACK, page.older) if page.older else RunPage((), None)
     rows = _rows_of(connection, host, [one.run.id for one in (*page.runs, *behind.runs)])
     return HostPage(tuple(_with_changes(rows))[: len(page.runs)], page.older)

@@ -223,6 +223,8 @@ _PACKAGES = """
 def _with_inputs(connection: sqlite3.Connection, found: Sequence[Found]) -> tuple[Found, ...]:
     """Each change with the inputs that its run moved, the first of them."""
     runs = sorted({change.run for one in found for change in one.changes})
+    if not runs:
+        return ()
     moved: dict[str, list[Moved]] = {run: [] for run in runs}
     for row in connection.execute(_INPUTS.format(marks(runs)), (*runs, MOST_INPUTS)):
         moved[row["run"]].append(Moved(row["input"], row["old"], row["new"]))

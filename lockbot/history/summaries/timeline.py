@@ -87,7 +87,7 @@ def page_of_runs(
         values += _start(connection, values[0], before)
     conditions, more = _conditions(wanted)
     window = _WINDOW.format(paged="AND (started, id) < (?, ?)" if before is not None else "")
-    query = f"WITH recent AS ({window}) SELECT id FROM recent AS runs {conditions} LIMIT ?"  # noqa: S608 -- our own words
+    query = f"WITH recent AS ({window}) SELECT id FROM recent {conditions} LIMIT ?"  # noqa: S608 -- our own words
     found = _ids(connection.execute(query, (*values, LOOKED_THROUGH, *more, limit + 1)))
     end = found[limit - 1] if len(found) > limit else _end(connection, window, values)
     return RunPage(tuple(_listed(connection, found[:limit])), end)
@@ -119,10 +119,10 @@ def _conditions(wanted: Filter) -> tuple[str, list[str]]:
         conditions.append("outcome = ?")
         values.append(wanted.outcome)
     if wanted.input is not None:
-        conditions.append("EXISTS (SELECT 1 FROM changes WHERE run = runs.id AND input = ?)")
+        conditions.append("EXISTS (SELECT 1 FROM changes WHERE run = recent.id AND input = ?)")
         values.append(texts.storable(wanted.input))
     if wanted.host is not None:
-        conditions.append("EXISTS (SELECT 1 FROM hosts WHERE run = runs.id AND attribute = ?)")
+        conditions.append("EXISTS (SELECT 1 FROM hosts WHERE run = recent.id AND attribute = ?)")
         values.append(stored(wanted.host))
     return f"WHERE {' AND '.join(conditions)}" if conditions else "", values
 
@@ -139,6 +139,8 @@ def _ids(rows: sqlite3.Cursor) -> list[str]:
 
 @damage.reading("a list of runs")
 def _listed(connection: sqlite3.Connection, ids: Sequence[str]) -> tuple[ListedRun, ...]:
+    if not ids:
+        return ()
     inputs: dict[str, list[str]] = {run: [] for run in ids}
     for row in connection.execute(_INPUTS.format(marks(ids)), (*ids, MOST_INPUTS)):
         inputs[row["run"]].append(row["input"])
