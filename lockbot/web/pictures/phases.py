@@ -27,7 +27,7 @@ def phases(seconds: Mapping[str, float | None]) -> Markup:
 def _parts(seconds: Mapping[str, float]) -> Iterator[Markup]:
     total, at = sum(seconds.values()), 0.0
     for place, (name, spent) in enumerate(seconds.items()):
-        left, right = at / total * _WIDTH, (at + spent) / total * _WIDTH
+        left, right = min(at / total * _WIDTH, _WIDTH - 1), (at + spent) / total * _WIDTH
         at += spent
         title = f"{name}: {duration(spent)}"
         yield rectangle(_KINDS[place % len(_KINDS)], (left, 2, max(right - left - 1, 0.5), _HEIGHT - 4), title)

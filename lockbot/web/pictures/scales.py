@@ -41,14 +41,15 @@ def counts(largest: int) -> Scale:
 
 def _round(smallest: float, largest: float, parts: int, *, whole: bool = False) -> tuple[float, float, float]:
     """The round numbers around them, and the step between."""
-    span = largest - smallest
+    span, is_positive = largest - smallest, smallest >= 0
     if span <= abs(largest) * 1e-6:  # as good as equal: in the middle
         span = max(abs(largest) * 0.1, 1.0 if whole else 1e-3)
         smallest, largest = smallest - span / 2, largest + span / 2
     step = _nice(span / parts)
     step = max(step, 1.0) if whole else step
     low, high = math.floor(smallest / step + 1e-9) * step, math.ceil(largest / step - 1e-9) * step
-    return (low if smallest < 0 else max(low, 0.0)), max(high, low + step), step
+    low = max(low, 0.0) if is_positive else low
+    return low, max(high, low + step), step
 
 
 def _nice(step: float) -> float:

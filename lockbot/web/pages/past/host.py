@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lockbot.errors import UsageError
 from lockbot.history.summaries.hosts import HostAt, build_of_host, find_host, page_of_host
+from lockbot.history.texts import storable
 from lockbot.model import Host, HostBuild
 from lockbot.report.document import Document
 from lockbot.web.page import BadQuery, NotFound, Page, Query
@@ -52,7 +53,7 @@ def _failure(view: View, run: str, build: HostBuild) -> Document | None:
     return {
         "message": build.failure.message,
         "tail": list(build.failure.tail),
-        "log": build.host.name in view.history.log_names(run),
+        "log": build.host.name in map(storable, view.history.log_names(run)),
     }
 
 

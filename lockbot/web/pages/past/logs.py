@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lockbot import files
 from lockbot.history.logs import shorten
+from lockbot.history.texts import storable
 from lockbot.report import events
 from lockbot.report.document import Document
 from lockbot.report.events import Record
@@ -21,10 +22,11 @@ MOST_STEP_BYTES = 512 * 1024
 def log(view: View, query: Query) -> Page:
     """`run` as for a run's page; `host` is the host's name."""
     run, host = find_run(view, query["run"]), query["host"]
-    text = view.history.read_log(run.id, host)
+    names = {storable(name): name for name in view.history.log_names(run.id)}
+    text = view.history.read_log(run.id, names.get(host, host))
     if text is None:
-        names = ", ".join(view.history.log_names(run.id)[:20]) or "none: only what fails has one"
-        raise NotFound(f"run {run.id} keeps no log of {host!r}", f"it has logs of: {names}")
+        told = ", ".join([*names][:20]) or "none: only what fails has one"
+        raise NotFound(f"run {run.id} keeps no log of {host!r}", f"it has logs of: {told}")
     document = {"run": run.id, "host": host, **log_document(text)}
     return Page(f"Log of {host}", "log.html", document)
 
@@ -49,7 +51,8 @@ def steps(view: View, query: Query) -> Page:
     try:
         head, tail, left_out = files.read_ends(steps_of(view, run), MOST_STEP_BYTES)
     except OSError:
-        raise NotFound(f"run {run.id} keeps no log of its steps") from None
+        hint = "a run that began with this lockbot has one, as long as it is kept"
+        raise NotFound(f"run {run.id} keeps no log of its steps", hint) from None
     first, last = (_records(head), _records(tail)) if left_out else (_records(head + tail), [])
     told = [{"level": str(one["level"]), "text": events.told(one)} for one in (*first, *last)]
     gap = {"behind": len(first), "bytes": left_out} if left_out else None

@@ -25,7 +25,7 @@ LATEST = "latest"
 def page(view: View, query: Query) -> Page:
     """`run` is an id, its beginning where that is the only one, or `latest`."""
     found = find_run(view, query["run"])
-    document = _document(found, view.history.log_names(found.id))
+    document = _document(found, [texts.storable(name) for name in view.history.log_names(found.id)])
     return Page(f"Run {found.id}", "run.html", document | {"steps": steps_of(view, found).is_file()})
 
 
