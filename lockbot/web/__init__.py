@@ -5,6 +5,8 @@
     remembered    what was found out a moment ago, and need not be asked again
     live          what a run is doing, from the file of its events
     pages/        what each page tells: its document
+    pictures/     SVG made of values
+    logs/         a log's colours, and its lines as HTML
     templates/    how a document is shown; one style sheet for all
     rendering     the templates' filters, and what makes a stranger's text harmless
     addresses     a request's first line → what it asks for

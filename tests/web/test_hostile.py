@@ -40,7 +40,7 @@ SECTIONS = addresses.firsts(routes.PAGES)
 
 
 class Structure(html.parser.HTMLParser):
-    """Elements with the names of their attributes, in order; and where links lead."""
+    """Elements with the names of their attributes, in order, but for a log's colours; and where links lead."""
 
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -48,16 +48,21 @@ class Structure(html.parser.HTMLParser):
         self.links: list[str] = []
         self.shown: list[str] = []
         self.odd: list[str] = []
+        self.colours: list[bool] = []
         self.feed(text)
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, tuple(name for name, _ in attrs)))
+        if tag == "span":
+            self.colours.append((dict(attrs).get("class") or "").startswith("ansi-"))
+        if tag != "span" or not self.colours[-1]:
+            self.elements.append((tag, tuple(name for name, _ in attrs)))
         self.links += [value for name, value in attrs if name in ("href", "src", "action") and value is not None]
         self.shown += [value for _, value in attrs if value is not None]
 
     def handle_endtag(self, tag: str) -> None:
-        self.elements.append((f"/{tag}", ()))
+        if tag != "span" or not self.colours.pop():
+            self.elements.append((f"/{tag}", ()))
 
     def handle_data(self, data: str) -> None:
         self.shown.append(data)

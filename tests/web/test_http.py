@@ -15,7 +15,7 @@ from lockbot.web import routes
 from lockbot.web.addresses import LONGEST, MOST_PARAMETERS
 from tests.web.world import Served, World, served
 
-VALUES = {"{name}": "one", "{attribute}": "one"}
+VALUES = {"{name}": "one", "{attribute}": "one", "{host}": "one"}
 
 
 def filled(pattern: str, world: World) -> str:

@@ -15,6 +15,7 @@ import pytest
 
 from lockbot.app import App, Place
 from lockbot.config import load
+from lockbot.errors import LockbotError
 from lockbot.git.source import RemoteSource
 from lockbot.history.store import History
 from lockbot.history.texts import attribute_path
@@ -202,7 +203,7 @@ def _reduced(told: Any, to: Any) -> Any:
     return [_reduced(*pair) for pair in zip(told, to, strict=True)] if isinstance(to, list) else told
 
 
-REFUSED: dict[str, type[Exception]] = {
+REFUSED: dict[str, type[LockbotError]] = {
     "/runs/nobody": NotFound,
     "/runs/r0": NotFound,
     "/runs/r00009": NotFound,
@@ -226,7 +227,7 @@ REFUSED: dict[str, type[Exception]] = {
 def test_what_is_not_there_is_said_to_be(view: View, address: str) -> None:
     with pytest.raises(REFUSED[address]) as error:
         ask(view, address)
-    assert error.value.args and getattr(error.value, "hint", "")
+    assert error.value.message and error.value.hint
 
 
 FOUND = {

@@ -12,7 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lockbot.model import Outcome
-from lockbot.web.pictures import phases, plot, scales, sparkline, timeline
+from lockbot.web.pictures import scales
+from lockbot.web.pictures.phases import phases
+from lockbot.web.pictures.plot import plot, sparkline
+from lockbot.web.pictures.timeline import timeline
 from tests.report.examples import HOSTILE
 from tests.report.test_output import bad_characters
 

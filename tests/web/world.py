@@ -188,6 +188,9 @@ class World:
         directory = self.state / "logs" / run.id
         directory.mkdir(mode=0o700)
         stamp = {"time": self.now.isoformat(), "level": "info", "run": run.id}
+        with self.app() as (app, place), app.history(place) as history:
+            for name in self.names:
+                history.write_log(run.id, name, f"{name}\n", 1000)
         (directory / "run.jsonl").write_text("".join(json.dumps(stamp | one) + "\n" for one in lines))
         return run.id
 

@@ -1,1 +1,2 @@
-"""What is told of many runs together: each in short, their totals, and what they could not judge."""
+"""What is told of many runs together: each in short, by day, by host and by package; their totals, and what they
+could not judge."""
