@@ -45,11 +45,13 @@ class Address:
 
     @property
     def page(self) -> tuple[str, ...]:
-        """The parts without the ending that says how the page is wanted; of `/.json` there is none left."""
+        """The parts without the ending that says how the page is wanted; of `/.json` and `/index.json` there is none left."""
         if not self.parts or not self.parts[-1].endswith(ENDINGS):
             return self.parts
         last = self.parts[-1][: -len(ENDINGS[0])]
-        return (*self.parts[:-1], last) if last else self.parts[:-1]
+        return (
+            self.parts[:-1] if last == "" or (last, len(self.parts)) == ("index", 1) else (*self.parts[:-1], last)
+        )
 
     def below(self, number: int) -> Address:
         return Address(self.parts[number:], self.query)

@@ -94,6 +94,8 @@ def test_slashes_of_a_name_need_not_be_quoted(parts: list[str]) -> None:
         (b"/", "", (), False, ()),
         (b"/.json", "", (".json",), True, ()),
         (b"/.html", "", (".html",), False, ()),
+        (b"/index.json", "", ("index.json",), True, ()),
+        (b"/inputs/index.json", "", ("inputs", "index.json"), True, ("inputs", "index")),
         (b"/lockbot", "/lockbot", (), False, ()),
         (b"/lockbot/", "/lockbot", (), False, ()),
         (b"/lockbotx", "/lockbot", ("lockbotx",), False, ("lockbotx",)),
