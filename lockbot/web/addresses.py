@@ -45,7 +45,7 @@ class Address:
 
     @property
     def page(self) -> tuple[str, ...]:
-        """The parts without the ending that says how the page is wanted; of `/.json` and `/index.json` there is none left."""
+        """The parts without the ending that says how the page is wanted; of `/index.json` there is none left."""
         if not self.parts or not self.parts[-1].endswith(ENDINGS):
             return self.parts
         last = self.parts[-1][: -len(ENDINGS[0])]
