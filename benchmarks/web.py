@@ -18,9 +18,22 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from lockbot.model import Held, HostBuild, HostStatus, InputChange, Outcome, Run
+from lockbot.model import (
+    ClosureSize,
+    Difference,
+    Held,
+    HostBuild,
+    HostStatus,
+    InputChange,
+    Outcome,
+    PackageChange,
+    PackageMark,
+    Run,
+)
 from lockbot.model.change import ChangeKind
+from lockbot.model.host import written
 from lockbot.process import resident_bytes
+from lockbot.report import events
 from lockbot.web import routes
 from tests.nixes import git_environment
 from tests.web.world import OLD, Served, World, host, revision, served
@@ -51,6 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
         directory = Path(place)
         world = World.create(directory / "flake", git_environment(directory / "home"), ["nixpkgs", "tools"])
         world.record(*_past(world, runs))
+        _logs(world)
         with served(world.config, environ=world.environ) as service, _hello() as hello:
             return _measured(world, service, hello, rounds)
 
@@ -69,7 +83,32 @@ def _past(world: World, number: int) -> Iterator[Run]:
             changes=(change,) if moves else (),
             hosts=built if moves else (),
             held=(held,) if at % 5 == 0 else (),
+            differences=_differences(at) if moves else (),
         )
+
+
+def _differences(at: int) -> tuple[Difference, ...]:
+    """Three groups of hosts, each with a hundred packages of its own that have another version."""
+    return tuple(
+        Difference(
+            tuple(written(host(name).attribute) for name in _HOSTS[group::3]),
+            tuple(
+                PackageChange(f"package{number}-{group}", PackageMark.UP, (f"1.{at}",), (f"1.{at + 1}",))
+                for number in range(100)
+            ),
+            closure=ClosureSize((10**9 + at, 10**9 + at + 1), (1000, 1000)),
+        )
+        for group in range(3)
+    )
+
+
+def _logs(world: World) -> None:
+    """What is kept of the newest run."""
+    run = world.run_ids()[0]
+    with world.app() as (app, place), app.history(place) as history:
+        history.write_log(run, _HOSTS[0], "\x1b[31mred\x1b[0m: a line of a log\n" * 2000, 2**20)
+        steps = [events.encode({"level": "info", "event": "phase", "phase": "sync"}) for _ in range(500)]
+        (app.state().logs / run / events.FILE).write_text("\n".join(steps) + "\n")
 
 
 @contextmanager
@@ -86,8 +125,8 @@ def _hello() -> Iterator[int]:
 def _measured(world: World, service: Served, hello: int, rounds: int) -> int:
     assert isinstance(service.address, tuple)
     kept = True
-    named = {"{name}": "nixpkgs", "{attribute}": _HOSTS[0], "{run}": world.run_ids()[0]}
-    for pattern in (*routes.PAGES, *routes.CONTENTS):
+    named = {"{name}": "nixpkgs", "{attribute}": _HOSTS[0], "{run}": world.run_ids()[0], "{host}": _HOSTS[0]}
+    for pattern in (*routes.PAGES, "/packages?q=package42", *routes.CONTENTS):
         path = pattern
         for part, value in named.items():
             path = path.replace(part, value)
