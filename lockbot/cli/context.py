@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,6 +68,23 @@ def opened_app(flags: Flags, *, ignore_file: bool = False, timed: bool = False) 
 
 
 @contextlib.contextmanager
+def afterwards(flags: Flags, app: App) -> Iterator[App]:
+    """The App for what follows a run that was made with `app`: signals and progress in place again, no deadline.
+
+    What was told to stop during the run is so here, too.
+    """
+    from lockbot.app import cancelled_by_signals
+    from lockbot.report.events import JsonLines
+
+    with shown_progress(flags) as progress, oserrors.explaining(), cancelled_by_signals() as cancel:
+        if (reason := app.cancel.reason) is not None:
+            cancel.cancel(reason)
+        if isinstance(progress, JsonLines) and isinstance(app.progress, JsonLines):
+            progress.run = app.progress.run
+        yield replace(app, cancel=cancel, progress=progress)
+
+
+@contextlib.contextmanager
 def shown_progress(flags: Flags) -> Iterator[Progress]:
     """Live on a terminal, plain lines elsewhere, nothing when quiet."""
     from lockbot.model import silent
@@ -103,10 +120,12 @@ def _errors_as_json() -> Iterator[Progress]:
 
 def _essential(progress: Progress) -> Progress:
     """What a log wants to hold of a run: not every evaluation and derivation."""
-    from lockbot.model import DerivationStarted, DerivationStopped, HostEvaluated, HostEvaluating
+    from lockbot.model import DerivationStarted, DerivationStopped, HookSaid, HostEvaluated, HostEvaluating
+
+    left_out = (DerivationStarted, DerivationStopped, HookSaid, HostEvaluating, HostEvaluated)
 
     def some(event: object) -> None:
-        if not isinstance(event, (DerivationStarted, DerivationStopped, HostEvaluating, HostEvaluated)):
+        if not isinstance(event, left_out):
             progress(event)  # type: ignore[arg-type]  # what is left of Event
 
     return some

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 import click
 
-from lockbot.cli.context import Flags, as_json, opened_app
+from lockbot.cli.context import Flags, afterwards, as_json, opened_app
 from lockbot.report import output
 
 if TYPE_CHECKING:
@@ -92,17 +92,22 @@ def revert(flags: Flags, what: str, as_json: bool, **wished: Unpack[Wished]) -> 
     Hosts are built first, as by `lockbot update`; where they are not good with it, nothing is published or held.
     """
     from lockbot.app import Options
+    from lockbot.commands.after_run import Followers, after_run
     from lockbot.commands.review import revert as job
 
     options = Options(push=not wished["no_push"], dry_run=wished["dry_run"], wait=wished["wait"])
     why = (wished["why"] or "").strip() or None
     wish = job.Wish(what, why, wished["until"], hold=not wished["no_hold"], force=wished["force"])
     with opened_app(flags, timed=True) as app:
-        done = job.revert(app, wish, options)
+        followers = Followers.of(app.settings)
+        done = job.revert(app, wish, options, followers)
     if as_json:
         output.document(job.document(done))
     else:
         output.lines(job.lines(done, output.width()))
+    if done.run is not None:
+        with afterwards(flags, app) as after:
+            after_run(after, done.run, followers)
     return done.exit_code
 
 

@@ -9,7 +9,7 @@ from typing import TypedDict, Unpack
 import click
 
 from lockbot import surroundings
-from lockbot.cli.context import Flags, as_json, opened_app, shown_progress, unloaded
+from lockbot.cli.context import Flags, afterwards, as_json, opened_app, shown_progress, unloaded
 from lockbot.report import output
 
 
@@ -54,6 +54,7 @@ def update(flags: Flags, as_json: bool, **asked: Unpack[Asked]) -> int:
     """Update inputs, build every host, and commit the new flake.lock if they build."""
     from lockbot.app import Options, group_inputs
     from lockbot.commands import update as job
+    from lockbot.commands.after_run import Followers, after_run
     from lockbot.lock.request import UpdateRequest
     from lockbot.report import document, terminal
 
@@ -67,11 +68,15 @@ def update(flags: Flags, as_json: bool, **asked: Unpack[Asked]) -> int:
             retry_failed=asked["retry_failed"],
             groups=asked["groups"],
         )
-        run = job.update(app, UpdateRequest(names or None, dict(asked["overrides"]), apart), options)
+        followers = Followers.of(app.settings)
+        wanted = UpdateRequest(names or None, dict(asked["overrides"]), apart)
+        run = job.update(app, wanted, options, followers)
     if as_json:
         output.document(document.run_document(run))
     else:
         output.lines(terminal.summary(run, output.width()))
+    with afterwards(flags, app) as after:
+        after_run(after, run, followers)
     return run.outcome.exit_code if run.outcome is not None else 3
 
 

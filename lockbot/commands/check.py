@@ -22,6 +22,7 @@ from lockbot.git.publish import behind
 from lockbot.git.sync import Base, sync
 from lockbot.nix.command import Nix
 from lockbot.nix.lockfile import LOCK_NAME, LockFile
+from lockbot.notify import hooks
 from lockbot.process import duration
 from lockbot.report.document import Document
 from lockbot.report.styled_lines import Line, Style, line
@@ -110,6 +111,7 @@ def _surroundings(look: _Look, app: App) -> None:
         _nix(look, app, nix)
     with look.at("git"):
         look.fine("git", app.git(Path("/")).ask("--version").removeprefix("git version "))
+    _followers(look, app)
     with look.at("repository"):
         place = app.place()
         look.fine("repository", place.identity)
@@ -174,6 +176,19 @@ def _machines(builders: str) -> str:
     machines = [entry.split()[0] for entry in text.replace(";", "\n").splitlines() if entry.split()]
     machines = [machine for machine in machines if not machine.startswith("#")]
     return f", and on {', '.join(machines)}" if machines else ""
+
+
+def _followers(look: _Look, app: App) -> None:
+    """Whoever is told of runs. Nobody is: it would be news of something that did not happen."""
+    ping = app.settings.ping
+    for target in filter(None, (ping.target(), beat.target if (beat := ping.heartbeat()) else None)):
+        look.fine("ping", f"{target.host} ({target.style})")
+    for hook in (one.hook() for one in app.settings.hook):
+        what, why = f"hook ({hook.event})", hooks.why_not(hook, app.environ)
+        if why is None:
+            look.fine(what, f"{hooks.shown(hook)} can be run")
+        else:
+            look.warn(what, f"{why}: it will not be run", "install it, or mend `command` in that [[hook]]")
 
 
 def _repository(look: _Look, app: App, place: Place) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from lockbot import oserrors, state
 from lockbot.app import App, Options, Place
+from lockbot.commands.after_run import NOBODY, Followers
 from lockbot.commands.holds import ask_due
 from lockbot.commands.run_config import run_config
 from lockbot.daemon.plan import next_run
@@ -24,8 +25,18 @@ from lockbot.update.cycle import recover, run_cycle
 from lockbot.update.votes import UNJUDGED
 
 
-def update(app: App, request: UpdateRequest, options: Options) -> Run:
-    """One cycle, recorded whatever becomes of it. Raises UsageError and BusyError."""
+def update(app: App, request: UpdateRequest, options: Options, followers: Followers = NOBODY) -> Run:
+    """One cycle, recorded whatever becomes of it. Raises UsageError and BusyError.
+
+    `followers` hear that it begins, or why it can't; how it ended is the caller's to tell them (`after_run`), once
+    the user knows.
+    """
+    followers = NOBODY if options.dry_run else followers
+    with followers.hearing_refusals(app):
+        return _update(app, request, options, followers)
+
+
+def _update(app: App, request: UpdateRequest, options: Options, followers: Followers) -> Run:
     place = app.place()
     run = Run(
         id=new_run_id(app.clock()),
@@ -44,6 +55,7 @@ def update(app: App, request: UpdateRequest, options: Options) -> Run:
         progress=app.progress,
     )
     with lock, app.history(place) as history, events.kept(app.progress, app.state().logs, run) as log:
+        followers.pings.start(run)
         run = replace(run, notes=history.notes)
         if options.retry_failed:
             history.ledger(place.flake).forget_failures()

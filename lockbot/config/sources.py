@@ -29,8 +29,9 @@ from lockbot.surroundings import here
 P = ParamSpec("P")
 
 PREFIX = "LOCKBOT_"
-OTHER_VARIABLES = frozenset({"LOCKBOT_CONFIG", "LOCKBOT_DEBUG"})
-"""Variables that are no keys: read by the command line. Those that start with LOCKBOT_TEST_ are the tests' own."""
+OTHER_VARIABLES = frozenset({"LOCKBOT_CONFIG", "LOCKBOT_DEBUG", "LOCKBOT_EVENT"})
+"""Variables that are no keys: read by the command line, or given to hooks. Those that start with LOCKBOT_TEST_ are
+the tests' own."""
 LARGEST_FILE = 1024 * 1024
 
 
@@ -286,7 +287,7 @@ def _credential(name: str, environ: Mapping[str, str]) -> Path:
 
 
 def _unread(path: Path) -> SecretStr:  # noqa: ARG001 -- in the place of read_secret
-    return SecretStr("unread")
+    return SecretStr("https://unread.invalid/")  # a line, and an address: whatever a key wants it to be
 
 
 def read_secret(path: Path) -> SecretStr:

@@ -46,17 +46,6 @@ class Sign(StrEnum):
     SSH = "ssh"
 
 
-class PingStyle(StrEnum):
-    HEALTHCHECKS = "healthchecks"
-    UPTIME_KUMA = "uptime-kuma"
-
-
-class HookEvent(StrEnum):
-    PUBLISHED = "published"
-    FAILED = "failed"
-    ALARM = "alarm"
-
-
 class Person(NamedTuple):
     name: str
     email: str

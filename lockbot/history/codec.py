@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from enum import StrEnum
@@ -80,6 +80,13 @@ def write_run(connection: sqlite3.Connection, run: Run) -> None:
         for position, row in enumerate(rows[table]):
             insert(connection, table, {"run": identity, "position": position, **row})
     write_review(connection, run)
+
+
+def write_more_notes(connection: sqlite3.Connection, run: str, notes: Sequence[str]) -> None:
+    query = "SELECT coalesce(max(position) + 1, 0) FROM notes WHERE run = ?"
+    first: int = connection.execute(query, (run,)).fetchone()[0]
+    for position, note in enumerate(notes, first):
+        insert(connection, "notes", {"run": run, "position": position, "text": prose(note)})
 
 
 @damage.reading("a run")

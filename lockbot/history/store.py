@@ -100,6 +100,14 @@ class History:
         """Record the run as it is now, whole, in place of what was recorded of it."""
         self._write(lambda connection: codec.write_run(connection, run))
 
+    def add_notes(self, run_id: str, notes: Sequence[str]) -> None:
+        """Say more of a run that is over."""
+
+        def insert(connection: sqlite3.Connection) -> None:
+            codec.write_more_notes(connection, _find(connection, run_id)["id"], notes)
+
+        self._write(insert)
+
     def mark_phase(self, run_id: str, phase: Phase) -> None:
         """Remember that the run has reached a phase, should it not live to tell."""
         self._mark(run_id, "UPDATE runs SET phase = ? WHERE id = ?", (phase,))

@@ -81,6 +81,14 @@ class CommandSaid:
     text: str
 
 
+@dataclass(frozen=True)
+class HookSaid:
+    """A line of what a hook prints; `hook` is its program."""
+
+    hook: str
+    text: str
+
+
 Event = (
     PhaseStarted
     | HostEvaluating
@@ -92,6 +100,7 @@ Event = (
     | Retrying
     | Note
     | CommandSaid
+    | HookSaid
 )
 Progress = Callable[[Event], None]
 """Receives events as they happen, from several threads; must return at once and never raise."""

@@ -25,6 +25,7 @@ from lockbot.model import (
     DerivationStarted,
     DerivationStopped,
     Event,
+    HookSaid,
     HostDecided,
     HostEvaluated,
     HostEvaluating,
@@ -76,6 +77,8 @@ def record(event: Event) -> Record:
             return _record("warning", "note", text=text)
         case CommandSaid(text):
             return _record("info", "command said", text=text)
+        case HookSaid(hook, text):
+            return _record("debug", "hook said", hook=hook, text=text)
         case _:
             assert_never(event)
 

@@ -16,6 +16,7 @@ from lockbot.model import (
     DerivationStarted,
     DerivationStopped,
     Event,
+    HookSaid,
     HostBuild,
     HostDecided,
     HostEvaluated,
@@ -97,6 +98,8 @@ def tell(event: Event) -> tuple[str | tuple[str, Style], ...]:
             return ((f"note: {text}", Style.WARN),)
         case CommandSaid(text):
             return (f"  {text}",)
+        case HookSaid(hook, text):
+            return (f"{hook}: {text}",)
         case _:
             assert_never(event)
 
@@ -224,7 +227,7 @@ class Watched:
                 self._building[drv] = machine, now
             case DerivationStopped(drv):
                 self._built += self._building.pop(drv, None) is not None
-            case Retrying() | Note() | Looking() | CommandSaid():
+            case Retrying() | Note() | Looking() | CommandSaid() | HookSaid():
                 pass
             case _:
                 assert_never(event)

@@ -37,6 +37,13 @@ def test_each_target_has_a_secret_from_a_file_or_a_credential(write: Write, tmp_
         '[[notify]]\nname = "a"\nurl = { file = "s" }\nevents = []': "notify 1: events: must not be empty",
         '[notify]\nname = "a"': "notify: must be a list of tables, each headed [[notify]]",
         '[[hook]]\nevent = "alarm"\ncommand = []': "hook 1: command: must not be empty",
+        '[[hook]]\nevent = "alarm"\ncommand = ["./x"]': "hook 1: command: must begin with an absolute path",
+        '[[hook]]\nevent = "alarm"\ncommand = ["x"]\ntimeout = 0': "hook 1: timeout: must be more than 0",
+        '[ping]\nurl = "https://hc.example/hunter2"': "ping.url: is a secret",
+        '[ping]\nurl = { file = "s" }': "ping.url: must be https://HOST/…",
+        '[ping]\nheartbeat_url = { file = "space" }': "ping.heartbeat_url: must hold neither a space",
+        '[ping]\nheartbeat_url = { file = "port" }': "ping.heartbeat_url: is not a URL that can be understood",
+        '[ping]\nheartbeat_every = "0.5s"': "ping.heartbeat_every: must be at least 1",
         '[web]\nlisten = "8465"': "web.listen: must be HOST:PORT",
         '[web]\nlisten = "unix:web"': "web.listen: must name an absolute path",
         '[web]\nbase_path = "/a/../b"': "web.base_path: must be a path",
@@ -44,7 +51,9 @@ def test_each_target_has_a_secret_from_a_file_or_a_credential(write: Write, tmp_
     }.items(),
 )
 def test_mistakes(write: Write, tmp_path: Path, text: str, told: str) -> None:
-    (tmp_path / "s").write_text("ntfy://x/y")
+    (tmp_path / "s").write_text("ntfy://x/hunter2")
+    (tmp_path / "space").write_text("https://host/hunter2 x")
+    (tmp_path / "port").write_text("https://host:hunter2/")
     lines = mistakes(write(text))
     assert any(told in line for line in lines), lines
     assert "hunter2" not in "\n".join(lines)

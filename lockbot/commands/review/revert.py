@@ -12,6 +12,7 @@ from datetime import datetime
 
 from lockbot import state as places
 from lockbot.app import App, Options, Reason
+from lockbot.commands.after_run import NOBODY, Followers
 from lockbot.commands.hold import held_line, moment
 from lockbot.commands.review.taken_back import REVERTS, Finder, TakenBack
 from lockbot.commands.update import update
@@ -68,8 +69,8 @@ class Reverted:
         return is_taken(self.run) and there.get(step.input) == step.to.revision
 
 
-def revert(app: App, wish: Wish, options: Options) -> Reverted:
-    """Take back a run, a commit or an input's last move.
+def revert(app: App, wish: Wish, options: Options, followers: Followers = NOBODY) -> Reverted:
+    """Take back a run, a commit or an input's last move. `followers` hear of the run, as of any other.
 
     Raises BusyError, and UsageError where there is nothing of the name, or no way to take it back.
     """
@@ -86,12 +87,12 @@ def revert(app: App, wish: Wish, options: Options) -> Reverted:
     ):
         clone = app.clone(place)
         taken = Finder(app, place, clone, sync(clone, place.source)).find(wish.what, force=wish.force)
-    run = _run(app, taken, wish, options)
+    run = _run(app, taken, wish, options, followers)
     done = Reverted(taken, run, wanted=wish.hold)
     return _held(app, done, wish, until) if wish.hold and not options.dry_run else done
 
 
-def _run(app: App, taken: TakenBack, wish: Wish, options: Options) -> Run | None:
+def _run(app: App, taken: TakenBack, wish: Wish, options: Options, followers: Followers) -> Run | None:
     steps = taken.standing(Standing.MOVED)
     if not steps:
         return None
@@ -99,7 +100,7 @@ def _run(app: App, taken: TakenBack, wish: Wish, options: Options) -> Run | None
     why = (f"Why: {wish.why}",) if wish.why else ()
     reason = Reason(subject_template(steps), (told, *why))
     pins = {step.input: step.reference for step in steps}
-    return update(app, UpdateRequest(None, pins), replace(options, reason=reason))
+    return update(app, UpdateRequest(None, pins), replace(options, reason=reason), followers)
 
 
 def _held(app: App, done: Reverted, wish: Wish, until: datetime | None) -> Reverted:

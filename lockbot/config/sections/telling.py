@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 
 from lockbot.config.sections.section import Names, Section, key
 from lockbot.config.types import (
-    HookEvent,
     ListenAddress,
-    PingStyle,
     Secret,
     Text,
     Timeout,
@@ -19,6 +17,9 @@ from lockbot.config.types import (
     duration,
 )
 from lockbot.model import NoticeKind
+from lockbot.notify import kinds, ping_requests
+from lockbot.notify.kinds import HookEvent, PingStyle
+from lockbot.notify.ping_requests import Heartbeat, Target
 
 TOLD = tuple(kind for kind in NoticeKind if kind is not NoticeKind.PUBLISHED)
 
@@ -93,7 +94,22 @@ class Ping(Section):
         absent="none",
         example={"file": "/run/secrets/heartbeat-url"},
     )
-    heartbeat_every: Timeout = key(duration("5m"), "How often.")
+    heartbeat_every: Timeout = key(duration("5m"), "How often.", ge=1)
+
+    @field_validator("url", "heartbeat_url")
+    @classmethod
+    def _can_be_asked(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None:
+            ping_requests.check(url.get_secret_value())
+        return url
+
+    def target(self) -> Target | None:
+        return Target(self.url.get_secret_value(), self.style) if self.url is not None else None
+
+    def heartbeat(self) -> Heartbeat | None:
+        if self.heartbeat_url is None:
+            return None
+        return Heartbeat(Target(self.heartbeat_url.get_secret_value(), self.style), self.heartbeat_every)
 
 
 class Hook(Section):
@@ -109,3 +125,13 @@ class Hook(Section):
         json_schema_extra={"example": ["/run/current-system/sw/bin/systemctl", "start", "deploy"]},
     )
     timeout: Timeout = key(duration("1m"), "The longest that it may take.")
+
+    @field_validator("command")
+    @classmethod
+    def _can_be_found(cls, command: tuple[str, ...]) -> tuple[str, ...]:
+        if "/" in command[0] and not command[0].startswith("/"):
+            raise ValueError("must begin with an absolute path, or with a name that is on PATH")
+        return command
+
+    def hook(self) -> kinds.Hook:
+        return kinds.Hook(self.event, self.command, self.timeout)

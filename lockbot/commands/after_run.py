@@ -1,0 +1,99 @@
+"""What follows a run: whoever wants to hear of it is told that it begins, how it ended, or why there was none.
+
+Nothing of it changes the run, nor the command's exit code; trouble is a note. The run is over and recorded by
+then, and the repository's lock is free: a hook may call lockbot.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from lockbot.app import App, cancelled_by_signals
+from lockbot.config import Settings
+from lockbot.errors import BusyError, Cancelled, LockbotError
+from lockbot.model import Note, Run
+from lockbot.notify.hooks import EVENT, Surroundings, run_hooks
+from lockbot.notify.kinds import Hook, HookEvent
+from lockbot.notify.ping_requests import Signal
+from lockbot.notify.pings import RunPings, signal_of
+from lockbot.report.document import Document, run_document
+
+
+@dataclass(frozen=True)
+class Followers:
+    """Those who are told of one run, at its beginning and at its end."""
+
+    pings: RunPings
+    hooks: tuple[Hook, ...] = ()
+
+    @classmethod
+    def of(cls, settings: Settings) -> Followers:
+        return cls(RunPings(settings.ping.target()), tuple(hook.hook() for hook in settings.hook))
+
+    @contextlib.contextmanager
+    def hearing_refusals(self, app: App) -> Iterator[None]:
+        """Of a run that could not begin. That another is at work is no such thing: that one will be heard of."""
+        try:
+            yield
+        except (BusyError, Cancelled):
+            raise
+        except LockbotError as error:
+            with cancelled_by_signals() as cancel:  # the App's own token may be past its deadline
+                _refused(replace(app, cancel=cancel), error, self)
+            raise
+
+
+NOBODY = Followers(RunPings(None))
+
+
+def after_run(app: App, run: Run, followers: Followers) -> None:
+    """Tell how a run ended. `app` is the one for afterwards, which no deadline of the run's ends."""
+    if run.dry_run:
+        return
+    followers.pings.end(run)
+    document: Document = {"run": run_document(run), "error": run.error, "hint": run.hint}
+    problems = [problem for event in events_of(run) for problem in _run_hooks(app, followers, event, document)]
+    problems += followers.pings.problems(app.cancel)
+    _note(app, problems)
+    with contextlib.suppress(LockbotError):  # it has been told
+        _record(app, run, problems)
+
+
+def events_of(run: Run) -> tuple[HookEvent, ...]:
+    """What hooks are run for after a run. One whose commit was pushed, and that then failed, is both."""
+    happened = {
+        HookEvent.PUBLISHED: run.commit is not None,
+        HookEvent.FAILED: signal_of(run.outcome) is Signal.FAILURE,
+    }
+    return tuple(event for event, has in happened.items() if has)
+
+
+def surroundings(app: App) -> Surroundings:
+    """What hooks are run in."""
+    return Surroundings(app.environ, app.cancel, app.settings.state.directory, app.progress)
+
+
+def _refused(app: App, error: LockbotError, followers: Followers) -> None:
+    followers.pings.refuse(error)
+    document: Document = {"run": None, "error": error.message, "hint": error.hint or None}
+    problems = _run_hooks(app, followers, HookEvent.FAILED, document)
+    _note(app, [*problems, *followers.pings.problems(app.cancel)])
+
+
+def _run_hooks(app: App, followers: Followers, event: HookEvent, document: Document) -> tuple[str, ...]:
+    """A lockbot that a hook has started runs none: they would start each other for ever."""
+    hooks = followers.hooks if EVENT not in app.environ else ()
+    return run_hooks(hooks, event, document, surroundings(app))
+
+
+def _note(app: App, problems: list[str]) -> None:
+    for problem in problems:
+        app.progress(Note(problem))
+
+
+def _record(app: App, run: Run, problems: list[str]) -> None:
+    if problems:
+        with app.history() as past:
+            past.add_notes(run.id, problems)
