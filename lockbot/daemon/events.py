@@ -30,6 +30,14 @@ class Ended:
 
 
 @dataclass(frozen=True)
+class Beaten:
+    """A heartbeat was sent by the one of this number; `problem`: why it did not arrive."""
+
+    number: int
+    problem: str | None
+
+
+@dataclass(frozen=True)
 class Reload:
     pass
 
@@ -39,7 +47,7 @@ class Stop:
     signal: str
 
 
-Event = Due | Said | Ended | Reload | Stop
+Event = Due | Said | Ended | Beaten | Reload | Stop
 
 
 @contextlib.contextmanager

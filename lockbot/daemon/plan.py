@@ -15,6 +15,7 @@ from lockbot import oserrors
 from lockbot.config import Settings, load
 from lockbot.config.types import timing
 from lockbot.errors import LockbotError, UsageError
+from lockbot.notify.ping_requests import Heartbeat
 from lockbot.redact import redact
 from lockbot.schedule import Quiet, Timetable, spread
 from lockbot.surroundings import absolute
@@ -32,7 +33,7 @@ class Task:
     """Groups that have schedules of their own, and are left out."""
     timetable: Timetable
     deadline: float
-    """Seconds that a run may take."""
+    """Seconds that a run may take, with the hooks after it."""
     state: Path
 
     @property
@@ -44,6 +45,7 @@ class Task:
 class Plan:
     tasks: tuple[Task, ...]
     max_runs: int
+    heartbeats: tuple[Heartbeat, ...] = ()
 
     @property
     def states(self) -> tuple[Path, ...]:
@@ -61,7 +63,7 @@ def read(paths: Sequence[Path], environ: Mapping[str, str]) -> Plan:
     )
     names = labels(found)
     tasks = tuple(task for path, settings in found.items() for task in _tasks(path, settings, names[path]))
-    return Plan(tasks, min(settings.daemon.max_runs for settings in found.values()))
+    return Plan(tasks, min(settings.daemon.max_runs for settings in found.values()), _heartbeats(found.values()))
 
 
 def configurations(
@@ -84,6 +86,12 @@ def configurations(
 def _refuse(mistakes: Iterable[str]) -> None:
     if wrong := list(mistakes):
         raise UsageError("\n".join(wrong), "docs/configuration.md explains every key")
+
+
+def _heartbeats(found: Iterable[Settings]) -> tuple[Heartbeat, ...]:
+    """One for each address, as often as whoever wants it most often says."""
+    wanted = [one for settings in found if (one := settings.ping.heartbeat()) is not None]
+    return tuple({one.target: one for one in sorted(wanted, key=lambda one: -one.every)}.values())
 
 
 def scheduled(settings: Settings) -> bool:
@@ -141,7 +149,7 @@ def _tasks(path: Path, settings: Settings, label: str) -> Iterator[Task]:
             group,
             tuple(own) if group is None else (),
             _timetable(settings, when, f"{_machine()} {path} {group}"),
-            settings.run.deadline,
+            settings.run.deadline + sum(hook.timeout for hook in settings.hook),
             settings.state.directory,
         )
 

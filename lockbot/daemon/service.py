@@ -24,7 +24,8 @@ from lockbot import systemd
 from lockbot.daemon import children, memory, plan, telling
 from lockbot.daemon.children import Child
 from lockbot.daemon.clock import ClockWatch
-from lockbot.daemon.events import Due, Ended, Event, Reload, Said, Stop, signals
+from lockbot.daemon.events import Beaten, Due, Ended, Event, Reload, Said, Stop, signals
+from lockbot.daemon.heartbeat import Heartbeats
 from lockbot.daemon.memory import Done
 from lockbot.daemon.plan import Task
 from lockbot.errors import LockbotError
@@ -71,6 +72,7 @@ class Daemon:
         self._verbose = verbose
         self._notify = Notify.of(environ)
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._heartbeats = Heartbeats(self._events.put, log)
         self._plan = plan.read(paths, environ)
         self._tasks: dict[str, Task] = {}
         self._done: dict[Path, dict[str, Done]] = {}
@@ -105,7 +107,7 @@ class Daemon:
     def _once(self) -> None:
         watchdog = self._notify.watchdog
         try:
-            self._handle(self._events.get(timeout=min(BEAT, watchdog / 3) if watchdog else BEAT))
+            self._handle(self._events.get(timeout=self._rest()))
             while True:  # what is there already, at once
                 self._handle(self._events.get_nowait())
         except queue.Empty:
@@ -114,8 +116,15 @@ class Daemon:
         self._reap()
         self._begin_what_may()
         self._tell()
-        if watchdog and self._well():
+        well = self._well()
+        if watchdog and well:
             self._notify.send("WATCHDOG=1")
+        self._heartbeats.beat(well=well)
+
+    def _rest(self) -> float:
+        """Seconds until the loop has something to do by itself."""
+        watchdog, heartbeat = self._notify.watchdog, self._heartbeats.left
+        return min(BEAT, watchdog / 3 if watchdog else BEAT, BEAT if heartbeat is None else heartbeat)
 
     def _handle(self, event: Event) -> None:
         match event:
@@ -126,6 +135,8 @@ class Daemon:
                 self._relay(key, record)
             case Ended():
                 self._ended(event)
+            case Beaten():
+                self._heartbeats.hear(event)
             case Reload():
                 self._reload()
             case Stop(name):
@@ -158,6 +169,7 @@ class Daemon:
     def _adopt(self, found: plan.Plan) -> None:
         """Take a plan: what was there before and is no more is forgotten; what runs goes on."""
         self._plan, now = found, self._clock()
+        self._heartbeats.adopt(found.heartbeats)
         gone = [state for state in self._done if state not in found.states]
         for state in gone:
             memory.forget_service(state)
