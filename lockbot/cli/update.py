@@ -103,7 +103,7 @@ def check(flags: Flags, configuration_only: bool, as_json: bool) -> int:
 
 
 @click.command(short_help="Write an annotated lockbot.toml for this flake.")
-@click.option("--force", is_flag=True, help="Overwrite a lockbot.toml that is there.")
+@click.option("--force", is_flag=True, help="Replace one that is there, and keep it as lockbot.toml.old.")
 @click.option("--stdout", "to_stdout", is_flag=True, help="Print it instead of writing it.")
 @click.pass_obj
 def init(flags: Flags, force: bool, to_stdout: bool) -> None:
@@ -115,8 +115,10 @@ def init(flags: Flags, force: bool, to_stdout: bool) -> None:
     if to_stdout:
         output.text(text)
         return
-    path = start.write(text, surroundings.absolute(flags.config or Path("lockbot.toml")), force=force)
-    output.text(f"wrote {path}: read it through, then run `lockbot check` and `lockbot update --dry-run`\n")
+    path = surroundings.absolute(flags.config or Path("lockbot.toml"))
+    old = start.write(text, path, force=force)
+    kept = f" (what was there is kept as {old.name})" if old is not None else ""
+    output.text(f"wrote {path}{kept}: read it through, then run `lockbot check` and `lockbot update --dry-run`\n")
 
 
 @click.command(short_help="See lockbot at work on a sample flake that it makes.")

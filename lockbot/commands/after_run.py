@@ -53,7 +53,7 @@ def after_run(app: App, run: Run, followers: Followers) -> None:
     if run.dry_run:
         return
     followers.pings.end(run)
-    document: Document = {"run": run_document(run), "error": run.error, "hint": run.hint}
+    document = hook_document(run, run.error, run.hint)
     problems = [problem for event in events_of(run) for problem in _run_hooks(app, followers, event, document)]
     problems += followers.pings.problems(app.cancel)
     _note(app, problems)
@@ -70,6 +70,11 @@ def events_of(run: Run) -> tuple[HookEvent, ...]:
     return tuple(event for event, has in happened.items() if has)
 
 
+def hook_document(run: Run | None, error: str | None, hint: str | None) -> Document:
+    """What hooks get, beside the event."""
+    return {"run": run_document(run) if run is not None else None, "error": error, "hint": hint or None}
+
+
 def surroundings(app: App) -> Surroundings:
     """What hooks are run in."""
     return Surroundings(app.environ, app.cancel, app.settings.state.directory, app.progress)
@@ -77,7 +82,7 @@ def surroundings(app: App) -> Surroundings:
 
 def _refused(app: App, error: LockbotError, followers: Followers) -> None:
     followers.pings.refuse(error)
-    document: Document = {"run": None, "error": error.message, "hint": error.hint or None}
+    document = hook_document(None, error.message, error.hint)
     problems = _run_hooks(app, followers, HookEvent.FAILED, document)
     _note(app, [*problems, *followers.pings.problems(app.cancel)])
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 
+from lockbot import files
 from lockbot.app import App
 from lockbot.commands.hosts import hosts
 from lockbot.commands.inputs import inputs
@@ -41,15 +43,14 @@ def configuration(app: App) -> str:
     )
 
 
-def write(text: str, path: Path, *, force: bool) -> Path:
-    """Write the file; one that is there stays, unless `force`."""
+def write(text: str, path: Path, *, force: bool) -> Path | None:
+    """Write the file. With `force`, one that is there gives way, and is kept under the name that is returned."""
+    if not force and os.path.lexists(path):
+        raise UsageError(f"{path} is there already", "look at it, or have it replaced with --force")
     try:
-        if force and path.exists() and not path.is_file():
-            raise UsageError(f"{path} is no regular file: it is not overwritten")
-        with path.open("w" if force else "x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError:
-        raise UsageError(f"{path} is there already", "look at it, or overwrite it with --force") from None
+        return files.put(path, text.encode(), ours=lambda _: force, keep=True)
+    except files.NotOurs as error:
+        raise UsageError(f"no configuration is written: {error.strerror}") from error
     except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}") from error
-    return path
+        hint = "its directory must exist, and this user must be allowed to write there"
+        raise UsageError(f"cannot write {path}: {error.strerror}", hint) from error

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -55,29 +53,25 @@ def render(*apps: App) -> bytes:
 def write(path: Path, text: bytes) -> None:
     """Replace a textfile whole, readable by everybody, so that no scrape sees half of it.
 
-    Raises UsageError for what can't be replaced so (a link, a FIFO, another user's file), else SurroundingsError;
-    what was there before stays then.
+    Raises UsageError for what is no textfile of this user's and lockbot's (a link, a FIFO, other metrics), else
+    SurroundingsError; what was there before stays then.
     """
     path = path.absolute()
-    temporary = ""
     try:
-        files.check_file(path)
-        # The name must not end in .prom, or node_exporter would read it while it is written.
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(text)
-            os.fchmod(file.fileno(), 0o644)
-        Path(temporary).replace(path)
+        files.put(path, text, ours=_is_ours, mode=0o644)
     except files.NotOurs as error:
         hint = "name a new file, or one that lockbot made; without --textfile, metrics go to stdout, for any pipe"
         raise UsageError(f"the metrics are not written: {error.strerror}", hint) from error
     except OSError as error:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
         raise SurroundingsError(
             f"the metrics can't be written to {path}: {error.strerror}",
             "its directory must exist, and this user must be allowed to write there",
         ) from error
+
+
+def _is_ours(beginning: bytes) -> bool:
+    """Whether lockbot wrote it. In an empty file there is nothing to lose: somebody has made it for this."""
+    return not beginning or beginning.startswith(b"# HELP lockbot_")
 
 
 def label(text: str) -> str:

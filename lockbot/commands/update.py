@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import replace
 
-from lockbot import oserrors, state
+from lockbot import files, oserrors, state
 from lockbot.app import App, Options, Place
 from lockbot.commands.after_run import NOBODY, Followers
 from lockbot.commands.holds import ask_due
@@ -60,7 +60,7 @@ def _update(app: App, request: UpdateRequest, options: Options, followers: Follo
         if options.retry_failed:
             history.ledger(place.flake).forget_failures()
             history.forget_failed_baselines(place.flake)
-            verdict_cache.file(place.directory, place.flake).unlink(missing_ok=True)
+            files.remove(verdict_cache.file(place.directory, place.flake))
         return log.ended(_cycle(replace(app, progress=log), place, history, request, options, run))
 
 
@@ -129,7 +129,7 @@ def _tidy(app: App, context: RunContext, run: Run) -> None:
     """What grows is pruned. The run is over and recorded: a problem here does not change what became of it."""
     keep_days = app.settings.state.keep_days
     with contextlib.suppress(OSError):
-        (context.directory / "answers.json").unlink(missing_ok=True)  # an older lockbot's, of the whole repository
+        files.remove(context.directory / "answers.json")  # an older lockbot's, of the whole repository
     try:
         context.history.prune(keep_days, app.clock())
         context.history.ledger(run.flake).prune(keep_days)

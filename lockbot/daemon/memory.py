@@ -85,7 +85,7 @@ def write_service(state: Path, service: Service) -> None:
 
 def forget_service(state: Path) -> None:
     with contextlib.suppress(OSError):
-        (state / DAEMON).unlink()
+        files.remove(state / DAEMON)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from lockbot import files
-from lockbot.errors import DeadlineExceeded, LockbotError
+from lockbot.errors import DeadlineExceeded, LockbotError, UsageError
 from lockbot.git.clone import TREE_PREFIX, Clone
 from lockbot.git.command import Git, Pair
 from lockbot.git.failure import last_line
@@ -32,6 +32,20 @@ class Worktree:
     submodules: bool
     """The commit has submodules, and they are checked out: evaluate with `?submodules=1`."""
     notes: tuple[str, ...] = ()
+
+    def inside(self, directory: str) -> Path:
+        """The place of a directory of the commit's (empty: the top). Raises UsageError where a link leads there:
+        what is written to it would be written wherever that points, in the user's home, say."""
+        place = self.path
+        for part in Path(directory).parts:
+            place /= part
+            if place.is_symlink():
+                link = place.relative_to(self.path)
+                raise UsageError(
+                    f"{directory} in the repository is reached by a symbolic link ({link}), which is not followed",
+                    "set `[repository] flake_dir` to the directory itself",
+                )
+        return place
 
 
 @dataclass(frozen=True)

@@ -24,5 +24,5 @@ class Workspace:
 
     @property
     def flake(self) -> Path:
-        """The directory of flake.nix in the worktree."""
-        return self.tree.path / self.flake_dir
+        """The directory of flake.nix in the worktree. Raises UsageError where a link leads there."""
+        return self.tree.inside(self.flake_dir)

@@ -223,7 +223,7 @@ def test_more_inputs_than_a_monitor_wants(watched: Watched) -> None:  # noqa: F8
 
 def test_the_command_prints_what_a_textfile_gets(watched: Watched, tmp_path: Path) -> None:  # noqa: F811
     textfile = tmp_path / "lockbot.prom"
-    textfile.write_text("old")
+    textfile.write_text("# HELP lockbot_info The version of an older lockbot.\n")
     textfile.chmod(0o600)
     printed = CliRunner().invoke(cli, ["metrics"], env=watched.environ)
     assert printed.exit_code == 0

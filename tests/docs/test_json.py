@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from lockbot.commands import status
+from lockbot.commands import after_run, status
 from lockbot.commands.review import news, revert, verified
 from lockbot.commands.review.bisected import bisected_document
 from lockbot.commands.review.taken_back import TakenBack
@@ -28,6 +28,7 @@ from lockbot.model import (
     DerivationStarted,
     DerivationStopped,
     Event,
+    HookSaid,
     HostDecided,
     HostEvaluated,
     HostEvaluating,
@@ -199,6 +200,7 @@ EVENTS: tuple[Event, ...] = (
     Retrying("fetching", "no network", 5.0),
     Note("a word"),
     CommandSaid("a line"),
+    HookSaid("/bin/deploy", "a line"),
 )
 
 
@@ -211,6 +213,11 @@ def test_every_event_is_explained() -> None:
     assert {*real, events.STARTED, events.ENDED} == set(explained)
     for event, names in real.items():
         assert names <= set(explained[event]), event
+
+
+def test_what_a_hook_gets_is_explained() -> None:
+    told = [field for cells in rows(PAGE.section("What a hook gets")) for field in coded(cells[0])]
+    assert told == ["event", *after_run.hook_document(MORNING, None, None)]
 
 
 def test_what_a_run_writes_is_explained(house: House) -> None:

@@ -14,9 +14,8 @@ from click.testing import CliRunner
 
 from lockbot import files
 from lockbot.cli import cli
-from lockbot.commands import init, metrics
 from lockbot.daemon import memory
-from lockbot.errors import LockbotError, UsageError
+from lockbot.errors import LockbotError
 from tests import nixes
 from tests.cli.test_cli import lockbot, own_environment, plain_fleet, said
 from tests.commands.test_status import World, _in_utc, world  # noqa: F401 -- fixtures
@@ -59,6 +58,10 @@ def intrude(kind: str, path: Path, precious: Path) -> None:
     (precious / "tree-oak").mkdir(parents=True)
     (precious / "file").write_text("mine")
     (precious / "tree-oak" / "leaf").write_text("mine")
+    put_there(kind, path, precious)
+
+
+def put_there(kind: str, path: Path, precious: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     path.unlink(missing_ok=True)
@@ -132,29 +135,12 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
 # -- --textfile ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", FOR_FILES)
-def test_a_textfile_is_replaced_only_where_it_is_a_file_of_ours(kind: str, tmp_path: Path) -> None:
-    intrude(kind, tmp_path / "a.prom", tmp_path / "precious")
-    before = everything(tmp_path)
-    with pytest.raises(UsageError, match="the metrics are not written: ") as caught:
-        metrics.write(tmp_path / "a.prom", b"# new\n")
-    assert caught.value.hint and str(tmp_path / "a.prom") in caught.value.message
-    assert everything(tmp_path) == before
-
-
 def test_a_fifo_for_metrics_stays_for_who_reads_it(world: World, tmp_path: Path) -> None:  # noqa: F811
     """Nor is it waited for."""
     os.mkfifo(tmp_path / "pipe")
     done = lockbot("metrics", "--textfile", str(tmp_path / "pipe"), env=world.environ, cwd=tmp_path, timeout=30)
     assert "is a FIFO" in said(done, 2)
     assert (tmp_path / "pipe").is_fifo()
-
-
-def test_init_writes_into_no_fifo(tmp_path: Path) -> None:
-    """Nor does it wait for a reader."""
-    os.mkfifo(tmp_path / "lockbot.toml")
-    with pytest.raises(UsageError, match="is no regular file: it is not overwritten"):
-        init.write("text", tmp_path / "lockbot.toml", force=True)
 
 
 # -- the state directory ---------------------------------------------------------------------------------------
@@ -254,11 +240,20 @@ def test_a_fifo_where_an_update_clears_up_is_not_waited_for(
     assert done.returncode == 0, done.stderr
 
 
-def test_resume_removes_nothing_that_lockbot_did_not_make(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / memory.PAUSED)
+@pytest.mark.parametrize("kind", FOR_FILES)
+def test_nothing_is_removed_that_lockbot_did_not_make(kind: str, tmp_path: Path) -> None:
+    intrude(kind, tmp_path / memory.PAUSED, tmp_path / "precious")
+    put_there(kind, tmp_path / memory.DAEMON, tmp_path / "precious")
+    before = everything(tmp_path)
     with pytest.raises(files.NotOurs):
         memory.resume(tmp_path)
-    assert (tmp_path / memory.PAUSED).is_fifo()
+    memory.forget_service(tmp_path)
+    files.remove(tmp_path / memory.PAUSED)
+    assert everything(tmp_path) == before
+    files.remove(tmp_path / "nothing")
+    (tmp_path / "mine").touch()
+    files.remove(tmp_path / "mine")
+    assert not (tmp_path / "mine").exists()
 
 
 def test_the_state_directory_itself_may_be_a_link(world: World, tmp_path: Path) -> None:  # noqa: F811

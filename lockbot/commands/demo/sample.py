@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import stat
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,7 @@ from importlib import resources
 from pathlib import Path
 from urllib.parse import quote
 
+from lockbot import files
 from lockbot.config.template import toml
 from lockbot.errors import LockbotError, UsageError
 from lockbot.git.command import Git, user_environment
@@ -143,19 +145,37 @@ def _template(name: str) -> str:
 
 def _empty(directory: Path) -> Path:
     """The directory, made and resolved: a Nix store must not lie behind a symbolic link."""
-    resolved = directory.resolve()
-    if "'" in str(resolved) or not str(resolved).isprintable():
-        raise UsageError(
-            f"the demo cannot be made in {resolved}",
-            "its store lies there: Nix has trouble with quotes in its path",
-        )
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        if any(directory.iterdir()):
-            raise UsageError(f"{directory} is not empty", "name a directory that is, or does not exist yet")
+        resolved = directory.resolve()
+        _check_name(resolved)
+        if directory.is_symlink() and not resolved.exists():
+            raise UsageError(f"{directory} is a symbolic link to {resolved}, which does not exist", _NAME_ANOTHER)
+        files.check_directory(resolved)
+        resolved.mkdir(parents=True, exist_ok=True)
+        if resolved.stat().st_mode & stat.S_IWOTH:
+            raise UsageError(
+                f"everybody may write to {directory}, and what lies there is run as your own", _NAME_ANOTHER
+            )
+        if any(resolved.iterdir()):
+            raise UsageError(f"{directory} is not empty", _NAME_ANOTHER)
+    except files.NotOurs as error:
+        raise UsageError(f"the demo cannot be made there: {error.strerror}", _NAME_ANOTHER) from error
     except OSError as error:
         raise UsageError(f"the demo cannot be made in {directory}: {error.strerror}") from error
+    except RuntimeError:  # before Python 3.13
+        raise UsageError(f"{directory} is a loop of symbolic links", _NAME_ANOTHER) from None
     return resolved
+
+
+_NAME_ANOTHER = "name an empty directory of your own, or one that does not exist yet"
+
+
+def _check_name(directory: Path) -> None:
+    if "'" in str(directory) or not str(directory).isprintable():
+        raise UsageError(
+            f"the demo cannot be made in {directory}",
+            "its store lies there: Nix has trouble with quotes in its path",
+        )
 
 
 def _environment(directory: Path, environ: Mapping[str, str]) -> dict[str, str]:

@@ -225,7 +225,7 @@ class _Bisecting:
     def _moved(
         self, tree: Worktree, lock_name: str, base: bytes, tips: dict[str, Locked], config: RunConfig
     ) -> MovedInputs:
-        flake = (tree.path / lock_name).parent
+        flake = tree.inside(config.flake_dir)
         locks = SelectedLocks(self.nix, flake, base, tips, config.fetching.timeout)
         authorship = Authorship(config.author, config.committer)
         return MovedInputs(self.clone, tree, lock_name, locks, authorship, self.clone.commit_date(tree.commit))

@@ -193,7 +193,7 @@ class _Verifier:
     def _lock(self, tree: Worktree, about: Commit, trailers: Trailers, looking: Looking) -> Found:
         timeout = self.config.fetching.timeout
         try:
-            answer = asked.compare_with_flake(looking.nix, tree.path / self.config.flake_dir, timeout)
+            answer = asked.compare_with_flake(looking.nix, tree.inside(self.config.flake_dir), timeout)
         except LockFileError as error:
             message = error.message.replace(f"{tree.path}/", "")
             return Found((Finding(FindingKind.LOCK, message),))
