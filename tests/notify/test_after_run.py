@@ -13,13 +13,18 @@ from typing import Any
 
 import pytest
 
+from lockbot.app import App
+from lockbot.commands.after_run import Followers, after_run
+from lockbot.config import load
 from lockbot.history.store import History
-from lockbot.model import Run
+from lockbot.model import Run, silent
+from lockbot.process import CancelToken
 from tests import nixes
 from tests.cli.test_cli import lockbot, own_environment, plain_fleet
 from tests.fleet import HostSpec
 from tests.history.samples import NOON
 from tests.notify.switch import CHECK, Healthchecks, Reply, Switch, switch  # noqa: F401 -- a fixture
+from tests.report.examples import MORNING
 from tests.sampling import UNREVIEWED
 
 SECRET = f"{CHECK}?key=hunter2"
@@ -197,3 +202,15 @@ def test_a_run_that_is_stopped_says_nothing(followed: Followed) -> None:
     assert child.returncode == 130, told
     assert followed.heard == ["start"]
     assert not (followed.directory / "failed").exists()
+
+
+@pytest.mark.parametrize("by_a_hook", [False, True])
+def test_a_lockbot_that_a_hook_has_started_runs_none(tmp_path: Path, cancel: CancelToken, by_a_hook: bool) -> None:
+    """They would start each other for ever."""
+    config = tmp_path / "lockbot.toml"
+    command = json.dumps(["/bin/sh", "-c", f"echo > {tmp_path}/begun"])
+    config.write_text(f'[[hook]]\nevent = "published"\ncommand = {command}\n')
+    environ = {"HOME": str(tmp_path)} | ({"LOCKBOT_EVENT": "published"} if by_a_hook else {})
+    app = App(load(config, environ), environ, cancel, silent)
+    after_run(app, MORNING, Followers.of(app.settings))
+    assert (tmp_path / "begun").exists() == (not by_a_hook)
