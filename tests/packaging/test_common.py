@@ -162,7 +162,7 @@ def test_the_page_names_every_option(one_nix: Nix) -> None:
     shown = """
       let
         below = set: builtins.concatMap (name: map (rest: if rest == "" then name else "${name}.${rest}") (
-          if builtins.isAttrs set.${name} && name == "timer" then below set.${name} else [ "" ]
+          if builtins.elem name [ "timer" "web" ] then below set.${name} else [ "" ]
         )) (builtins.attrNames set);
       in below config.services.lockbot
     """
