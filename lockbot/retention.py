@@ -6,6 +6,8 @@ goes; the configuration's texts and docs/operating.md tell these figures.
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 KEEP_DAYS = 90
 """`state.keep_days` by default. Older runs go with their logs and hosts, of whichever flake, but for NEWEST_RUNS
 (`History.prune`); so do revisions and outcomes of derivations that were not seen for so long (`Ledger.prune`)."""
@@ -32,6 +34,8 @@ EVENT_BYTES = 32 * 1024**2
 MOST_FETCHES = 50
 """So often an input's history is fetched into the same copy; then the copy is thrown away and made anew
 (`git.inputs.cache`)."""
+KEEP_TOLD = timedelta(days=30)
+"""So long a message stays that was sent, or given up (`Notices`, when somebody looks what is to be told)."""
 
 
 def bounds() -> dict[str, str]:
@@ -47,6 +51,8 @@ def bounds() -> dict[str, str]:
         f"revision. At most {NEWEST_TIPS} revisions of each input, and {MOST_DERIVATIONS:,} outcomes.",
         "answers of searches": f"`search.remember_failures`, and at most {MOST_VERDICTS}.",
         "results of bisections": f"`state.keep_days`, and at most {MOST_BISECTED}.",
+        "messages": f"{KEEP_TOLD.days} days after they were sent or given up; those to a target that is no longer "
+        "configured go at once.",
         "lockbot's clone, the inputs' commits": "packed when much has piled up; the latter are thrown away and "
         f"fetched anew after {MOST_FETCHES} fetches.",
     }

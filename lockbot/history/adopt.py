@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 
 from lockbot.history import codec, rows, texts
 from lockbot.history.damage import Damaged
+from lockbot.history.notices import rows as notices
 
 _TABLES = ("tips", "holds", "accepted", "inputs")
 
@@ -132,4 +133,8 @@ _READ: dict[str, Callable[[rows.Row], object]] = {
     **{f"{table}_of_repositories": read for table, read in _LEDGER.items()},
     "adopted": lambda row: row["flake"],
     "seen": rows.seen,
+    "conditions": notices.condition,
+    "looked": notices.looked,
+    "told_targets": notices.target,
+    "outbox": notices.letter,
 }

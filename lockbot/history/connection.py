@@ -262,7 +262,13 @@ def _replaced(path: Path, now: datetime, why: str, *, rescue: bool) -> Opened:
     return Opened(connection, _file(path), note)
 
 
-_TOLD = {"runs": "run(s)", "holds": "hold(s)", "accepted": "acceptance(s)", "inputs": "input(s)"}
+_TOLD = {
+    "runs": "run(s)",
+    "holds": "hold(s)",
+    "accepted": "acceptance(s)",
+    "inputs": "input(s)",
+    "outbox": "message(s)",
+}
 
 
 def _make(path: Path, kept: dict[str, int] | None) -> Path:

@@ -23,6 +23,7 @@ from lockbot.errors import LockbotError, UsageError
 from lockbot.history import adopt, codec, damage, logs, rows, texts
 from lockbot.history.connection import Opened, Remedy, is_damage, open_database, refusal
 from lockbot.history.ledger import Ledger
+from lockbot.history.notices.store import Notices
 from lockbot.history.read_only import open_read_only
 from lockbot.history.rows import Seen
 from lockbot.history.summaries.runs import RunSummary, summaries_query, summary
@@ -276,6 +277,10 @@ class History:
     def ledger(self, flake: str) -> Ledger:
         """What is remembered of one flake's inputs and derivations."""
         return Ledger(texts.storable(flake), self._read, self._write, self._clock)
+
+    def notices(self, flake: str) -> Notices:
+        """What was told of one flake, and what waits to be sent."""
+        return Notices(texts.storable(flake), self._read, self._write, self._clock)
 
     # -- logs
 

@@ -48,3 +48,5 @@ class Notice:
     inputs: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     run: str | None = None
+    over: NoticeKind | None = None
+    """Of one that tells of a recovery: from what."""

@@ -25,12 +25,14 @@ from lockbot.errors import LockbotError, UsageError
 from lockbot.history import damage, schema
 from lockbot.history.connection import Remedy, open_database
 from lockbot.history.input_states import Acceptance, Observation, StateWord, UserHold
+from lockbot.history.notices.runs import newest_ended, newest_judged, published_since
+from lockbot.history.notices.values import Decision, Letter, Looked
 from lockbot.history.schema import first_steps
 from lockbot.history.store import History
 from lockbot.history.summaries import hosts, packages, timeline
 from lockbot.history.summaries.packages import Search
 from lockbot.history.summaries.timeline import Filter
-from lockbot.model import Failure, FailureKind, Heard, UntilIn, UntilVersion
+from lockbot.model import Condition, Failure, FailureKind, Heard, Notice, NoticeKind, UntilIn, UntilVersion
 from tests.commands.test_status import ONE, World, _in_utc, world  # noqa: F401 -- fixtures
 from tests.history.samples import CULPRIT, FLAKE, clock, full_run, run
 
@@ -52,6 +54,18 @@ COMMANDS = [
 ]
 
 
+BROKE = Condition(NoticeKind.BROKE, "host web", "web is broken", "why", ("a",), ("web",), "r00001", clock())
+LETTER = Letter(
+    "abc", "phone", Notice(NoticeKind.BROKE, "web is broken", "why", ("a",), ("web",)), clock(), clock()
+)
+TOLD = Decision(
+    (BROKE,),
+    Looked(clock(), clock(), clock(), "r00001"),
+    (LETTER, replace(LETTER, id="def")),
+    frozenset({"phone"}),
+)
+
+
 def fill(path: Path, flake: str) -> None:
     """Something in every table of a flake's."""
     with History.open(path, clock) as history:
@@ -61,6 +75,7 @@ def fill(path: Path, flake: str) -> None:
         history.mark_publishing("r00002", "c" * 40)
         history.remember(flake, "context", "b" * 40, full_run().hosts)
         history.mark_seen(flake, "e" * 40)
+        history.notices(flake).decide(lambda _: TOLD)
         ledger = history.ledger(flake)
         ledger.record_tip("a", "github:o/a", ONE, 1_700_000_000)
         ledger.hold(UserHold("a", "mine", clock(), ends=UntilIn("main", ONE), heard=HEARD))
@@ -169,7 +184,7 @@ def asides(path: Path) -> list[Path]:
 def use_in_every_way(path: Path) -> tuple[str, ...]:
     """All that a History can do, as a run and the commands do it. Returns what the user is told of damage."""
     with History.open(path, clock) as history:
-        ledger = history.ledger("FLAKE")
+        ledger, notices = history.ledger("FLAKE"), history.notices("FLAKE")
         seen = [Observation(name, StateWord.CURRENT, ONE, asked=True) for name in ("a", "b")]
         use: list[Callable[[], object]] = [
             lambda: history.adopt("OTHER", "r", None),
@@ -185,6 +200,16 @@ def use_in_every_way(path: Path) -> tuple[str, ...]:
             *(ledger.holds, ledger.accepted, ledger.states),
             lambda: history.seen("FLAKE"),
             lambda: history.mark_seen("FLAKE", "f" * 40),
+            *(notices.known, notices.waiting, lambda: notices.deliveries(["phone"])),
+            lambda: history.ask(lambda connection: newest_ended(connection, "FLAKE")),
+            lambda: history.ask(lambda connection: newest_judged(connection, "FLAKE")),
+            lambda: history.ask(lambda connection: published_since(connection, "FLAKE", Looked(clock(), clock()))),
+            lambda: notices.mark_sending(["abc"]),
+            lambda: notices.settle(["abc"]),
+            lambda: notices.fail(notices.waiting(), "no answer"),
+            lambda: notices.decide(
+                lambda known: replace(TOLD, letters=(), conditions=tuple(known.conditions.values()))
+            ),
             lambda: ledger.known("context", ["/nix/store/x.drv", "/nix/store/y.drv"], 1e9),
             lambda: ledger.failures("context", 1e9),
             lambda: ledger.record(seen),
@@ -366,6 +391,20 @@ def test_it_is_told_until_a_run_has_told_it(path: Path) -> None:
     with History.open(path, clock) as history:
         assert history.notes == ()
     assert asides(path)[0].exists()
+
+
+def test_messages_outlive_damage_elsewhere(path: Path) -> None:
+    """What was not sent yet is sent; what can't be read is not made up."""
+    change(
+        path,
+        "UPDATE runs SET started = 'noon' WHERE id = 'r00001'",
+        "UPDATE outbox SET due = 'soon' WHERE id = 'def'",
+    )
+    with History.open(path, clock) as history:
+        history.runs()
+        assert history.notes
+        assert [(one.id, one.notice) for one in history.notices("FLAKE").waiting()] == [("abc", LETTER.notice)]
+        assert list(history.notices("FLAKE").known().conditions.values()) == [BROKE]
 
 
 def test_what_is_taken_over_is_kept_as_today_without_secrets(path: Path) -> None:

@@ -1,0 +1,1 @@
+"""What people were told, and what waits to be sent to them: conditions and the outbox, in the history."""
