@@ -12,6 +12,8 @@ Knows files, flock and statvfs; not what is kept in the directory's files.
     ROOT/repos/NAME-HASH/bisected-HASH.json   what bisections found out, by flake
     ROOT/repos/NAME-HASH/bisect/              a clone, worktrees and roots of the bisection that runs
     ROOT/repos/NAME-HASH/lock                 who runs
+    ROOT/repos/NAME-HASH/looking, sending     who looks what is to be told, and who sends it
+    ROOT/repos/NAME-HASH/postmarks-HASH       what of it has gone out, by flake
 """
 
 from __future__ import annotations
@@ -45,6 +47,7 @@ ROOTS = "roots"
 UPSTREAMS = "upstreams"
 NIX_DATA = "nix-data"
 LOCK = "lock"
+LOOKING, SENDING, POSTMARKS = "looking", "sending", "postmarks"
 
 _ELSEWHERE = "choose another with `[state] directory` in the configuration"
 _NEVER_FOLLOWED = "to keep the state on another disk, move all of it and link the state directory itself"

@@ -83,6 +83,7 @@ cli.section(
     service.web,
     service.pause,
     service.resume,
+    service.notify,
     service.healthcheck,
     service.metrics,
 )

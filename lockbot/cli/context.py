@@ -118,6 +118,13 @@ def _errors_as_json() -> Iterator[Progress]:
         raise click.exceptions.Exit(error.exit_code) from None
 
 
+def leave(code: int, *, unfinished: bool) -> int:
+    """The exit code. `unfinished`: something hangs in a thread, for which Python would wait at its end."""
+    if unfinished:
+        os._exit(code)
+    return code
+
+
 def _essential(progress: Progress) -> Progress:
     """What a log wants to hold of a run: not every evaluation and derivation."""
     from lockbot.model import DerivationStarted, DerivationStopped, HookSaid, HostEvaluated, HostEvaluating

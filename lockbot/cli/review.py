@@ -91,8 +91,9 @@ def revert(flags: Flags, what: str, as_json: bool, **wished: Unpack[Wished]) -> 
     A commit (lockbot's or your own) or a run: the inputs that it moved. An input: back to before its last move.
     Hosts are built first, as by `lockbot update`; where they are not good with it, nothing is published or held.
     """
-    from lockbot.app import Options
+    from lockbot.app import Options, find_config
     from lockbot.commands.after_run import Followers, after_run
+    from lockbot.commands.notify.child import send_what_is_due
     from lockbot.commands.review import revert as job
 
     options = Options(push=not wished["no_push"], dry_run=wished["dry_run"], wait=wished["wait"])
@@ -108,6 +109,7 @@ def revert(flags: Flags, what: str, as_json: bool, **wished: Unpack[Wished]) -> 
     if done.run is not None:
         with afterwards(flags, app) as after:
             after_run(after, done.run, followers)
+            send_what_is_due(after, find_config(flags.config))
     return done.exit_code
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from lockbot import surroundings
-from lockbot.cli.context import Flags, opened_app
+from lockbot.cli.context import Flags, as_json, leave, opened_app
 from lockbot.report import output
 
 
@@ -126,6 +126,37 @@ def healthcheck(flags: Flags, max_age: str, failures: int) -> int:
         found = health.look(app, limits)
     output.lines([health.told(found)])
     return found.exit_code
+
+
+@click.command(short_help="Tell people what changed, by the targets of [[notify]].")
+@click.option(
+    "--test",
+    "test",
+    is_flag=False,
+    flag_value="",
+    metavar="[NAME]",
+    help="Only send a test message, at once: to every target, or the named one. Exit 1 if one did not take it.",
+)
+@as_json
+@click.pass_obj
+def notify(flags: Flags, test: str | None, as_json: bool) -> int:
+    """Look what has changed, and send what is to be told to each [[notify]], once.
+
+    Runs and the daemon call it by themselves. What a target does not take is tried again for a day, with growing
+    pauses; `lockbot status` shows what waits, and what was given up.
+    """
+    from lockbot.commands.notify import send
+    from lockbot.report.events import JsonLines
+
+    with opened_app(flags) as app:
+        sent = send.notify(app) if test is None else send.test(app, test or None)
+        if isinstance(app.progress, JsonLines):
+            app.progress.write(sent.record)
+    if as_json:
+        output.document(send.document(sent))
+    elif not flags.json_lines:
+        output.lines(send.lines(sent))
+    return leave(1 if test is not None and sent.failed else 0, unfinished=sent.unfinished)
 
 
 @click.command(short_help="Print metrics for Prometheus.")

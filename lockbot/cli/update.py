@@ -52,9 +52,10 @@ class Asked(TypedDict):
 @click.pass_obj
 def update(flags: Flags, as_json: bool, **asked: Unpack[Asked]) -> int:
     """Update inputs, build every host, and commit the new flake.lock if they build."""
-    from lockbot.app import Options, group_inputs
+    from lockbot.app import Options, find_config, group_inputs
     from lockbot.commands import update as job
     from lockbot.commands.after_run import Followers, after_run
+    from lockbot.commands.notify.child import send_what_is_due
     from lockbot.lock.request import UpdateRequest
     from lockbot.report import document, terminal
 
@@ -77,6 +78,7 @@ def update(flags: Flags, as_json: bool, **asked: Unpack[Asked]) -> int:
         output.lines(terminal.summary(run, output.width()))
     with afterwards(flags, app) as after:
         after_run(after, run, followers)
+        send_what_is_due(after, find_config(flags.config))
     return run.outcome.exit_code if run.outcome is not None else 3
 
 

@@ -112,6 +112,7 @@ def _surroundings(look: _Look, app: App) -> None:
     with look.at("git"):
         look.fine("git", app.git(Path("/")).ask("--version").removeprefix("git version "))
     _followers(look, app)
+    _targets(look, app)
     with look.at("repository"):
         place = app.place()
         look.fine("repository", place.identity)
@@ -189,6 +190,20 @@ def _followers(look: _Look, app: App) -> None:
             look.fine(what, f"{hooks.shown(hook)} can be run")
         else:
             look.warn(what, f"{why}: it will not be run", "install it, or mend `command` in that [[hook]]")
+
+
+def _targets(look: _Look, app: App) -> None:
+    """Whether each [[notify]] is understood; nothing is sent. A run does not depend on it."""
+    if not app.settings.notify:
+        return
+    from lockbot.commands.notify.understood import understood  # 300 ms for Apprise: only who wants it waits
+
+    for target in app.settings.notify:
+        what, (text, advice) = f"notify {target.name}", understood(target.url.get_secret_value())
+        if advice:
+            look.warn(what, text, advice)
+        else:
+            look.fine(what, text)
 
 
 def _repository(look: _Look, app: App, place: Place) -> None:

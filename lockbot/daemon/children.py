@@ -69,13 +69,17 @@ def begin(task: Task) -> Child:
     return Child(task, deadline, CancelToken())
 
 
-def command(task: Task) -> list[str]:
+def program() -> list[str]:
+    """How this lockbot is started."""
     own = Path(sys.argv[0])
     # A wrapper script knows where this lockbot's libraries are; the bare interpreter may not.
     wrapped = own.name == "lockbot" and own.is_absolute() and os.access(own, os.X_OK)
-    program = [str(own)] if wrapped else [sys.executable, "-P", "-m", "lockbot"]
+    return [str(own)] if wrapped else [sys.executable, "-P", "-m", "lockbot"]
+
+
+def command(task: Task) -> list[str]:
     which = ["--group", task.group] if task.group is not None else [f"--apart-from={name}" for name in task.apart]
-    return [*program, "--config", str(task.config), "--log-format", "json", "update", *which]
+    return [*program(), "--config", str(task.config), "--log-format", "json", "update", *which]
 
 
 def adopt_orphans() -> None:

@@ -46,6 +46,8 @@ class Plan:
     tasks: tuple[Task, ...]
     max_runs: int
     heartbeats: tuple[Heartbeat, ...] = ()
+    looked_after: tuple[Path, ...] = ()
+    """Configurations for which `lockbot notify` is called: they have something to be told, or looked at."""
 
     @property
     def states(self) -> tuple[Path, ...]:
@@ -63,7 +65,9 @@ def read(paths: Sequence[Path], environ: Mapping[str, str]) -> Plan:
     )
     names = labels(found)
     tasks = tuple(task for path, settings in found.items() for task in _tasks(path, settings, names[path]))
-    return Plan(tasks, min(settings.daemon.max_runs for settings in found.values()), _heartbeats(found.values()))
+    looked_after = tuple(path for path, settings in found.items() if needs_looks(settings))
+    max_runs = min(settings.daemon.max_runs for settings in found.values())
+    return Plan(tasks, max_runs, _heartbeats(found.values()), looked_after)
 
 
 def configurations(
@@ -86,6 +90,11 @@ def configurations(
 def _refuse(mistakes: Iterable[str]) -> None:
     if wrong := list(mistakes):
         raise UsageError("\n".join(wrong), "docs/configuration.md explains every key")
+
+
+def needs_looks(settings: Settings) -> bool:
+    """Whether `lockbot notify` has anything to do for it between runs."""
+    return bool(settings.notify)
 
 
 def _heartbeats(found: Iterable[Settings]) -> tuple[Heartbeat, ...]:
@@ -137,6 +146,12 @@ def next_run(settings: Settings, now: datetime) -> datetime | None:
         return None
 
 
+def timetables(settings: Settings) -> list[Timetable]:
+    """Of all schedules, `random_delay` left out. Raises UsageError where the time zone can't be told."""
+    whens = [settings.schedule.when, *(group.schedule for group in settings.group)]
+    return [replace(_timetable(settings, when, ""), delay=0.0) for when in whens if when is not None]
+
+
 def _tasks(path: Path, settings: Settings, label: str) -> Iterator[Task]:
     own = {group.name: group.schedule for group in settings.group if group.schedule is not None}
     whens: list[tuple[str | None, str]] = list(own.items())
@@ -157,8 +172,13 @@ def _tasks(path: Path, settings: Settings, label: str) -> Iterator[Task]:
 def _timetable(settings: Settings, when: str, seed: str) -> Timetable:
     schedule = settings.schedule
     quiet = Quiet.parse(schedule.quiet_hours) if schedule.quiet_hours is not None else None
-    zone = ZoneInfo(schedule.time_zone) if schedule.time_zone is not None else local_zone()
-    return Timetable(timing(when), zone, spread(schedule.random_delay, seed), quiet)
+    return Timetable(timing(when), zone(settings), spread(schedule.random_delay, seed), quiet)
+
+
+def zone(settings: Settings) -> tzinfo:
+    """Of the schedule's times. Raises UsageError where the machine's can't be told."""
+    configured = settings.schedule.time_zone
+    return ZoneInfo(configured) if configured is not None else local_zone()
 
 
 def local_zone() -> tzinfo:

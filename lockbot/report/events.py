@@ -12,7 +12,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -49,6 +49,7 @@ Record = dict[str, Any]
 
 FILE = "run.jsonl"
 STARTED, ENDED, FAILED = "run started", "run ended", "not run"
+NOTIFIED = "notified"
 
 
 def record(event: Event) -> Record:
@@ -86,6 +87,12 @@ def record(event: Event) -> Record:
 def failure(error: LockbotError) -> Record:
     """Why there was no run; `error` is the exception's name."""
     return _record("error", FAILED, error=type(error).__name__, message=error.message, hint=error.hint)
+
+
+def notified(sent: int, failed: Sequence[str], next_try: datetime | None) -> Record:
+    """What `lockbot notify` did: how many messages it sent, who took some not, and when it is due again."""
+    moment = next_try.isoformat() if next_try is not None else None
+    return _record("warning" if failed else "info", NOTIFIED, sent=sent, failed=list(failed), next=moment)
 
 
 def _record(level: str, event: str, **fields: object) -> Record:

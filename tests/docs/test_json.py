@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import pytest
 
 from lockbot.commands import after_run, status
+from lockbot.commands.notify import send
 from lockbot.commands.review import news, revert, verified
 from lockbot.commands.review.bisected import bisected_document
 from lockbot.commands.review.taken_back import TakenBack
@@ -19,6 +20,7 @@ from lockbot.daemon.memory import Pause, Service
 from lockbot.errors import LockbotError
 from lockbot.git.commits.file_history import FileCommit
 from lockbot.history.input_states import StateWord, UserHold
+from lockbot.history.notices.values import Delivery
 from lockbot.history.summaries.unjudged import Unjudged
 from lockbot.lint import Kind, Severity, examine
 from lockbot.lock import unmovable
@@ -34,6 +36,8 @@ from lockbot.model import (
     HostEvaluating,
     Looking,
     Note,
+    Notice,
+    NoticeKind,
     PackageMark,
     Phase,
     PhaseStarted,
@@ -42,6 +46,7 @@ from lockbot.model import (
     UntilMerged,
     UntilVersion,
 )
+from lockbot.notify import delivery
 from lockbot.policy.decisions import HoldReason
 from lockbot.policy.rules import InputRules
 from lockbot.report import events
@@ -119,6 +124,7 @@ def test_every_field_of_the_status_is_explained() -> None:
         service=Service(1, "2", "at work"),
         pause=Pause(NOW, "a new disk"),
         unjudged=(Unjudged("host", "web", 3, NOW, "the network"),),
+        deliveries=(Delivery("phone"),),
     )
     document = status.document(found)
     assert set(told("Status")) == set(fields(document))
@@ -132,6 +138,14 @@ def test_every_field_of_the_status_is_explained() -> None:
         hold = hold_document(UserHold("nixpkgs", "so", NOW, ends=one))
         assert hold is not None and isinstance(hold["ends"], dict)
         assert {*hold, *hold["ends"]} <= set(coded(cells["inputs[].held_by_user"]))
+
+
+def test_every_field_of_a_notification_is_explained() -> None:
+    news = Notice(NoticeKind.BROKE, "web does not build", hosts=("web",))
+    sent = send.Sent(True, (news,), (delivery.Result("phone", "a word"),), (Delivery("phone"),))
+    assert set(told("Notifications")) == set(fields(send.document(sent)))
+    cells = {name: row[1] for row in rows(PAGE.section("Notifications")) for name in coded(row[0])}
+    assert set(coded(cells["news[].kind"])) == set(NoticeKind)
 
 
 def test_every_field_of_a_verified_commit_is_explained() -> None:
@@ -208,6 +222,7 @@ def test_every_event_is_explained() -> None:
     real = {one["event"]: set(one) - {"level", "event"} for one in map(events.record, EVENTS)}
     failed = events.failure(LockbotError("no", "do"))
     real[events.FAILED] = set(failed) - {"level", "event"}
+    real[events.NOTIFIED] = set(events.notified(1, ["phone"], NOW)) - {"level", "event"}
     table = PAGE.section("Progress as JSON").split("A field that would be empty is left out.")[1]
     explained = {event: coded(cells[1]) for cells in rows(table) for event in coded(cells[0])}
     assert {*real, events.STARTED, events.ENDED} == set(explained)

@@ -52,7 +52,7 @@ def test_all_that_lies_in_the_state_directory_is_explained(house: House) -> None
 
 def test_what_the_program_calls_its_files_is_explained() -> None:
     top = (memory.SCHEDULE, memory.DAEMON, memory.PAUSED, state.NIX_DATA)
-    inner = (state.CLONE, state.WORKTREES, state.ROOTS, state.UPSTREAMS, state.LOCK)
+    inner = (state.CLONE, state.WORKTREES, state.ROOTS, state.UPSTREAMS, state.LOCK, state.LOOKING, state.SENDING)
     assert {*top, *(f"repos/*/{name}" for name in inner)} <= set(documented())
 
 

@@ -54,6 +54,8 @@ TEXTS: tuple[tuple[str, ...], ...] = (
     ("hosts",),
     ("check",),
     ("metrics",),
+    ("notify",),
+    ("notify", "--test", HOSTILE),
     ("diff", "HEAD", "HEAD", "--no-build"),
     ("lint",),
     ("lint", "--json"),

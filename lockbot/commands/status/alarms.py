@@ -3,14 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from lockbot.commands.status.rows import Row
 from lockbot.history.input_states import InputState, UserHold
 from lockbot.history.summaries.unjudged import NIGHTS, Unjudged
+from lockbot.model import NoticeKind
 from lockbot.report import words
 from lockbot.report.escape import name as shown
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """Something that somebody has to look at, since when. `about` is `input` or `host`, `name` which one."""
+
+    kind: NoticeKind
+    about: str
+    name: str
+    why: str
+    since: datetime | None = None
+    part: str = ""
+    """What of it this is about, where there is more than one thing that can fall silent."""
+
+    @property
+    def sentence(self) -> str:
+        return f"{shown(self.name)}: {self.why}"
 
 
 def alarms(rows: Sequence[Row], now: datetime, directory: Path) -> Iterator[str]:
@@ -18,13 +37,7 @@ def alarms(rows: Sequence[Row], now: datetime, directory: Path) -> Iterator[str]
     if rows and all(row.state is None for row in rows):
         yield f"no run is recorded in {directory}: does `lockbot update` run, and with this state directory?"
     for row in rows:
-        if row.hold is not None and (why := _unanswered(row.hold)) is not None:
-            yield f"{shown(row.input)}: {why}"
-        if row.hold is not None or row.state is None:
-            continue  # as the user wants it; or new since the last run
-        why = _neglected(row, row.state, now) or _stuck(row, row.state, now)
-        if why is not None:
-            yield f"{shown(row.input)}: {why}"
+        yield from (alarm.sentence for alarm in list(of_input(row, now))[:1])
 
 
 UNANSWERED = timedelta(days=7)
@@ -44,9 +57,27 @@ def _unanswered(hold: UserHold) -> str | None:
 
 def unjudged_alarms(found: Sequence[Unjudged]) -> Iterator[str]:
     """What went unjudged for so many nights that somebody should look."""
+    return (alarm.sentence for alarm in of_unjudged(found))
+
+
+def of_input(row: Row, now: datetime) -> Iterator[Alarm]:
+    """What there is to say of one input, the most important first."""
+    if row.hold is not None and (why := _unanswered(row.hold)) is not None:
+        yield Alarm(NoticeKind.SILENT, "input", row.input, why, part="the hold of ")
+    if row.hold is not None or row.state is None:
+        return  # as the user wants it; or new since the last run
+    if (why := _neglected(row, row.state, now)) is not None:
+        since = row.state.last_success or row.state.noticed
+        yield Alarm(NoticeKind.SILENT, "input", row.input, why, since)
+    if (why := _stuck(row, row.state, now)) is not None:
+        yield Alarm(NoticeKind.HELD, "input", row.input, why, row.state.stuck_since)
+
+
+def of_unjudged(found: Sequence[Unjudged]) -> Iterator[Alarm]:
     for one in found:
         if one.nights >= NIGHTS:
-            yield f"{shown(one.name)}: could not be judged for {one.nights} nights running: {one.why}"
+            why = f"could not be judged for {one.nights} nights running: {one.why}"
+            yield Alarm(NoticeKind.SILENT, one.kind, one.name, why, one.since, part="judging ")
 
 
 def _neglected(row: Row, state: InputState, now: datetime) -> str | None:

@@ -24,6 +24,7 @@ def look(app: App) -> Status:
     with app.history(place) as past:
         last = past.runs(place.flake, limit=1)
         unjudged = past.unjudged(place.flake)
+        deliveries = past.notices(place.flake).deliveries([target.name for target in app.settings.notify])
         ledger = past.ledger(place.flake)
         states, holds, accepted = input_states(ledger, lock), ledger.holds(), ledger.accepted()
         names = [name for name, root in lock.root_inputs.items() if root.updatable]
@@ -54,6 +55,7 @@ def look(app: App) -> Status:
         memory.paused(state),
         last[0] if last else None,
         unjudged,
+        deliveries,
     )
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from lockbot.daemon.memory import Pause, Service
 from lockbot.history.input_states import Acceptance, InputState, SeenTip, StateWord, UserHold
+from lockbot.history.notices.values import Delivery
 from lockbot.history.summaries.runs import RunSummary
 from lockbot.history.summaries.unjudged import Unjudged
 from lockbot.model import Locked
@@ -68,6 +69,8 @@ class Status:
     """The newest run of this flake."""
     unjudged: tuple[Unjudged, ...] = ()
     """Hosts and inputs that the newest runs could not judge."""
+    deliveries: tuple[Delivery, ...] = ()
+    """How it stands with the messages to each [[notify]]."""
 
 
 _KEYS = {

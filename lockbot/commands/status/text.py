@@ -7,6 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import assert_never
 
+from lockbot.commands.status.delivery import delivery_document, delivery_words
 from lockbot.commands.status.rows import Row, Status, answer
 from lockbot.daemon.memory import Service
 from lockbot.history.input_states import InputState, StateWord, UserHold
@@ -25,6 +26,7 @@ def lines(status: Status, width: int | None) -> tuple[Line, ...]:
     """Alarms, the table, and of each input that is kept back what is known about that."""
     shown_alarms = alarm_lines(status) if status.alarms else ()
     notes = [line((f"note: {note}", Style.WARN)) for note in status.notes]
+    notes += [line((f"note: {told}", Style.WARN)) for told in delivery_words(status.deliveries)]
     notes = [*_service_lines(status), *notes]
     if not status.rows:
         return (*shown_alarms, *notes, line("flake.lock has no inputs that could be updated"))
@@ -167,6 +169,7 @@ def document(status: Status) -> Document:
         "paused": {"since": _iso(status.pause.since), "why": status.pause.why} if status.pause else None,
         "last_run": status.last.id if status.last is not None else None,
         "unjudged": [{**asdict(host), "since": _iso(host.since)} for host in status.unjudged],
+        "notifications": [delivery_document(one) for one in status.deliveries],
         "inputs": [_row_document(row, status.now) for row in status.rows],
     }
 

@@ -1,0 +1,93 @@
+"""What is known of a flake, for those who are told: from the history, the committed lock and the schedule."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from lockbot.app import App, Place
+from lockbot.commands import status
+from lockbot.commands.status.alarms import Alarm, of_input, of_unjudged
+from lockbot.daemon import memory
+from lockbot.daemon.plan import scheduled, timetables
+from lockbot.errors import UsageError
+from lockbot.history.notices.runs import newest_ended, newest_judged
+from lockbot.history.notices.values import Looked
+from lockbot.history.store import History
+from lockbot.history.summaries.runs import RunSummary
+from lockbot.model import Condition, NoticeKind
+from lockbot.notify.conditions import RUNS, Facts, InputFact, of_host
+from lockbot.notify.conditions import of_input as of
+from lockbot.report import words
+from lockbot.report.escape import name as shown
+
+
+def gather(app: App, place: Place, past: History) -> Facts:
+    """Raises what `status.look` does."""
+    found = status.look(app)
+    looked = past.notices(place.flake).known().looked
+    return Facts(
+        found.now,
+        tuple(map(_input, found.rows)),
+        past.ask(lambda connection: newest_judged(connection, place.flake)),
+        past.ask(lambda connection: newest_ended(connection, place.flake)),
+        (*map(_condition, _alarms(found)), *_silence(app, found, looked)),
+        _hanging(app, found.last, found.now),
+    )
+
+
+def _input(row: status.Row) -> InputFact:
+    newest = row.newest.revision if row.newest is not None else None
+    return InputFact(row.input, row.state, row.locked, newest, row.hold is not None)
+
+
+def _alarms(found: status.Status) -> Iterator[Alarm]:
+    for row in found.rows:
+        yield from of_input(row, found.now)
+    yield from of_unjudged(found.unjudged)
+
+
+def _condition(alarm: Alarm) -> Condition:
+    """What can't be judged and what can't be reached are two things, and each ends by itself."""
+    named = of_host(alarm.name) if alarm.about == "host" else of(alarm.name)
+    what, _, why = alarm.why.partition(": ")
+    return Condition(
+        alarm.kind,
+        alarm.part + named,
+        f"{shown(alarm.name)}: {what}",
+        why,
+        inputs=(alarm.name,) if alarm.about == "input" else (),
+        hosts=(alarm.name,) if alarm.about == "host" else (),
+        since=alarm.since,
+    )
+
+
+# -- runs that do not take place
+
+
+def _silence(app: App, found: status.Status, looked: Looked | None) -> Iterator[Condition]:
+    """Where a schedule exists: it has come round twice, and no run was begun."""
+    last = found.last.started if found.last is not None else looked.first if looked is not None else None
+    if last is None or not scheduled(app.settings):
+        return
+    with contextlib.suppress(UsageError):  # a time zone that can't be told: the daemon says so
+        missed = min(one.next(one.next(last)) for one in timetables(app.settings))
+        late = timedelta(seconds=app.settings.run.deadline + app.settings.schedule.random_delay)
+        if found.now > missed + late:
+            pause = memory.paused(app.settings.state.directory)
+            yield Condition(
+                NoticeKind.SILENT,
+                RUNS,
+                f"No run has begun for {words.age((found.now - last).total_seconds())}",
+                f"The daemon is paused: {pause.why}" if pause is not None else "Does the daemon live?",
+                since=last,
+            )
+
+
+def _hanging(app: App, last: RunSummary | None, now: datetime) -> str:
+    if last is None or last.outcome is not None or last.dry_run:
+        return ""
+    if now - last.started <= timedelta(seconds=app.settings.run.deadline):
+        return ""
+    return f"Run {last.id} began {words.ago(last.started, now)} and has not ended: it hangs, or was killed"

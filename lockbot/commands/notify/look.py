@@ -1,0 +1,127 @@
+"""Looking what has changed, and writing down what is to be told. Cheap: sends nothing, and imports no Apprise."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from lockbot import oserrors, state
+from lockbot.app import App, Place
+from lockbot.commands.notify import facts as known_facts
+from lockbot.config import Settings
+from lockbot.config.sections.telling import NotifyTarget
+from lockbot.config.types import timing
+from lockbot.daemon.plan import zone
+from lockbot.errors import BusyError, Cancelled, DeadlineExceeded, LockbotError
+from lockbot.history.notices.runs import published_since
+from lockbot.history.notices.values import Decision, Known, Letter, Looked
+from lockbot.history.store import History
+from lockbot.model import Notice, Outcome, Run
+from lockbot.notify import changes, conditions, endings, texts
+from lockbot.notify.changes import Changes, Target
+from lockbot.notify.conditions import Facts
+from lockbot.process import CancelToken, Deadline
+from lockbot.schedule import Timetable
+from lockbot.state import RunLock
+
+WAIT = 20.0
+"""Seconds that another one who looks, or sends, is waited for."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a look came to: the news, and the messages that were written for it."""
+
+    news: tuple[Notice, ...] = ()
+    letters: tuple[Letter, ...] = ()
+
+
+def look(app: App, place: Place, past: History) -> Found:
+    """Compare what was told with how things stand, and write what is to be told into the outbox: all of it, once,
+    however many look at the same time. Raises LockbotError."""
+    if not anybody(app.settings):
+        return Found()
+    with taking_turns(app, place.directory / state.LOOKING):
+        facts = known_facts.gather(app, place, past)
+        notices = past.notices(place.flake)
+        before = notices.known().looked
+        published = _published(past, place, before)
+        to_whom = targets(app.settings)
+        found: list[Changes] = []
+
+        def decision(known: Known) -> Decision:
+            ending = partial(endings.ending, facts)
+            found.append(changes.compare(known, conditions.standing(facts), ending, facts.now))
+            looked = _looked(known.looked, facts)
+            return changes.decide(known, found[-1], published, to_whom, looked, new_reference)
+
+        decided = notices.decide(decision)
+    return Found((*found[-1].news, *published), decided.letters)
+
+
+def anybody(settings: Settings) -> bool:
+    """Whether there is anybody who wants to hear of anything."""
+    return bool(settings.notify)
+
+
+def look_after(app: App, place: Place, past: History, run: Run) -> Run:
+    """Look, when a run is over and recorded: what goes wrong in that is a note, and changes nothing of the run."""
+    if run.dry_run or run.outcome is Outcome.INTERRUPTED:
+        return run  # it says nothing of how things stand
+    try:
+        with oserrors.explaining():
+            look(app, place, past)
+    except Cancelled:
+        return run
+    except LockbotError as error:
+        note = f"nobody was told of this run: {error.message}"
+        run = replace(run, notes=(*run.notes, note))
+        with contextlib.suppress(LockbotError):
+            past.add_notes(run.id, [note])
+    return run
+
+
+def targets(settings: Settings) -> tuple[Target, ...]:
+    return tuple(_target(settings, one) for one in settings.notify)
+
+
+def _target(settings: Settings, one: NotifyTarget) -> Target:
+    digest = Timetable(timing(one.digest), zone(settings)) if one.digest is not None else None
+    return Target(one.name, one.url.get_secret_value(), frozenset(one.events), one.inputs, one.hosts, digest)
+
+
+def new_reference() -> str:
+    """Letters and digits, by which a message is known on its way."""
+    return secrets.token_hex(5)
+
+
+@contextlib.contextmanager
+def taking_turns(app: App, path: Path, seconds: float = WAIT) -> Iterator[None]:
+    """Nobody else does the same meanwhile. Raises BusyError where another one takes too long."""
+    with CancelToken(Deadline(seconds, "waiting"), app.cancel) as patience, contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(RunLock(path, "notify", app.clock, cancel=patience, wait=True))
+        except DeadlineExceeded:
+            app.cancel.check()
+            raise BusyError(f"another lockbot has held {path} for {seconds:.0f} seconds", "is it stuck?") from None
+        yield
+
+
+def _published(past: History, place: Place, before: Looked | None) -> Sequence[Notice]:
+    """Of runs since the last look; without one, of none."""
+    if before is None:
+        return ()
+    found = past.ask(lambda connection: published_since(connection, place.flake, before))
+    return [texts.published(run) for run in found]
+
+
+def _looked(before: Looked | None, facts: Facts) -> Looked:
+    first = before.first if before is not None else facts.now
+    run = facts.ended
+    if run is None:
+        return Looked(first, facts.now)
+    return Looked(first, facts.now, run.started, run.id)

@@ -1,0 +1,142 @@
+"""A flake on which things are wrong, and people who want to hear of it: a real repository, history and servers."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner, Result
+
+from lockbot.app import App
+from lockbot.cli import cli
+from lockbot.commands.notify import look
+from lockbot.commands.notify.look import Found
+from lockbot.commands.notify.send import Sent, notify
+from lockbot.config import load
+from lockbot.history.input_states import Observation, StateWord
+from lockbot.model import (
+    Answer,
+    CulpritCommit,
+    Failure,
+    FailureKind,
+    Held,
+    HostBuild,
+    HostStatus,
+    Judgement,
+    Outcome,
+    Run,
+    silent,
+)
+from tests.commands.test_status import ONE, THREE, World, seen
+from tests.history.samples import host, run
+
+GOOD, BAD, OPEN = (
+    Judgement(Answer.GOOD, "built"),
+    Judgement(Answer.BAD, "build"),
+    Judgement(Answer.UNJUDGED, "network"),
+)
+BROKEN = Failure(FailureKind.BUILD, "builder failed", "/nix/store/x-hello-2.12.drv", ("line one", "line two"))
+EVIL = CulpritCommit(THREE, "drop the old name", "Eve", 1_790_000_000, "https://x/commit/3", ("web", "db"))
+BREAKS = seen(StateWord.HELD, reason="breaks", detail="breaks web and db since 3333333", culprit=EVIL)
+CURRENT = seen()
+
+
+def good(name: str) -> HostBuild:
+    return HostBuild(host(name), HostStatus.BUILT, here=GOOD, base=GOOD)
+
+
+def broken(name: str) -> HostBuild:
+    return HostBuild(host(name), HostStatus.BROKEN_BEFORE, here=BAD, base=BAD, failure=BROKEN)
+
+
+def unjudged(name: str) -> HostBuild:
+    return HostBuild(host(name), HostStatus.UNJUDGED, here=OPEN, base=OPEN)
+
+
+@dataclass
+class Told:
+    """`world` with [[notify]] tables; `record` is what a run leaves behind."""
+
+    world: World
+    directory: Path
+    tables: list[str] = field(default_factory=list)
+    runs: int = 0
+    more: str = ""
+
+    def target(self, url: str, name: str = "phone", more: str = "") -> None:
+        file = self.directory / f"url-{name}"
+        file.write_text(url + "\n")
+        self.tables.append(f'[[notify]]\nname = "{name}"\nurl = {{ file = "{file}" }}\n{more}\n')
+        self.write()
+
+    def write(self) -> None:
+        self.config.write_text(self.more + "\n" + "\n".join(self.tables))
+
+    @property
+    def config(self) -> Path:
+        return self.directory / "lockbot.toml"
+
+    @property
+    def app(self) -> App:
+        world = self.world
+        return App(load(self.config, world.environ), world.environ, world.cancel, silent, lambda: world.now)
+
+    def record(
+        self,
+        *hosts: HostBuild,
+        outcome: Outcome | None = Outcome.UNCHANGED,
+        inputs: Sequence[Observation] = (),
+        **more: Any,
+    ) -> Run:
+        """A run that ends now."""
+        app, self.runs = self.app, self.runs + 1
+        place = app.place()
+        one = run(self.runs, place.identity, place.flake, outcome=outcome, hosts=hosts, **more)
+        one = replace(one, started=self.world.now, finished=self.world.now)
+        with app.history(place) as past:
+            past.start(one)
+            past.ledger(place.flake).record(inputs)
+        return one
+
+    def look(self) -> Found:
+        app = self.app
+        place = app.place()
+        with app.history(place) as past:
+            return look(app, place, past)
+
+    def notify(self) -> Sent:
+        return notify(self.app)
+
+    def news(self) -> list[str]:
+        return [f"{one.kind}: {one.title}" for one in self.look().news]
+
+    def run(self, *words: str) -> Result:
+        environ = self.world.environ | {"LOCKBOT_CONFIG": str(self.config)}
+        return CliRunner().invoke(cli, words, env=environ, standalone_mode=False)
+
+    def status(self) -> dict[str, Any]:
+        done = self.run("status", "--json")
+        (found,) = json.loads(done.stdout)["notifications"]
+        assert isinstance(found, dict)
+        return found
+
+    def states(self) -> list[str]:
+        path = Path(self.world.environ["LOCKBOT_STATE__DIRECTORY"]) / "history.sqlite"
+        if not path.exists():
+            return []
+        with closing(sqlite3.connect(path)) as raw:
+            return [row[0] for row in raw.execute("SELECT state FROM outbox ORDER BY created, id")]
+
+
+def held(name: str = "a") -> Held:
+    return Held(name, "breaks", "breaks web", ONE, EVIL)
+
+
+def at(world: World, moment: datetime) -> None:
+    world.now = moment
