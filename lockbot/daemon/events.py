@@ -6,6 +6,8 @@ import contextlib
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
 from types import FrameType
 
 from lockbot.report.events import Record
@@ -38,6 +40,22 @@ class Beaten:
 
 
 @dataclass(frozen=True)
+class Tell:
+    """Look what is to be told of a configuration's flake, and send it."""
+
+    config: Path
+
+
+@dataclass(frozen=True)
+class Told:
+    """That is done; `next`: when something is to be sent again."""
+
+    config: Path
+    next: datetime | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True)
 class Reload:
     pass
 
@@ -47,7 +65,7 @@ class Stop:
     signal: str
 
 
-Event = Due | Said | Ended | Beaten | Reload | Stop
+Event = Due | Said | Ended | Beaten | Tell | Told | Reload | Stop
 
 
 @contextlib.contextmanager

@@ -24,9 +24,10 @@ from lockbot import systemd
 from lockbot.daemon import children, memory, plan, telling
 from lockbot.daemon.children import Child
 from lockbot.daemon.clock import ClockWatch
-from lockbot.daemon.events import Beaten, Due, Ended, Event, Reload, Said, Stop, signals
+from lockbot.daemon.events import Beaten, Due, Ended, Event, Reload, Said, Stop, Tell, Told, signals
 from lockbot.daemon.heartbeat import Heartbeats
 from lockbot.daemon.memory import Done
+from lockbot.daemon.messages import Messages
 from lockbot.daemon.plan import Task
 from lockbot.errors import LockbotError
 from lockbot.model import Outcome
@@ -39,8 +40,8 @@ if TYPE_CHECKING:
 
 BEAT = 30.0
 """Seconds between two looks at the clock; sooner where the watchdog wants it."""
-STOPPING = 40.0
-"""Seconds that runs get to end themselves; well within systemd's TimeoutStopSec=90s."""
+STOPPING, KILLING = 40.0, 10.0
+"""Seconds that runs get to end themselves, and to be killed; well within systemd's TimeoutStopSec=90s."""
 LATE = timedelta(seconds=90)
 """Something due for so long that was not said to be: the scheduler hangs."""
 JUMP = 5.0
@@ -86,6 +87,7 @@ class Daemon:
         """Whether a run has died without ending its children."""
         # Jobs only put an event into the queue: they are run where they come due, in the scheduler's thread.
         self._scheduler = BlockingScheduler(executors={"default": DebugExecutor()}, timezone=UTC)
+        self._messages = Messages(environ, self._events.put, self._put_at, clock)
         self._timer = threading.Thread(target=self._scheduler.start, name="schedule", daemon=True)
 
     def serve(self) -> None:
@@ -137,6 +139,10 @@ class Daemon:
                 self._ended(event)
             case Beaten():
                 self._heartbeats.hear(event)
+            case Tell(config):
+                self._messages.begin(config)
+            case Told():
+                self._told_people(event)
             case Reload():
                 self._reload()
             case Stop(name):
@@ -163,6 +169,7 @@ class Daemon:
             self._log.info("the clock has moved", seconds=round(seconds))
             for task in self._tasks.values():
                 self._schedule(task)
+            self._messages.begin_all()
 
     # -- tasks
 
@@ -188,6 +195,7 @@ class Daemon:
                 self._log.info("made up for: it was stopped in the middle", task=task.label)
                 self._pending[task.key] = None
             self._schedule(task)
+        self._messages.adopt(found.looked_after)
 
     def _come_due(self, task: Task) -> None:
         """Asked again whether it is: the clock may have been set while it was said, or it was said twice."""
@@ -205,12 +213,15 @@ class Daemon:
             done = Done(last, done.lost)
             self._remember(task, done)
         moment = task.timetable.due(since or (done.last if done is not None else None), now)
+        self._put_at(moment, Due(task.key), task.key)
+
+    def _put_at(self, moment: datetime, event: Event, name: str) -> None:
         self._scheduler.add_job(
             self._events.put,
             "date",
-            [Due(task.key)],
+            [event],
             run_date=moment,
-            id=task.key,
+            id=name,
             replace_existing=True,
             misfire_grace_time=None,
         )
@@ -279,10 +290,16 @@ class Daemon:
                 "run over", task=task.label, run=doing.run, code=event.code, error=event.error or doing.error
             )
         self._remember(task, Done(self._done_of(task).last, lost))
+        self._messages.begin(task.config)
+
+    def _told_people(self, event: Told) -> None:
+        self._messages.ended(event)
+        if event.error and not self._stopping:
+            self._log.warning("telling failed", config=str(event.config), error=event.error)
 
     def _reap(self) -> None:
         """Before the next run begins: what a killed one has left holds the store's locks."""
-        pids = [child.pid for child in self._running.values()]
+        pids = [*(child.pid for child in self._running.values()), *self._messages.pids]
         if None not in pids:  # one that is just starting would be taken for an orphan
             children.reap_orphans([pid for pid in pids if pid is not None], kill=self._orphans)
             self._orphans = False
@@ -318,28 +335,26 @@ class Daemon:
         self._notify.send("STOPPING=1", systemd.status("stopping"))
         for child in self._running.values():
             child.stop()
-        end = time.monotonic() + STOPPING
-        while self._running and (left := end - time.monotonic()) > 0:
-            with contextlib.suppress(queue.Empty):
-                event = self._events.get(timeout=left)
-                if isinstance(event, (Said, Ended)):
-                    self._handle(event)
+        self._messages.stop()
+        self._await_children(time.monotonic() + STOPPING)
         for child in self._running.values():
             self._log.error("a run did not end when asked to, and is killed", task=child.task.label)
             child.token.cancel("the daemon stops")
-        while self._running:
-            with contextlib.suppress(queue.Empty):
-                event = self._events.get(timeout=10.0)
-                if isinstance(event, (Said, Ended)):
-                    self._handle(event)
-                continue
-            break
+        self._messages.kill()
+        self._await_children(time.monotonic() + KILLING)
         self._reap()
         self._scheduler.shutdown(wait=False)
         self._timer.join(5)
         for state in self._plan.states:
             memory.forget_service(state)
         self._log.info("stopped")
+
+    def _await_children(self, end: float) -> None:
+        while (self._running or self._messages.any) and (left := end - time.monotonic()) > 0:
+            with contextlib.suppress(queue.Empty):
+                event = self._events.get(timeout=left)
+                if isinstance(event, (Said, Ended, Told)):
+                    self._handle(event)
 
     # -- what is told
 

@@ -55,7 +55,8 @@ class Service:
         self.fleet = Fleet.create(
             tmp / "fleet", nix, inputs=[self.upstream], hosts=[HostSpec("web", ["a"], seconds=seconds)]
         )
-        self.environ = dict(nix.environment) | {"LOCKBOT_STATE__DIRECTORY": str(self.state)}
+        ours = {"LOCKBOT_STATE__DIRECTORY": str(self.state), "PYTHONPATH": str(nixes.PROJECT)}
+        self.environ = dict(nix.environment) | ours
         self.link = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.link.bind(str(tmp / "notify"))
         self.link.settimeout(PATIENCE)
