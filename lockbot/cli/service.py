@@ -143,7 +143,8 @@ def notify(flags: Flags, test: str | None, as_json: bool) -> int:
     """Look what has changed, and send what is to be told to each [[notify]], once.
 
     Runs and the daemon call it by themselves. What a target does not take is tried again for a day, with growing
-    pauses; `lockbot status` shows what waits, and what was given up.
+    pauses; `lockbot status` shows what waits, and what was given up. It runs the hooks for an alarm, too, and asks
+    whether a hold has ended.
     """
     from lockbot.commands.notify import send
     from lockbot.report.events import JsonLines

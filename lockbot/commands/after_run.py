@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from lockbot.app import App, cancelled_by_signals
+from lockbot.commands.notify import hooks, look_after
 from lockbot.config import Settings
 from lockbot.errors import BusyError, Cancelled, LockbotError
 from lockbot.model import Note, Run
-from lockbot.notify.hooks import EVENT, Surroundings, run_hooks
 from lockbot.notify.kinds import Hook, HookEvent
 from lockbot.notify.ping_requests import Signal
 from lockbot.notify.pings import RunPings, signal_of
@@ -30,7 +30,7 @@ class Followers:
 
     @classmethod
     def of(cls, settings: Settings) -> Followers:
-        return cls(RunPings(settings.ping.target()), tuple(hook.hook() for hook in settings.hook))
+        return cls(RunPings(settings.ping.target()), hooks.hooks_of(settings))
 
     @contextlib.contextmanager
     def hearing_refusals(self, app: App) -> Iterator[None]:
@@ -54,7 +54,13 @@ def after_run(app: App, run: Run, followers: Followers) -> None:
         return
     followers.pings.end(run)
     document = hook_document(run, run.error, run.hint)
-    problems = [problem for event in events_of(run) for problem in _run_hooks(app, followers, event, document)]
+    problems = [
+        problem
+        for event in events_of(run)
+        for problem in hooks.run_those_of(app, followers.hooks, event, document)
+    ]
+    found = look_after(app, run)
+    problems += [*found.notes, *hooks.run_those_of_alarms(app, found.news)]
     problems += followers.pings.problems(app.cancel)
     _note(app, problems)
     with contextlib.suppress(LockbotError):  # it has been told
@@ -75,22 +81,11 @@ def hook_document(run: Run | None, error: str | None, hint: str | None) -> Docum
     return {"run": run_document(run) if run is not None else None, "error": error, "hint": hint or None}
 
 
-def surroundings(app: App) -> Surroundings:
-    """What hooks are run in."""
-    return Surroundings(app.environ, app.cancel, app.settings.state.directory, app.progress)
-
-
 def _refused(app: App, error: LockbotError, followers: Followers) -> None:
     followers.pings.refuse(error)
     document = hook_document(None, error.message, error.hint)
-    problems = _run_hooks(app, followers, HookEvent.FAILED, document)
+    problems = hooks.run_those_of(app, followers.hooks, HookEvent.FAILED, document)
     _note(app, [*problems, *followers.pings.problems(app.cancel)])
-
-
-def _run_hooks(app: App, followers: Followers, event: HookEvent, document: Document) -> tuple[str, ...]:
-    """A lockbot that a hook has started runs none: they would start each other for ever."""
-    hooks = followers.hooks if EVENT not in app.environ else ()
-    return run_hooks(hooks, event, document, surroundings(app))
 
 
 def _note(app: App, problems: list[str]) -> None:

@@ -9,7 +9,6 @@ from lockbot import files, oserrors, state
 from lockbot.app import App, Options, Place
 from lockbot.commands.after_run import NOBODY, Followers
 from lockbot.commands.holds import ask_due
-from lockbot.commands.notify import look_after
 from lockbot.commands.run_config import run_config
 from lockbot.daemon.plan import next_run
 from lockbot.errors import Cancelled, LockbotError, UsageError
@@ -62,8 +61,7 @@ def _update(app: App, request: UpdateRequest, options: Options, followers: Follo
             history.ledger(place.flake).forget_failures()
             history.forget_failed_baselines(place.flake)
             files.remove(verdict_cache.file(place.directory, place.flake))
-        run = log.ended(_cycle(replace(app, progress=log), place, history, request, options, run))
-        return look_after(app, place, history, run)
+        return log.ended(_cycle(replace(app, progress=log), place, history, request, options, run))
 
 
 def _cycle(app: App, place: Place, history: History, request: UpdateRequest, options: Options, run: Run) -> Run:

@@ -9,7 +9,7 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -23,9 +23,6 @@ from lockbot.report import events
 EVERY = timedelta(hours=1)
 SOONEST = timedelta(seconds=30)
 """However soon something is to be tried again."""
-LONGEST = 300.0
-"""Seconds that one may take: its own limits end it long before."""
-
 Schedule = Callable[[datetime, Event, str], None]
 """When, what is put into the queue then, and under which name: a later one of that name takes its place."""
 
@@ -44,14 +41,14 @@ class Messages:
         self._put = put
         self._schedule = schedule
         self._clock = clock
-        self._wanted: frozenset[Path] = frozenset()
+        self._wanted: Mapping[Path, float] = {}
         self._running: dict[Path, _Child] = {}
         self._again: set[Path] = set()
 
-    def adopt(self, configs: Collection[Path]) -> None:
-        """These are looked after from now on, and no others."""
-        new = frozenset(configs) - self._wanted
-        self._wanted = frozenset(configs)
+    def adopt(self, configs: Mapping[Path, float]) -> None:
+        """These are looked after from now on, and no others. Each with the seconds that one child may take."""
+        new = configs.keys() - self._wanted.keys()
+        self._wanted = configs
         for config in sorted(new):
             self.begin(config)
 
@@ -63,7 +60,7 @@ class Messages:
             self._again.add(config)
             return
         self._next(config, None)  # should this one not live to say when
-        self._running[config] = _Child(config, self._environ, self._put)
+        self._running[config] = _Child(config, self._wanted[config], self._environ, self._put)
         self._running[config].start()
 
     def ended(self, told: Told) -> None:
@@ -95,7 +92,7 @@ class Messages:
 
     def stop(self) -> None:
         """Ask each to end: it begins no more messages, and goes when those that it has begun are through."""
-        self._wanted = frozenset()
+        self._wanted = {}
         for child in self._running.values():
             if child.pid is not None:
                 with contextlib.suppress(ProcessLookupError):
@@ -107,8 +104,11 @@ class Messages:
 
 
 class _Child:
-    def __init__(self, config: Path, environ: Mapping[str, str], put: Callable[[Event], None]) -> None:
+    def __init__(
+        self, config: Path, seconds: float, environ: Mapping[str, str], put: Callable[[Event], None]
+    ) -> None:
         self._config = config
+        self._seconds = seconds
         self._environ = environ
         self._put = put
         self._next: datetime | None = None
@@ -126,7 +126,7 @@ class _Child:
                 [*program(), "--config", str(self._config), "--log-format", "json", "notify"],
                 env=systemd.without(self._environ),
                 cancel=self.token,
-                deadlines=[Deadline(LONGEST, "telling")],
+                deadlines=[Deadline(self._seconds, "telling")],
                 cwd=self._config.parent,
                 listener=Listener(on_start=self._started, on_stderr=self._heard),
             ).code

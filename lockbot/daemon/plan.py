@@ -6,7 +6,7 @@ import os
 import socket
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -15,6 +15,7 @@ from lockbot import oserrors
 from lockbot.config import Settings, load
 from lockbot.config.types import timing
 from lockbot.errors import LockbotError, UsageError
+from lockbot.notify.kinds import HookEvent
 from lockbot.notify.ping_requests import Heartbeat
 from lockbot.redact import redact
 from lockbot.schedule import Quiet, Timetable, spread
@@ -46,8 +47,8 @@ class Plan:
     tasks: tuple[Task, ...]
     max_runs: int
     heartbeats: tuple[Heartbeat, ...] = ()
-    looked_after: tuple[Path, ...] = ()
-    """Configurations for which `lockbot notify` is called: they have something to be told, or looked at."""
+    notify_seconds: Mapping[Path, float] = field(default_factory=dict)
+    """How long `lockbot notify` may take for each configuration: with what it asks and runs."""
 
     @property
     def states(self) -> tuple[Path, ...]:
@@ -65,9 +66,9 @@ def read(paths: Sequence[Path], environ: Mapping[str, str]) -> Plan:
     )
     names = labels(found)
     tasks = tuple(task for path, settings in found.items() for task in _tasks(path, settings, names[path]))
-    looked_after = tuple(path for path, settings in found.items() if needs_looks(settings))
+    seconds = {path: notify_seconds(settings) for path, settings in found.items()}
     max_runs = min(settings.daemon.max_runs for settings in found.values())
-    return Plan(tasks, max_runs, _heartbeats(found.values()), looked_after)
+    return Plan(tasks, max_runs, _heartbeats(found.values()), seconds)
 
 
 def configurations(
@@ -92,9 +93,13 @@ def _refuse(mistakes: Iterable[str]) -> None:
         raise UsageError("\n".join(wrong), "docs/configuration.md explains every key")
 
 
-def needs_looks(settings: Settings) -> bool:
-    """Whether `lockbot notify` has anything to do for it between runs."""
-    return bool(settings.notify)
+def notify_seconds(settings: Settings) -> float:
+    """It has limits of its own; where it hangs, this one ends it."""
+    hooks = sum(hook.timeout for hook in settings.hook if hook.event is HookEvent.ALARM)
+    return _NOTIFY + settings.run.fetch_timeout + hooks
+
+
+_NOTIFY = 300.0
 
 
 def _heartbeats(found: Iterable[Settings]) -> tuple[Heartbeat, ...]:

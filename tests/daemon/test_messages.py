@@ -63,7 +63,7 @@ def test_when_the_next_one_is() -> None:
     config = Path("/nowhere/lockbot.toml")
     messages.begin(config)
     assert not messages.any, "nobody wants it"
-    messages.adopt([config])
+    messages.adopt({config: 60.0})
     until(lambda: told)
     for wanted, then in (
         (None, NOW + EVERY),

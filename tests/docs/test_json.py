@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 
 from lockbot.commands import after_run, status
-from lockbot.commands.notify import send
+from lockbot.commands.notify import hooks, send
 from lockbot.commands.review import news, revert, verified
 from lockbot.commands.review.bisected import bisected_document
 from lockbot.commands.review.taken_back import TakenBack
@@ -231,8 +231,12 @@ def test_every_event_is_explained() -> None:
 
 
 def test_what_a_hook_gets_is_explained() -> None:
-    told = [field for cells in rows(PAGE.section("What a hook gets")) for field in coded(cells[0])]
+    of_runs, of_alarms = PAGE.section("What a hook gets").split("`alarm`, with")
+    told = [field for cells in rows(of_runs) for field in coded(cells[0])]
     assert told == ["event", *after_run.hook_document(MORNING, None, None)]
+    told = [field for cells in rows(of_alarms) for field in coded(cells[0])]
+    (notice,) = hooks.alarm_document([Notice(NoticeKind.BROKE, "web broke")])["notices"]
+    assert told == ["event", "notices", *(f"notices[].{name}" for name in notice)]
 
 
 def test_what_a_run_writes_is_explained(house: House) -> None:

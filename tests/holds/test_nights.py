@@ -11,6 +11,7 @@ import pytest
 from lockbot.commands import hold, status
 from lockbot.commands.holds import ask_due
 from lockbot.commands.holds.given import GivenEnd
+from lockbot.commands.notify.send import notify
 from lockbot.errors import UsageError
 from lockbot.model import Outcome
 from lockbot.process import CancelToken
@@ -108,6 +109,22 @@ def test_a_run_asks_before_it_proposes(
     with app.history() as past:
         last = past.latest(app.place().flake)
         assert last is not None and last.notes == run.notes
+
+
+def test_who_looks_between_the_runs_asks_too(
+    one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken, server: Server
+) -> None:
+    """`lockbot notify`, which the daemon calls each hour: also where nobody is to be told of anything."""
+    world = Nights(one_nix, tmp_path, cancel, server)
+    world.forge.pulls[1] = pull = Pull()
+    url = f"{server.url}/owner/a/pull/1"
+    hold.hold(world.app(), "a", "waiting for the fix", None, None, GivenEnd(url))
+    pull.state, pull.commit = "merged", world.upstreams["a"].head("main")
+    assert notify(world.app()).notes == (), "it was asked less than an hour ago"
+    world.now += HOUR
+    sent = notify(world.app())
+    assert sent.notes == (f"a moves again: {url} was merged on 2026-11-20, and main has it",)
+    assert not sent.configured and "held by you" not in world.told()
 
 
 def test_until_a_package_is_at_a_version(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 
@@ -212,16 +213,31 @@ def test_a_digest_waits_for_its_time(told: Told) -> None:
 
 def test_a_run_looks_and_trouble_there_is_a_note(told: Told) -> None:
     """The run itself stays what it was."""
-    app = told.app
-    place = app.place()
-    with app.history(place) as past:
-        one = told.record(broken("web"))
-        assert look_after(app, place, past, one).notes == ()
-        assert told.states() == ["waiting"]
-        told.world.commit("garbage")
-        after = look_after(app, place, past, one)
-        assert "nobody was told of this run" in after.notes[0]
-        assert past.get(one.id).notes == after.notes and past.get(one.id).outcome is one.outcome
+    one = told.record(broken("web"))
+    assert look_after(told.app, one).notes == ()
+    assert told.states() == ["waiting"]
+    told.world.commit("garbage")
+    assert "nobody was told of this run" in look_after(told.app, one).notes[0]
+
+
+def test_an_alarm_runs_its_hooks_once_when_something_begins(told: Told) -> None:
+    """Also where nobody else is told; what is over, and what is only news, is no alarm."""
+    place = told.directory
+    told.tables = [
+        f'[[hook]]\nevent = "alarm"\ncommand = ["/bin/sh", "-c", "{command}"]'
+        for command in (f"cat >> {place}/alarms", "exit 3")
+    ]
+    told.write()
+    told.record(broken("web"), outcome=Outcome.PUBLISHED, commit="c" * 40)
+    sent = told.notify()
+    assert sent.configured and [one.kind for one in sent.news] == ["broke", "published"]
+    assert sent.notes == ("the hook /bin/sh (alarm) ended with code 3",)
+    assert told.notify().notes == ()
+    told.record(good("web"))
+    assert [one.kind for one in told.notify().news] == ["recovered"]
+    alarm = json.loads((place / "alarms").read_text())  # one, or it would be no JSON
+    assert alarm["event"] == "alarm"
+    assert [(one["kind"], one["hosts"]) for one in alarm["notices"]] == [("broke", ["web"])]
 
 
 def breaking(build: HostBuild) -> HostBuild:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from lockbot.model import Notice, Outcome, Run
 from lockbot.notify import changes, conditions, endings, texts
 from lockbot.notify.changes import Changes, Target
 from lockbot.notify.conditions import Facts
+from lockbot.notify.kinds import HookEvent
 from lockbot.process import CancelToken, Deadline
 from lockbot.schedule import Timetable
 from lockbot.state import RunLock
@@ -34,10 +35,11 @@ WAIT = 20.0
 
 @dataclass(frozen=True)
 class Found:
-    """What a look came to: the news, and the messages that were written for it."""
+    """What a look came to: the news, and the messages that were written for it. `notes`: why there was none."""
 
     news: tuple[Notice, ...] = ()
     letters: tuple[Letter, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def look(app: App, place: Place, past: History) -> Found:
@@ -65,24 +67,22 @@ def look(app: App, place: Place, past: History) -> Found:
 
 def anybody(settings: Settings) -> bool:
     """Whether there is anybody who wants to hear of anything."""
-    return bool(settings.notify)
+    return bool(settings.notify) or any(hook.event is HookEvent.ALARM for hook in settings.hook)
 
 
-def look_after(app: App, place: Place, past: History, run: Run) -> Run:
+def look_after(app: App, run: Run) -> Found:
     """Look, when a run is over and recorded: what goes wrong in that is a note, and changes nothing of the run."""
-    if run.dry_run or run.outcome is Outcome.INTERRUPTED:
-        return run  # it says nothing of how things stand
+    if run.dry_run or run.outcome is Outcome.INTERRUPTED or not anybody(app.settings):
+        return Found()  # it says nothing of how things stand, or nobody would listen
     try:
         with oserrors.explaining():
-            look(app, place, past)
+            place = app.place()
+            with app.history(place) as past:
+                return look(app, place, past)
     except Cancelled:
-        return run
+        return Found()
     except LockbotError as error:
-        note = f"nobody was told of this run: {error.message}"
-        run = replace(run, notes=(*run.notes, note))
-        with contextlib.suppress(LockbotError):
-            past.add_notes(run.id, [note])
-    return run
+        return Found(notes=(f"nobody was told of this run: {error.message}",))
 
 
 def targets(settings: Settings) -> tuple[Target, ...]:

@@ -8,7 +8,9 @@ from datetime import datetime
 
 from lockbot import state
 from lockbot.app import App, Place
-from lockbot.commands.notify.look import look, taking_turns, targets
+from lockbot.commands.holds import ask_due
+from lockbot.commands.notify import hooks
+from lockbot.commands.notify.look import anybody, look, taking_turns, targets
 from lockbot.commands.status.delivery import delivery_document, delivery_words
 from lockbot.errors import BusyError, UsageError
 from lockbot.history.notices.values import Delivery
@@ -30,6 +32,7 @@ class Sent:
     """What one `lockbot notify` did. `next`: when something is to be sent, or tried again."""
 
     configured: bool
+    """Whether there is anybody to be told."""
     news: tuple[Notice, ...] = ()
     results: tuple[Result, ...] = ()
     deliveries: tuple[Delivery, ...] = ()
@@ -50,23 +53,26 @@ class Sent:
 
 
 def notify(app: App) -> Sent:
-    """Look what is to be told, and send what is due. Raises LockbotError."""
+    """Look what is to be told, send what is due, run the hooks for an alarm, and ask what ends the user's holds.
+
+    Raises LockbotError.
+    """
     to_whom = targets(app.settings)
-    if not to_whom:
-        return Sent(configured=False)
     place = app.place()
     with app.history(place) as past:
         found = look(app, place, past)
-        delivered, notes = _sent(app, place, past, to_whom)
+        delivered, notes = _sent(app, place, past, to_whom) if to_whom else (Delivered(), ())
+    problems = hooks.run_those_of_alarms(app, found.news)
+    with app.history(place) as past:
+        ended = ask_due(app, place, past)
         outbox = past.notices(place.flake)
-        deliveries = outbox.deliveries([target.name for target in to_whom])
         return Sent(
-            True,
+            anybody(app.settings),
             found.news,
             delivered.results,
-            deliveries,
+            outbox.deliveries([target.name for target in to_whom]),
             outbox.next_try(),
-            (*past.notes, *notes),
+            (*past.notes, *notes, *problems, *ended),
             delivered.unfinished,
         )
 
@@ -105,14 +111,14 @@ def test(app: App, name: str | None) -> Sent:
     return Sent(bool(to_whom), results=tried.results, unfinished=tried.unfinished)
 
 
-NOBODY = "nobody is told: there is no [[notify]] in the configuration"
+NOBODY = "nobody is told: there is no [[notify]] in the configuration, and no [[hook]] for an alarm"
 
 
 def lines(sent: Sent) -> tuple[Line, ...]:
-    if not sent.configured:
-        return (line(NOBODY),)
     told = [_result(result) for result in sent.results]
     notes = [line((f"note: {note}", Style.WARN)) for note in sent.notes]
+    if not sent.configured:
+        return (*notes, line(NOBODY))
     waiting = [line(one) for one in delivery_words(sent.deliveries)]
     return (*notes, *told, *waiting) or (line("nothing to tell"),)
 
