@@ -21,7 +21,8 @@ demo: $(RUNS) ## run lockbot on a sample flake that it makes, and watch
 	@directory=$$(.ci/usable-nix) && PATH="$$directory:$$PATH" $(BIN)/lockbot demo $(ARGS)
 
 test: $(STAMP) nix-versions chromium ## run all tests, on each real Nix version
-	$(BIN)/pytest --numprocesses $(WORKERS) $(PYTEST_ARGS)
+	PYTEST_DEBUG_TEMPROOT="$${PYTEST_DEBUG_TEMPROOT:-$$(.ci/quick-directory)}" \
+	  $(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 bench: $(STAMP) nix-versions ## measure beside plain `nix build` and naive searches (minutes); ARGS='--hosts 50'
 	$(BIN)/python -m benchmarks.search
