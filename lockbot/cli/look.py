@@ -70,12 +70,19 @@ def hosts(flags: Flags, as_json: bool) -> None:
     help="How many, newest first.",
 )
 @click.option("--all", "everywhere", is_flag=True, help="Of every flake, not only this one on this branch.")
+@click.option("--package", metavar="NAME", help="When this package changed, or those with that in their names.")
+@click.option("--host", metavar="NAME", help="With --package: on this host only.")
 @as_json
 @click.pass_obj
-def history(flags: Flags, limit: int, everywhere: bool, as_json: bool) -> None:
-    """List past runs, newest first."""
+def history(
+    flags: Flags, limit: int, everywhere: bool, package: str | None, host: str | None, as_json: bool
+) -> None:
+    """List past runs, newest first; or when a package changed, from what to what."""
     from lockbot.commands import history as past
 
+    if package is not None or host is not None:
+        _changes_of_package(flags, package, host, limit, everywhere=everywhere, as_json=as_json)
+        return
     with opened_app(flags) as app:
         place = None if everywhere else app.place()
         with app.history(place) as store:
@@ -84,6 +91,25 @@ def history(flags: Flags, limit: int, everywhere: bool, as_json: bool) -> None:
             output.document(past.history_document(runs))
         else:
             output.lines(past.history(runs, app.clock(), output.width()))
+
+
+def _changes_of_package(
+    flags: Flags, package: str | None, host: str | None, limit: int, *, everywhere: bool, as_json: bool
+) -> None:
+    from lockbot.commands.review import packages
+
+    if package is None:
+        raise click.UsageError("--host goes with --package")
+    if everywhere:
+        raise click.UsageError("--all and --package exclude each other")
+    if not package.strip():
+        raise click.UsageError("--package needs a name, or part of one")
+    with opened_app(flags) as app:
+        found = packages.look(app, package.strip(), host, limit)
+    if as_json:
+        output.document(packages.document(found))
+    else:
+        output.lines(packages.lines(found, app.clock()))
 
 
 @click.command(short_help="Show one run: what changed, and how each host fared.")

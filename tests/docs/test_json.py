@@ -98,6 +98,20 @@ def test_every_field_of_a_run_is_explained() -> None:
     assert set(told("A run")) == set(fields(run_document(whole)))
 
 
+def test_every_field_of_a_packages_changes_is_explained(house: House) -> None:
+    document = house.json("lockbot history --package webserver --json")
+    nested = {
+        "packages[].changes[]": document["packages"][0]["changes"][0],
+        "packages[].changes[].hosts[]": document["packages"][0]["changes"][0]["hosts"][0],
+        "packages[].changes[].inputs[]": document["packages"][0]["changes"][0]["inputs"][0],
+    }
+    flat = {*document, "packages[].name", "packages[].older"} - {"packages"} | {"packages[]"}
+    flat |= {f"{where}.{name}" for where, one in nested.items() for name in one} | {"packages[].changes[]"}
+    table = PAGE.section("History").split("With `--package`")[1]
+    told = {name for cells in rows(table) for name in coded(cells[0])}
+    assert told == flat - {"packages[].changes[].hosts", "packages[].changes[].inputs"}
+
+
 @pytest.mark.parametrize(("title", "line"), MORE.items(), ids=MORE)
 def test_every_field_is_explained(title: str, line: str, house: House) -> None:
     assert set(told(title)) == set(fields(house.json(line)))

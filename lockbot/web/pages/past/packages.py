@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
+from lockbot.commands.review.packages import found_document
 from lockbot.history.summaries.hosts import host_names
-from lockbot.history.summaries.packages import Change, Found, Search, newest_changes, search
+from lockbot.history.summaries.packages import Search, newest_changes, search
 from lockbot.report.document import Document
-from lockbot.report.words import iso_time
 from lockbot.web.page import BadQuery, Page, Query
 from lockbot.web.pages.past.host import find
 from lockbot.web.view import View
@@ -53,22 +52,3 @@ def _before(text: str) -> int | None:
     if not (text.isascii() and text.isdecimal() and len(text) < 19):
         raise BadQuery(f"no page begins before {text[:40]!r}", "begin with the newest changes, without `before`")
     return int(text)
-
-
-def found_document(one: Found, names: Mapping[str, str]) -> Document:
-    """`names`: attribute → what the host is called."""
-    return {"name": one.name, "changes": [_change(change, names) for change in one.changes], "older": one.older}
-
-
-def _change(one: Change, names: Mapping[str, str]) -> Document:
-    return {
-        "run": one.run,
-        "started": iso_time(one.started),
-        "outcome": one.outcome,
-        "commit": one.commit,
-        "hosts": [{"name": names.get(host, host), "installable": host} for host in one.hosts],
-        "change": one.change,
-        "old": list(one.old),
-        "new": list(one.new),
-        "inputs": [{"input": moved.input, "old": moved.old, "new": moved.new} for moved in one.inputs],
-    }
