@@ -128,7 +128,7 @@ def healthcheck(flags: Flags, max_age: str, failures: int) -> int:
     return found.exit_code
 
 
-@click.command(short_help="Tell people what changed, by the targets of [[notify]].")
+@click.command(short_help="Tell people what changed.")
 @click.option(
     "--test",
     "test",

@@ -13,36 +13,26 @@ from tests.notify.server import Reply, Server
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
 
 
-def test_a_daemon_tells_what_its_run_found(service: Make, tmp_path: Path) -> None:  # noqa: F811 -- the fixture
-    with Server() as server:
-        here = service()
-        here.upstream.break_build()
-        here.upstream.commit("broken")
-        (tmp_path / "url").write_text(f"json://{server.host}/hook-s3cret")
-        here.configure('when = "1h"', f'[[notify]]\nname = "phone"\nurl = {{ file = "{tmp_path}/url" }}')
-        here.start()
-        until(lambda: server.arrived)
-        assert "is held back: its update breaks web" in server.texts[0]
-        assert here.ask("status")["notifications"][0]["waiting"] == 0
-        here.stop()
-        assert "s3cret" not in here.log.read_text()
-        assert not here.records("telling failed")
-
-
-def test_stopped_while_it_sends_it_waits_for_that(service: Make, tmp_path: Path) -> None:  # noqa: F811 -- the same
+def test_a_daemon_tells_what_its_run_found_and_waits_for_what_is_on_its_way(
+    service: Make,  # noqa: F811 -- the fixture
+    tmp_path: Path,
+) -> None:
     """SIGTERM: what was begun goes out whole, and nobody is left behind."""
     with Server() as server:
         here = service()
-        (tmp_path / "url").write_text(f"json://{server.host}/hook")
+        (tmp_path / "url").write_text(f"json://{server.host}/hook-s3cret")
         here.configure('when = "1h"', f'[[notify]]\nname = "phone"\nurl = {{ file = "{tmp_path}/url" }}')
         here.upstream.break_build()
         here.upstream.commit("broken")
-        server.answer = lambda: Reply(hang=2)
+        server.answer = lambda: Reply(hang=1)
         here.start()
         until(lambda: server.arrived)
         here.stop()
+        assert "is held back: its update breaks web" in server.texts[0]
         assert len(server.arrived) == 1
         assert here.ask("status")["notifications"][0]["waiting"] == 0
+        assert "s3cret" not in here.log.read_text()
+        assert not here.records("telling failed")
 
 
 class Put:

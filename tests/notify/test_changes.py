@@ -48,7 +48,7 @@ def told_over(states: list[State]) -> list[list[Notice]]:
     return said
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(STATES)
 def test_notices_alternate_for_each_condition(states: list[State]) -> None:
     said: dict[tuple[NoticeKind, str], list[NoticeKind]] = {}
@@ -61,7 +61,7 @@ def test_notices_alternate_for_each_condition(states: list[State]) -> None:
         assert kinds == [kind, NoticeKind.RECOVERED] * (len(kinds) // 2) + [kind] * (len(kinds) % 2)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(STATES)
 def test_what_is_told_is_what_stands(states: list[State]) -> None:
     """Nothing is lost: with a last state that is known, what was told as begun and not as over is what stands."""

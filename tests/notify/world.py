@@ -7,13 +7,13 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from click.testing import CliRunner, Result
 
-from lockbot.app import App
+from lockbot.app import App, Place
 from lockbot.cli import cli
 from lockbot.commands.notify import look
 from lockbot.commands.notify.look import Found
@@ -59,6 +59,16 @@ def unjudged(name: str) -> HostBuild:
     return HostBuild(host(name), HostStatus.UNJUDGED, here=OPEN, base=OPEN)
 
 
+class _Settled(App):
+    """Does not look again where the repository is: it stays."""
+
+    def place(self, *, needs_branch: bool = True) -> Place:
+        found: Place | None = self.__dict__.get("found")
+        if found is None:
+            found = self.__dict__["found"] = super().place(needs_branch=needs_branch)
+        return found
+
+
 @dataclass
 class Told:
     """`world` with [[notify]] tables; `record` is what a run leaves behind."""
@@ -77,15 +87,18 @@ class Told:
 
     def write(self) -> None:
         self.config.write_text(self.more + "\n" + "\n".join(self.tables))
+        self.__dict__.pop("app", None)
 
     @property
     def config(self) -> Path:
         return self.directory / "lockbot.toml"
 
-    @property
+    @cached_property
     def app(self) -> App:
+        """As configured by now; its place is found once."""
         world = self.world
-        return App(load(self.config, world.environ), world.environ, world.cancel, silent, lambda: world.now)
+        found = load(self.config, world.environ)
+        return _Settled(found, world.environ, world.cancel, silent, lambda: world.now)
 
     def record(
         self,
@@ -136,7 +149,3 @@ class Told:
 
 def held(name: str = "a") -> Held:
     return Held(name, "breaks", "breaks web", ONE, EVIL)
-
-
-def at(world: World, moment: datetime) -> None:
-    world.now = moment

@@ -202,6 +202,8 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("check",),
     ("check", "--json"),
     ("check", "--configuration-only"),
+    ("notify",),
+    ("notify", "--json"),
     ("metrics",),
     ("diff", "HEAD", "HEAD", "--no-build"),
     ("lint",),
