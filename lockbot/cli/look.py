@@ -60,7 +60,7 @@ def hosts(flags: Flags, as_json: bool) -> None:
             output.lines(listing.hosts_table(rows, output.width()))
 
 
-@click.command()
+@click.command(short_help="List past runs, or when a package changed.")
 @click.option(
     "-n",
     "--limit",
