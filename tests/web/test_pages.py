@@ -68,6 +68,26 @@ def test_a_run_whose_process_is_gone_is_not_at_work(tmp_path: Path) -> None:
     assert followed.look(log) is None
 
 
+def test_hosts_that_wait_and_times_outside_the_calendar(tmp_path: Path) -> None:
+    world = World.create(tmp_path / "flake", git_environment(tmp_path / "home"))
+    world.has_a_past()
+    log = world.state / "logs" / world.runs_now(os.getpid()) / "run.jsonl"
+    head = f'"level": "info", "pid": {os.getpid()}'
+    with log.open("a") as file:
+        file.write(f'{{"event": "phase", "phase": "judge", "time": "0001-01-01T00:00:00+23:00", {head}}}\n')
+        file.write(f'{{"event": "evaluating", "host": "one", "time": "9999-12-31T23:59:59-23:00", {head}}}\n')
+    with served(world.config, environ=world.environ) as service:
+        (told,) = service.ask("/index.json").json["runs"]
+        page = service.ask("/")
+    assert [(one["host"], one["state"], one["since"]) for one in told["hosts"]] == [
+        ("one", "evaluating", None),
+        ("three", "waiting", None),
+        ("two", "waiting", None),
+    ]
+    assert told["phase_since"] is None
+    assert page.status == 200 and page.text.count(">waiting<") == 2, page.text
+
+
 def test_an_inputs_timeline(tmp_path: Path) -> None:
     world = World.create(tmp_path / "flake", git_environment(tmp_path / "home"), ["a", "b"])
     a = InputChange("a", ChangeKind.UPDATED, revision(OLD), revision(NEW), commits=7)

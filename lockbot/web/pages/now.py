@@ -78,7 +78,7 @@ def _run(view: View, run: Unended, found: Live) -> Document:
         "expected_hosts": found.expected,
         "hosts": [
             *({**host, "since": _moment(host["since"])} for host in found.hosts.values()),
-            *({"host": name, "state": "waiting", "since": None} for name in waiting),
+            *({"host": name, "state": "waiting", "since": None, "at": None} for name in waiting),
         ],
         "building": [{**one, "since": _moment(one["since"])} for one in found.building.values()],
         "looking": found.looking,
@@ -91,9 +91,9 @@ def _moment(text: object) -> str | None:
     """A time of a record, if it is one."""
     try:
         found = datetime.fromisoformat(str(text))
-    except ValueError:
+        return iso_time(found) if found.tzinfo is not None else None
+    except (ValueError, OverflowError):  # the latter: in UTC it is outside the calendar
         return None
-    return iso_time(found) if found.tzinfo is not None else None
 
 
 # -- what was
