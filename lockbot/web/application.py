@@ -107,9 +107,14 @@ def _of(site: Site, address: Address) -> Answer:
 
 def _made(site: Site, address: Address) -> Answer:
     if (content := addresses.match(routes.CONTENTS, address.parts)) is not None:
-        _, make, names = content
-        with site.view() as view:
-            return _as_it_is(make(view, {**address.query, **names}))
+        route, make, names = content
+        try:
+            with site.view() as view:
+                return _as_it_is(make(view, {**address.query, **names}))
+        except LockbotError as error:
+            if route not in routes.UNSEEN:
+                raise
+            return _as_it_is(routes.UNSEEN[route](error))
     if (found := addresses.match(routes.PAGES, address.page)) is None:
         raise _nothing()
     route, show, names = found

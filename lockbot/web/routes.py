@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
+from lockbot.errors import LockbotError
 from lockbot.report.document import Document
 from lockbot.web.page import Content, ContentFunction, Page, PageFunction
 from lockbot.web.pages import badge, feed, health, input, inputs, lint, now, overview
@@ -38,6 +39,13 @@ CONTENTS: Mapping[str, ContentFunction] = {
     "/healthz.json": health.document,
 }
 """What is no page, and comes before the pages; `.json` belongs to the address."""
+
+UNSEEN: Mapping[str, Callable[[LockbotError], Content]] = {
+    "/badge.svg": badge.unseen,
+    "/healthz": health.unseen_text,
+    "/healthz.json": health.unseen_document,
+}
+"""What machines ask for, where the repository can't be looked at: they understand no page that says so."""
 
 _Row: TypeAlias = Callable[[Site], Document]
 

@@ -194,7 +194,11 @@ def test_one_that_cannot_be_looked_at_costs_no_other(several: tuple[Served, list
         assert "This can&#39;t be looked at" in page.text
         assert f'<a href="/lockbot/r/{name}/">' in page.text
         assert "Traceback" not in page.text
-        assert service.ask(f"/lockbot/r/{name}/healthz").status in (200, 503)
+        told, word = (service.ask(f"/lockbot/r/{name}/healthz{end}") for end in (".json", ""))
+        assert (told.status, told.json["ok"], len(told.json["problems"])) == (503, False, 1), name
+        assert (word.status, word.text) == (503, f"PROBLEM: {told.json['problems'][0]}\n"), name
+        badge = service.ask(f"/lockbot/r/{name}/badge.svg")
+        assert (badge.status, badge.headers["content-type"]) == (200, "image/svg+xml"), name
     health = service.ask("/lockbot/healthz.json")
     assert health.status == 503
     assert {one["repository"] for one in health.json["repositories"]} == set(rows)

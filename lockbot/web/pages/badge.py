@@ -24,9 +24,14 @@ _GOOD, _WARN, _BAD, _UNKNOWN = "#23702f", "#8a5300", "#a8172c", "#555c66"
 def picture(view: View, query: Query) -> Content:  # noqa: ARG001 -- a page's shape
     try:
         status = standing.look(view)
-    except LockbotError:
-        return _drawn("not known", _UNKNOWN)
+    except LockbotError as error:
+        return unseen(error)
     return _drawn(_text(status), _colour(status))
+
+
+def unseen(error: LockbotError) -> Content:  # noqa: ARG001 -- a content's shape
+    """Where the repository can't be looked at: a page elsewhere shows a picture, whatever happens here."""
+    return _drawn("not known", _UNKNOWN)
 
 
 def _text(status: Status) -> str:

@@ -28,6 +28,20 @@ def _document(view: View) -> Document:
     return {"ok": not found.problems, "problems": list(found.problems), "text": found.text or None}
 
 
+def unseen_text(error: LockbotError) -> Content:
+    """Where the repository can't be looked at: that is what is wrong."""
+    return _as_text([_unseen(error)])
+
+
+def unseen_document(error: LockbotError) -> Content:
+    found = _unseen(error)
+    return Content(JSON, _json(found), _status([found]))
+
+
+def _unseen(error: LockbotError) -> Document:
+    return {"ok": False, "problems": [error.message], "text": None}
+
+
 # -- all repositories
 
 
@@ -37,7 +51,7 @@ def row(site: Site) -> Document:
         with site.view() as view:
             found = _document(view)
     except LockbotError as error:
-        found = {"ok": False, "problems": [error.message], "text": None}
+        found = _unseen(error)
     return {"repository": site.label, **found}
 
 
