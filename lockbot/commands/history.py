@@ -13,7 +13,6 @@ from lockbot.errors import LockbotError, UsageError
 from lockbot.history.store import History
 from lockbot.history.summaries.runs import RunSummary
 from lockbot.model import Run
-from lockbot.process import process_start
 from lockbot.report import events, words
 from lockbot.report.document import Document
 from lockbot.report.events import Record
@@ -83,17 +82,17 @@ def records(run: Run, app: App, *, follow: bool) -> Iterator[Record]:
     except OSError:
         raise UsageError(f"run {run.id} keeps no log of its steps") from None
     with file:
-        pid: object = None
+        started: Record | None = None
         partial = ""
         while True:
-            alive = pid is None or (isinstance(pid, int) and process_start(pid) is not None)
+            alive = started is None or events.is_alive(started)
             while text := file.readline():
                 partial += text
                 if not partial.endswith("\n"):
                     break  # it is being written
                 found, partial = events.decode(partial), ""
                 if found is not None:
-                    pid = found.get("pid", pid)
+                    started = found if found["event"] == events.STARTED else started
                     yield found
                     follow = follow and found["event"] != events.ENDED
             if not follow or not alive:  # it was dead before all of it was read

@@ -36,6 +36,7 @@ from lockbot.model import (
     Retrying,
     Run,
 )
+from lockbot.process import process_start
 from lockbot.redact import redact, redacted
 from lockbot.report import output, words
 from lockbot.report.escape import block, plain
@@ -189,7 +190,8 @@ def kept(onward: Progress, logs: Path, run: Run) -> Iterator[Kept]:
         if isinstance(onward, JsonLines):
             onward.run = run.id
         log = Kept(onward, file)
-        log.write(_record("info", STARTED, repository=run.repository, pid=os.getpid()))
+        start = process_start(os.getpid())
+        log.write(_record("info", STARTED, repository=run.repository, pid=os.getpid(), start=start))
         try:
             yield log
         except LockbotError as error:
@@ -221,11 +223,22 @@ class _Bounded:
 
 def told(one: Record) -> str:
     """A record as a line for people."""
-    rest = {name: value for name, value in one.items() if name not in ("time", "level", "event", "run", "drv")}
+    rest = {name: value for name, value in one.items() if name not in _NOT_TOLD}
     fields = " ".join(
         f"{plain(name)}={plain(str(value))}" for name, value in rest.items() if value not in ("", [], 0)
     )
     return f"{plain(str(one.get('time', '')))[:19]} {plain(one['event'])} {fields}".rstrip()
+
+
+_NOT_TOLD = frozenset({"time", "level", "event", "run", "drv", "start"})
+
+
+def is_alive(started: Record) -> bool:
+    """Whether the process of a run that began so still lives. `start` tells it from another with its number, which
+    after a boot there soon is; a record without is of an older lockbot."""
+    pid, start = started.get("pid"), started.get("start")
+    now = process_start(pid) if isinstance(pid, int) else None
+    return now is not None and start in (None, now)
 
 
 # -- the daemon's own log

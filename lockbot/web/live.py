@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from lockbot import files
-from lockbot.process import process_start
 from lockbot.report import events
 from lockbot.report.document import Document
 from lockbot.report.events import Record
@@ -34,7 +33,7 @@ _NEWEST = 20
 class Live:
     """One run, as its records tell it. Times are as they stand there: ISO 8601."""
 
-    pid: int | None = None
+    started: Record | None = None
     ended: bool = False
     last: str | None = None
     phase: str | None = None
@@ -49,7 +48,7 @@ class Live:
 
     @property
     def is_alive(self) -> bool:
-        return not self.ended and (self.pid is None or process_start(self.pid) is not None)
+        return not self.ended and (self.started is None or events.is_alive(self.started))
 
     def observe(self, one: Record) -> None:
         """Records are lockbot's own, but a strange one must not cost the page."""
@@ -57,8 +56,7 @@ class Live:
         host = _text(one, "host")
         match one["event"]:
             case events.STARTED:
-                pid = one.get("pid")
-                self.pid = pid if isinstance(pid, int) else None
+                self.started = one
             case events.ENDED:
                 self.ended = True
             case "phase":

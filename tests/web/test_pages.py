@@ -21,6 +21,7 @@ from lockbot.cli import cli
 from lockbot.errors import UsageError
 from lockbot.model import Held, HostBuild, HostStatus, InputChange, Outcome
 from lockbot.model.change import ChangeKind
+from lockbot.process import process_start
 from lockbot.web.live import LARGEST_STEP, Followed
 from lockbot.web.pages.feed import ATOM
 from tests.nixes import git_environment
@@ -62,6 +63,13 @@ def test_a_run_whose_process_is_gone_is_not_at_work(tmp_path: Path) -> None:
         file.write('"level": "info", "phase": "publish"}\nnoise\n' + '{"x": 1}\n' * (LARGEST_STEP // 9))
         file.write('{"event": "run ended", "level": "info"}\n')
     assert (found := followed.look(log)) is not None and found.ended
+    with log.open("a") as file:  # another process has its number by now
+        mine = f'"event": "run started", "level": "info", "pid": {os.getpid()}'
+        file.write(f'{{{mine}, "start": "1"}}\n')
+    assert (found := Followed().look(log)) is not None and not replace(found, ended=False).is_alive
+    with log.open("a") as file:
+        file.write(f'{{{mine}, "start": "{process_start(os.getpid())}"}}\n')
+    assert (found := Followed().look(log)) is not None and replace(found, ended=False).is_alive
     log.unlink()
     assert followed.look(log) is None
     log.symlink_to("/etc/passwd")
