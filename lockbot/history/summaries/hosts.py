@@ -261,8 +261,12 @@ def build_of_host(connection: sqlite3.Connection, host: Host, run: str) -> HostB
 
 @damage.reading("a host's differences")
 def changes_of_host(connection: sqlite3.Connection, flake: str, host: Host, limit: int) -> tuple[Changed, ...]:
-    """What runs changed on it, as far as that is known; the newest first. `limit`: so many are looked at."""
-    rows = connection.execute(_CHANGES, (texts.attribute_path(host.attribute), limit, texts.storable(flake)))
+    """What was published of it, as far as that is known; the newest first. `limit`: so many are told.
+
+    The same attribute may be another flake's, too, as a branch's is, and much may have come to nothing.
+    """
+    values = (texts.attribute_path(host.attribute), LOOKED_AT, texts.storable(flake), limit)
+    rows = connection.execute(_CHANGES, values)
     return tuple(map(_changed, rows))
 
 
@@ -270,7 +274,7 @@ _CHANGES = """
     SELECT run, started, outcome, published, size_before, size_after, packages, reboot
     FROM (SELECT difference FROM difference_hosts WHERE host = ? ORDER BY difference DESC LIMIT ?) AS newest
     CROSS JOIN differences ON differences.id = newest.difference CROSS JOIN runs ON runs.id = differences.run
-    WHERE runs.flake = ? ORDER BY newest.difference DESC
+    WHERE runs.flake = ? AND published IS NOT NULL ORDER BY newest.difference DESC LIMIT ?
 """
 
 

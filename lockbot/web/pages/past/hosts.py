@@ -12,7 +12,7 @@ from lockbot.web.page import Page, Query
 from lockbot.web.view import View
 
 POINTS = 60
-"""Runs that are looked at for a host's sizes."""
+"""So many of a host's sizes are told."""
 
 
 def page(view: View, query: Query) -> Page:  # noqa: ARG001 -- a page's shape
@@ -23,7 +23,7 @@ def page(view: View, query: Query) -> Page:  # noqa: ARG001 -- a page's shape
 
 
 def changes(view: View, build: HostBuild, most: int) -> tuple[Changed, ...]:
-    """What runs changed on a host, the newest first."""
+    """What was published of a host, the newest first."""
     return view.history.ask(lambda connection: changes_of_host(connection, view.place.flake, build.host, most))
 
 
@@ -54,13 +54,12 @@ def standing(build: HostBuild) -> Document:
 
 def sizes(changed: Sequence[Changed]) -> Document:
     """What was published: `sizes`, those of the closure by time, and `last_change`."""
-    published = [one for one in changed if one.run.commit is not None]
     return {
         "sizes": [
             {"run": one.run.id, "moment": words.iso_time(one.run.started), "size": one.size[1]}
-            for one in reversed(published)
+            for one in reversed(changed)
         ],
-        "last_change": _change(published[0]) if published else None,
+        "last_change": _change(changed[0]) if changed else None,
     }
 
 
