@@ -57,4 +57,9 @@ def _reached(scope: Scope) -> frozenset[str]:
     address, port = scope.get("server") or ("", None)
     if port is None or not address:
         return frozenset()
+    address = address.removeprefix(_MAPPED)
     return frozenset({f"[{address}]" if ":" in address else address})
+
+
+_MAPPED = "::ffff:"
+"""In front of an IPv4 address where one socket takes both kinds: browsers know it without."""

@@ -8,6 +8,7 @@ import json
 import re
 import signal
 import socket
+from dataclasses import replace
 
 import pytest
 
@@ -105,6 +106,15 @@ def test_only_known_hosts_are_answered(service: Served, host: str) -> None:
         if HOSTS[host] != 200:
             assert answer.status == HOSTS[host]
             assert len(answer.body) < 200, "nothing of the pages"
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="there is no IPv6 here")
+@pytest.mark.parametrize("listen", [":0", "0.0.0.0:0"])
+def test_the_address_by_which_it_is_reached_is_known(world: World, listen: str) -> None:
+    with served(world.config, environ=world.environ, listen=listen) as made:
+        other = replace(made, address=("127.0.0.2", made.address[1]))
+        assert other.ask("/badge.svg", Host="127.0.0.2:8465").status == 200
+        assert other.ask("/badge.svg", Host="127.0.0.3").status == 421
 
 
 def test_a_proxy_is_not_believed(service: Served) -> None:
