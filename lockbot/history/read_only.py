@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from pathlib import Path
 from urllib.parse import quote
 
@@ -17,6 +18,8 @@ from lockbot.history import schema
 from lockbot.history.connection import Opened, refusal
 
 BUSY_SECONDS = 2.0
+_TRIES, _TRY_SECONDS = 10, 0.05
+"""Between its `-wal` and its `-shm` a writer takes less time than these."""
 
 
 def open_read_only(path: Path) -> Opened:
@@ -47,14 +50,25 @@ def open_read_only(path: Path) -> Opened:
 def _connect(path: Path) -> sqlite3.Connection:
     """As a reader beside writers. SQLite wants to write its `-shm` for that: where it may not, and nobody has the
     database open, it lies still and is read as it is."""
-    connection = _at(path, "mode=ro")
+    for left in reversed(range(_TRIES)):
+        try:
+            return _asked(_at(path, "mode=ro"))
+        except sqlite3.OperationalError as error:
+            if not path.with_name(path.name + "-wal").exists():
+                break
+            if not left or error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN:
+                raise
+        time.sleep(_TRY_SECONDS)  # a writer comes or goes just now
+    return _asked(_at(path, "mode=ro&immutable=1"))
+
+
+def _asked(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """Only who asks opens the file. Raises sqlite3.Error."""
     try:
         connection.execute("PRAGMA schema_version").fetchone()
-    except sqlite3.OperationalError:
+    except BaseException:
         connection.close()
-        if path.with_name(path.name + "-wal").exists():
-            raise
-        connection = _at(path, "mode=ro&immutable=1")
+        raise
     return connection
 
 

@@ -12,6 +12,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -308,6 +309,17 @@ def test_a_read_only_place_is_an_error_with_a_hint(tmp_path: Path, existing: boo
         with pytest.raises(LockbotError) as caught, History.open(place / "history.sqlite", clock) as history:
             history.save(run(1))
         assert "writable" in caught.value.hint
+
+
+def test_who_only_reads_waits_for_a_writer_that_is_just_coming(path: Path) -> None:
+    fill(path, 1)
+    in_the_way = path.with_name("history.sqlite-wal")
+    in_the_way.mkdir()
+    with pytest.raises(LockbotError, match="unable to open"):
+        History.read_only(path, clock)
+    threading.Timer(0.03, in_the_way.rmdir).start()
+    with History.read_only(path, clock) as history:
+        assert len(history.runs()) == 1
 
 
 @pytest.mark.parametrize("where", ["missing/history.sqlite", "file/history.sqlite", "directory"])
