@@ -16,10 +16,11 @@ from lockbot.config import Settings, load
 from lockbot.config.sections import Web
 from lockbot.daemon import plan
 from lockbot.errors import UsageError
+from lockbot.history.texts import storable
 from lockbot.model import silent
 from lockbot.process import CancelToken, Deadline
 from lockbot.web.remembered import Remembered
-from lockbot.web.view import Frame, View
+from lockbot.web.view import Frame, View, quoted
 
 LONGEST = 30.0
 """Seconds that one page may take: git and Nix are ended then."""
@@ -46,7 +47,7 @@ class Site:
         app = self._app(self.stop)
         if self.is_only:
             return Frame(app.clock(), self.root, self.root)
-        base = Frame(app.clock(), self.root, None).link(_SECTION, self.label)
+        base = f"{self.root}/{_SECTION}/{quoted(self.label)}"
         return Frame(app.clock(), self.root, base, self.label)
 
     @contextlib.contextmanager
@@ -85,7 +86,7 @@ class Sites:
         """The repository that an address (its parts) is about, where there are several; None: no such one."""
         if len(parts) < 2 or parts[0] != _SECTION:
             return None
-        return next((site for site in self.each if site.label == parts[1]), None)
+        return next((site for site in self.each if storable(site.label) == parts[1]), None)
 
 
 def read(paths: Sequence[Path], environ: Mapping[str, str], listen: str | None, stop: CancelToken) -> Sites:

@@ -24,9 +24,7 @@ class Frame:
     def link(self, *parts: str) -> str:
         """As `View.link`; where a page is about no repository, from the root."""
         start = self.root if self.base is None else self.base
-        return (
-            "/".join([start, *map(_quoted, parts[:-1]), *map(_quoted_end, parts[-1:])]) if parts else start + "/"
-        )
+        return "/".join([start, *map(quoted, parts[:-1]), *map(_quoted_end, parts[-1:])]) if parts else start + "/"
 
 
 @dataclass(frozen=True)
@@ -62,12 +60,13 @@ ENDINGS = (".json", ".html")
 """What may stand behind an address, and says how the page is wanted."""
 
 
-def _quoted(part: str) -> str:
+def quoted(part: str) -> str:
+    """A part of an address that others follow."""
     return quote(storable(part), safe="")
 
 
 def _quoted_end(part: str) -> str:
     """With the ending that says it is a page, where a name could be taken for something else: what has such an
     ending itself, and `.` and `..`, which browsers take for directories."""
-    plain = _quoted(part)
+    plain = quoted(part)
     return plain + ".html" if part.endswith(ENDINGS) or part in (".", "..") else plain

@@ -112,7 +112,7 @@ def test_only_known_hosts_are_answered(service: Served, host: str) -> None:
 @pytest.mark.parametrize("listen", [":0", "0.0.0.0:0"])
 def test_the_address_by_which_it_is_reached_is_known(world: World, listen: str) -> None:
     with served(world.config, environ=world.environ, listen=listen) as made:
-        other = replace(made, address=("127.0.0.2", made.address[1]))
+        other = replace(made, address=("127.0.0.2", int(made.address[1])))
         assert other.ask("/badge.svg", Host="127.0.0.2:8465").status == 200
         assert other.ask("/badge.svg", Host="127.0.0.3").status == 421
 

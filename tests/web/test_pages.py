@@ -224,6 +224,24 @@ def test_every_link_has_the_prefix_and_a_proxy_may_take_it_away(several: tuple[S
             assert all(service.ask(link).status in (200, 404, 503) for link in links[:3])
 
 
+def test_repositories_with_odd_names_are_reached(tmp_path: Path) -> None:
+    environ = git_environment(tmp_path / "home")
+    places = ("a/x.json", "b/caf\udce9", "c/a b%", "d/é.html")
+    worlds = []
+    for place in places:
+        (tmp_path / place).parent.mkdir()
+        worlds.append(World.create(tmp_path / place[:2] / "flake", environ))
+    configs = [
+        tmp_path / f"{place}.toml" for place in places
+    ]  # what they are called: the repositories share a name
+    for world, config in zip(worlds, configs, strict=True):
+        config.write_bytes(world.config.read_bytes())
+    with served(*configs, environ=environ) as service:
+        rows = service.ask("/.json").json["repositories"]
+        told = {one["repository"]: service.ask(f"{one['address']}inputs.json").status for one in rows}
+    assert told == {"x.json": 200, "caf\udce9": 200, "a b%": 200, "é.html": 200}
+
+
 # -- where it listens
 
 
