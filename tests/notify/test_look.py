@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from lockbot.commands.notify import look_after
+from lockbot.commands.notify import child, look_after
 from lockbot.history.input_states import UserHold
 from lockbot.model import HostBuild, HostStatus, Outcome
 from tests.commands.test_status import DAY, HELD, TWO, lock
@@ -242,3 +242,18 @@ def test_an_alarm_runs_its_hooks_once_when_something_begins(told: Told) -> None:
 
 def breaking(build: HostBuild) -> HostBuild:
     return replace(build, status=HostStatus.FAILED, here=BAD, failure=BROKEN)
+
+
+def test_what_was_on_its_way_when_lockbot_was_killed_is_due(told: Told) -> None:
+    """To a run by hand, after which nobody else may look for long."""
+    told.record(broken("web"))
+    app = told.app
+    place = app.place()
+    (letter,) = told.look().letters
+    assert child.is_due(app)
+    with app.history(place) as past:
+        past.notices(place.flake).mark_sending([letter.id])
+    assert told.states() == ["sending"] and child.is_due(app)
+    with app.history(place) as past:
+        past.notices(place.flake).mark_sent([letter.id])
+    assert not child.is_due(app)

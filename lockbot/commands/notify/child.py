@@ -21,7 +21,7 @@ def send_what_is_due(app: App, config: Path | None) -> None:
     """What can't be sent by then is tried again by the next run, or by whoever calls `lockbot notify`: nothing of
     that is an error here."""
     with contextlib.suppress(LockbotError, OSError):
-        if _is_due(app) and not _child_of_the_daemon(app):
+        if is_due(app) and not _child_of_the_daemon(app):
             named = ["--config", str(config)] if config is not None else []
             with CancelToken(parent=app.cancel) as cancel:
                 run_program(
@@ -33,12 +33,14 @@ def send_what_is_due(app: App, config: Path | None) -> None:
                 )
 
 
-def _is_due(app: App) -> bool:
+def is_due(app: App) -> bool:
+    """Whether a message is to be sent now, or nobody knows what became of one."""
     if not app.settings.notify:
         return False
     place = app.place()
-    with app.history() as past:
-        return any(letter.is_due(app.clock()) for letter in past.notices(place.flake).waiting())
+    with app.history(place) as past:
+        outbox = past.notices(place.flake)
+        return outbox.unsettled() or any(letter.is_due(app.clock()) for letter in outbox.waiting())
 
 
 def _child_of_the_daemon(app: App) -> bool:

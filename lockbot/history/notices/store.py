@@ -82,6 +82,10 @@ class Notices:
         """What is not sent yet, the oldest first."""
         return self._read(lambda connection: self._letters(connection, (LetterState.WAITING,)))
 
+    def unsettled(self) -> bool:
+        """Whether something is on its way; or was, when its sender was killed."""
+        return bool(self._read(lambda connection: self._letters(connection, (LetterState.SENDING,))))
+
     def next_try(self) -> datetime | None:
         """When something is to be sent next; None: nothing waits."""
         return min((letter.due for letter in self.waiting()), default=None)
