@@ -102,7 +102,8 @@ def decide(
         for target in targets
         for place, notice in enumerate(together(filter(target.wants, _for(known, changes, published, target))))
     ]
-    return Decision(changes.stands, looked, tuple(letters), frozenset(target.name for target in targets))
+    dues = {target.name: target.due(looked.moment) for target in targets}
+    return Decision(changes.stands, looked, tuple(letters), dues)
 
 
 def _for(known: Known, changes: Changes, published: Sequence[Notice], target: Target) -> Iterable[Notice]:

@@ -62,7 +62,7 @@ TOLD = Decision(
     (BROKE,),
     Looked(clock(), clock(), clock(), "r00001"),
     (LETTER, replace(LETTER, id="def")),
-    frozenset({"phone"}),
+    {"phone": clock()},
 )
 
 

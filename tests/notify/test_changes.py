@@ -33,7 +33,7 @@ def ending(state: State, told: Condition) -> str | None:
 
 def kept(decided: Decision) -> Known:
     """As the history gives it back."""
-    return Known({key(one): one for one in decided.conditions}, decided.looked, decided.targets)
+    return Known({key(one): one for one in decided.conditions}, decided.looked, frozenset(decided.targets))
 
 
 def told_over(states: list[State]) -> list[list[Notice]]:

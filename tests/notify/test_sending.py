@@ -119,10 +119,10 @@ def test_after_a_day_it_is_given_up(told: Told, server: Server) -> None:
     told.target(f"json://{server.host}/hook")
     told.record(broken("web"))
     server.answer = lambda: Reply(503)
-    told.notify()
-    told.world.now += timedelta(hours=23)
-    told.notify()
-    assert told.states() == ["waiting"]
+    for hours in (0, 2, 2, 2, 17):
+        told.world.now += timedelta(hours=hours)
+        told.notify()
+        assert told.states() == ["waiting"]
     told.world.now += timedelta(hours=1)
     told.notify()
     assert told.states() == ["given-up"]
@@ -134,6 +134,16 @@ def test_after_a_day_it_is_given_up(told: Told, server: Server) -> None:
     server.answer = lambda: None
     assert [one.error for one in told.notify().results] == [""]
     assert told.status()["given_up"] == 0, "something got through since"
+
+
+def test_a_machine_that_slept_for_days_has_not_tried_for_days(told: Told) -> None:
+    """Nor has one whose clock was wrong when it tried first."""
+    told.target("json://127.0.0.1:1/x")
+    told.record(broken("web"))
+    told.notify()
+    told.world.now += timedelta(days=3)
+    assert [bool(one.error) for one in told.notify().results] == [True]
+    assert told.states() == ["waiting"]
 
 
 def test_pauses_grow(told: Told) -> None:
@@ -199,6 +209,20 @@ def test_a_digest_is_one_message(told: Told, server: Server) -> None:
     (one,) = server.texts
     assert all(word in one for word in ("web does not build", "db does not build", "db builds again, and 1 more"))
     assert set(told.states()) == {"sent"}
+
+
+def test_what_was_collected_is_sent_sooner_where_the_digest_comes_sooner(told: Told, server: Server) -> None:
+    told.more = '[schedule]\ntime_zone = "UTC"'
+    told.target(f"json://{server.host}/hook", more='digest = "0 8 1 1 *"')
+    told.record(broken("web"))
+    assert told.notify().results == ()
+    (daily,) = told.tables = [told.tables[0].replace("0 8 1 1 *", "0 8 * * *")]
+    told.write()
+    assert told.notify().results == ()
+    assert str(told.status()["next_try"]).startswith("2026-11-23T08:00:00")
+    told.tables = [daily.replace('digest = "0 8 * * *"', "")]
+    told.write()
+    assert [one.error for one in told.notify().results] == [""]
 
 
 def test_a_test_message(told: Told, server: Server) -> None:

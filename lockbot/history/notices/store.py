@@ -16,6 +16,7 @@ from lockbot.history.ledger import Transact
 from lockbot.history.notices import rows
 from lockbot.history.notices.values import (
     TRIED_FOR,
+    TRIES,
     Decision,
     Delivery,
     Known,
@@ -61,12 +62,20 @@ class Notices:
         for condition in decided.conditions:
             codec.insert(connection, "conditions", rows.condition_columns(flake, condition))
         codec.insert(connection, "looked", rows.looked_columns(flake, decided.looked), replacing="flake")
-        targets = sorted(set(map(texts.storable, decided.targets)))
-        for target in targets:
+        targets = {texts.storable(name): due for name, due in sorted(decided.targets.items())}
+        for target, due in targets.items():
             codec.insert(connection, "told_targets", {"flake": flake, "target": target})
+            self._bring_forward(connection, target, texts.moment(due))
         for letter in decided.letters:
             codec.insert(connection, "outbox", rows.letter_columns(flake, letter))
         self._prune(connection, targets)
+
+    def _bring_forward(self, connection: sqlite3.Connection, target: str, due: str) -> None:
+        """Its digest has other times by now, or it has none any more."""
+        query = """
+            UPDATE outbox SET due = ? WHERE flake = ? AND target = ? AND state = ? AND attempts = 0 AND due > ?
+        """
+        connection.execute(query, (due, self._flake, target, LetterState.WAITING, due))
 
     def _prune(self, connection: sqlite3.Connection, targets: Collection[str]) -> None:
         """Letters of targets that are no more, and those that were over long ago, go."""
@@ -154,7 +163,7 @@ def _write_state(
 
 def _failed(letter: Letter, error: str, now: datetime) -> Letter:
     attempts, tried = letter.attempts + 1, min(letter.tried or now, now)
-    tried_for_long = now - tried >= TRIED_FOR
+    tried_for_long = now - tried >= TRIED_FOR and attempts >= TRIES
     return replace(
         letter,
         attempts=attempts,

@@ -72,7 +72,8 @@ class Letter:
 MINUTE = timedelta(minutes=1)
 PAUSES = (MINUTE, 2 * MINUTE, 5 * MINUTE, 15 * MINUTE, 30 * MINUTE)
 LONGEST_PAUSE = timedelta(hours=1)
-TRIED_FOR = timedelta(days=1)
+TRIED_FOR, TRIES = timedelta(days=1), 6
+"""A message is given up after both: a machine that slept over a day, or whose clock was set, tried but once."""
 
 
 def pause(attempts: int) -> timedelta:
@@ -83,12 +84,12 @@ def pause(attempts: int) -> timedelta:
 @dataclass(frozen=True)
 class Decision:
     """What is to be kept after a look: all conditions that stand, and new letters. `targets`: those that there
-    are; the letters of others go."""
+    are, and when something new would be sent to each: what waits waits no longer. The letters of others go."""
 
     conditions: tuple[Condition, ...]
     looked: Looked
     letters: tuple[Letter, ...]
-    targets: frozenset[str]
+    targets: Mapping[str, datetime]
 
 
 @dataclass(frozen=True)
