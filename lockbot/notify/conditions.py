@@ -53,7 +53,7 @@ class InputFact:
 class Facts:
     """What is known of a flake. `judged`: its newest run that judged all hosts; `ended`: its newest one that has
     an outcome; `alarms`: what `lockbot status` raises, and the runs that did not take place; `hangs`: what to say
-    of a run that does not end."""
+    of a run that does not end; `blind`: the lock can't be read, and nothing is known of inputs."""
 
     now: datetime
     inputs: tuple[InputFact, ...] = ()
@@ -61,6 +61,7 @@ class Facts:
     ended: Run | None = None
     alarms: tuple[Condition, ...] = ()
     hangs: str = ""
+    blind: bool = False
 
 
 def of_input(name: str) -> str:

@@ -18,12 +18,14 @@ def ending(facts: Facts, told: Condition) -> str | None:
     match told.kind, told.subject:
         case NoticeKind.BROKE, subject if subject.startswith(of_host("")):
             return _host(facts, subject.removeprefix(of_host("")))
-        case NoticeKind.BROKE, _:
-            return _input(facts, told)
         case NoticeKind.FAILED, _:
             return _run(facts)
         case NoticeKind.SILENT, subject if subject == RUNS:
             return "Runs take place again"
+        case _ if facts.blind:
+            return None
+        case NoticeKind.BROKE, _:
+            return _input(facts, told)
         case NoticeKind.SILENT, _:
             return f"{_about(told)} can be asked again"
         case _ if any(fact.held and storable(fact.name) in told.inputs for fact in facts.inputs):

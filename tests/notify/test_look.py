@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -216,8 +217,29 @@ def test_a_run_looks_and_trouble_there_is_a_note(told: Told) -> None:
     one = told.record(broken("web"))
     assert look_after(told.app, one).notes == ()
     assert told.states() == ["waiting"]
-    told.world.commit("garbage")
+    history = Path(told.world.environ["LOCKBOT_STATE__DIRECTORY"]) / "history.sqlite"
+    history.unlink()
+    history.mkdir()
     assert "nobody was told of this run" in look_after(told.app, one).notes[0]
+
+
+@pytest.mark.parametrize("broken_by", ["<<<<<<< garbage", None])
+def test_a_lock_that_can_not_be_read_hides_no_failure(told: Told, broken_by: str | None) -> None:
+    """And what is not known of inputs meanwhile is left as it was told."""
+    told.record(inputs=[BREAKS])
+    told.world.now += 20 * DAY
+    assert len(told.news()) == 3
+    told.world.git("tag", "before")
+    if broken_by is not None:
+        told.world.commit(broken_by)
+    else:
+        told.world.git("update-ref", "-d", "HEAD")
+    told.record(outcome=Outcome.FAILED, error="flake.lock: no JSON")
+    assert told.news() == ["failed: Failed: flake.lock: no JSON"]
+    assert told.news() == []
+    told.world.git("update-ref", "HEAD", "before")
+    told.record()
+    assert told.news() == ["recovered: Runs get to their end again: the last one is unchanged"]
 
 
 def test_an_alarm_runs_its_hooks_once_when_something_begins(told: Told) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from lockbot.app import App, Place
 from lockbot.commands import status
+from lockbot.commands.committed import branch_tip, committed_lock
 from lockbot.commands.status.alarms import Alarm, of_input, of_unjudged
 from lockbot.daemon import memory
 from lockbot.daemon.plan import scheduled, timetables
-from lockbot.errors import UsageError
+from lockbot.errors import Cancelled, LockbotError, UsageError
 from lockbot.history.notices.runs import newest_ended, newest_judged
 from lockbot.history.notices.values import Looked
 from lockbot.history.store import History
@@ -24,17 +25,39 @@ from lockbot.report.escape import name as shown
 
 
 def gather(app: App, place: Place, past: History) -> Facts:
-    """Raises what `status.look` does."""
-    found = status.look(app)
+    """Raises LockbotError. A lock that can't be read is no reason to keep silent: the run that failed for it is
+    to be told of."""
+    known, now = _lock_is_known(app, place), app.clock()
+    rows, alarms = _inputs(app) if known else ((), ())
+    last = next(iter(past.runs(place.flake, limit=1)), None)
     looked = past.notices(place.flake).known().looked
     return Facts(
-        found.now,
-        tuple(map(_input, found.rows)),
+        now,
+        tuple(map(_input, rows)),
         past.ask(lambda connection: newest_judged(connection, place.flake)),
         past.ask(lambda connection: newest_ended(connection, place.flake)),
-        (*map(_condition, _alarms(found)), *_silence(app, found, looked)),
-        _hanging(app, found.last, found.now),
+        (*map(_condition, alarms), *_silence(app, last, looked, now)),
+        _hanging(app, last, now),
+        blind=not known,
     )
+
+
+def _lock_is_known(app: App, place: Place) -> bool:
+    """Whether there is a branch, with a lock that makes sense where it has one."""
+    try:
+        if branch_tip(app, place)[1] is None:
+            return False
+        committed_lock(app, place)
+    except Cancelled:
+        raise
+    except LockbotError:
+        return False
+    return True
+
+
+def _inputs(app: App) -> tuple[Sequence[status.Row], Sequence[Alarm]]:
+    found = status.look(app)
+    return found.rows, tuple(_alarms(found))
 
 
 def _input(row: status.Row) -> InputFact:
@@ -66,20 +89,20 @@ def _condition(alarm: Alarm) -> Condition:
 # -- runs that do not take place
 
 
-def _silence(app: App, found: status.Status, looked: Looked | None) -> Iterator[Condition]:
+def _silence(app: App, newest: RunSummary | None, looked: Looked | None, now: datetime) -> Iterator[Condition]:
     """Where a schedule exists: it has come round twice, and no run was begun."""
-    last = found.last.started if found.last is not None else looked.first if looked is not None else None
+    last = newest.started if newest is not None else looked.first if looked is not None else None
     if last is None or not scheduled(app.settings):
         return
     with contextlib.suppress(UsageError):  # a time zone that can't be told: the daemon says so
         missed = min(one.next(one.next(last)) for one in timetables(app.settings))
         late = timedelta(seconds=app.settings.run.deadline + app.settings.schedule.random_delay)
-        if found.now > missed + late:
+        if now > missed + late:
             pause = memory.paused(app.settings.state.directory)
             yield Condition(
                 NoticeKind.SILENT,
                 RUNS,
-                f"No run has begun for {words.age((found.now - last).total_seconds())}",
+                f"No run has begun for {words.age((now - last).total_seconds())}",
                 f"The daemon is paused: {pause.why}" if pause is not None else "Does the daemon live?",
                 since=last,
             )
