@@ -147,11 +147,14 @@ def notify(flags: Flags, test: str | None, as_json: bool) -> int:
     whether a hold has ended.
     """
     from lockbot.commands.notify import send
+    from lockbot.model import Note
     from lockbot.report.events import JsonLines
 
     with opened_app(flags) as app:
         sent = send.notify(app) if test is None else send.test(app, test or None)
         if isinstance(app.progress, JsonLines):
+            for note in sent.notes:
+                app.progress(Note(note))
             app.progress.write(sent.record)
     if as_json:
         output.document(send.document(sent))

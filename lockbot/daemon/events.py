@@ -48,11 +48,12 @@ class Tell:
 
 @dataclass(frozen=True)
 class Told:
-    """That is done; `next`: when something is to be sent again."""
+    """That is done; `next`: when something is to be sent again; `notes`: what is to be known of it."""
 
     config: Path
     next: datetime | None = None
     error: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from lockbot.report import events
 EVERY = timedelta(hours=1)
 SOONEST = timedelta(seconds=30)
 """However soon something is to be tried again."""
+_NOTES = 100
 Schedule = Callable[[datetime, Event, str], None]
 """When, what is put into the queue then, and under which name: a later one of that name takes its place."""
 
@@ -113,6 +114,7 @@ class _Child:
         self._put = put
         self._next: datetime | None = None
         self._error = ""
+        self._notes: list[str] = []
         self.token = CancelToken()
         self.pid: int | None = None
 
@@ -136,7 +138,7 @@ class _Child:
             self._error = error.message if isinstance(error, LockbotError) else repr(error)
         finally:
             self.pid = None
-        self._put(Told(self._config, self._next, self._error))
+        self._put(Told(self._config, self._next, self._error, tuple(self._notes)))
 
     def _started(self, pid: int) -> None:
         self.pid = pid
@@ -145,6 +147,8 @@ class _Child:
         one = events.decode(text) or {}
         if one.get("event") == events.NOTIFIED:
             self._next = _moment(one.get("next"))
+        elif one.get("event") == events.NOTE and len(self._notes) < _NOTES:
+            self._notes.append(str(one.get("text", "")))
         elif one.get("event") == events.FAILED:
             self._error = str(one.get("message", ""))
 

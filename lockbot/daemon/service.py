@@ -294,6 +294,8 @@ class Daemon:
 
     def _told_people(self, event: Told) -> None:
         self._messages.ended(event)
+        for note in event.notes:
+            self._log.warning("note", config=str(event.config), text=note)
         if event.error and not self._stopping:
             self._log.warning("telling failed", config=str(event.config), error=event.error)
 

@@ -50,7 +50,7 @@ Record = dict[str, Any]
 
 FILE = "run.jsonl"
 STARTED, ENDED, FAILED = "run started", "run ended", "not run"
-NOTIFIED = "notified"
+NOTIFIED, NOTE = "notified", "note"
 
 
 def record(event: Event) -> Record:
@@ -76,7 +76,7 @@ def record(event: Event) -> Record:
         case Retrying(what, why_, seconds):
             return _record("warning", "retrying", what=what, why=why_, seconds=seconds)
         case Note(text):
-            return _record("warning", "note", text=text)
+            return _record("warning", NOTE, text=text)
         case CommandSaid(text):
             return _record("info", "command said", text=text)
         case HookSaid(hook, text):

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from lockbot.app import App
+from lockbot.config import load
 from lockbot.daemon.events import Event, Tell, Told
 from lockbot.daemon.messages import EVERY, SOONEST, Messages
+from lockbot.model import Outcome, silent
+from lockbot.process import CancelToken
 from tests.daemon.test_service import Make, service, until  # noqa: F401 -- the fixture
+from tests.history.samples import run
+from tests.nixes import PROJECT
 from tests.notify.server import Reply, Server
+from tests.upstream import run_git
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
 
@@ -33,6 +41,28 @@ def test_a_daemon_tells_what_its_run_found_and_waits_for_what_is_on_its_way(
         assert here.ask("status")["notifications"][0]["waiting"] == 0
         assert "s3cret" not in here.log.read_text()
         assert not here.records("telling failed")
+
+
+def test_what_a_hook_did_wrong_between_runs_is_in_the_journal(tmp_path: Path) -> None:
+    """Whoever finds an alarm runs its hooks; nobody else reads what `lockbot notify` says beside a daemon."""
+    config, told, state = tmp_path / "lockbot.toml", list[Event](), tmp_path / "state"
+    environ = dict(os.environ) | {"HOME": str(tmp_path), "PYTHONPATH": str(PROJECT)}
+    run_git(tmp_path, environ, "init", "--quiet", "--initial-branch=main", "flake")
+    who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    run_git(tmp_path / "flake", environ, *who, "commit", "--quiet", "--allow-empty", "--message", "x")
+    config.write_text(
+        f'[repository]\npath = "{tmp_path}/flake"\n[state]\ndirectory = "{state}"\n'
+        '[[hook]]\nevent = "alarm"\ncommand = ["/bin/sh", "-c", "exit 3"]\n'
+    )
+    app = App(load(config, environ), environ, CancelToken(), silent)
+    place = app.place()
+    with app.history(place) as past:
+        past.start(run(1, place.identity, place.flake, outcome=Outcome.FAILED))
+    messages = Messages(environ, told.append, Put().at, lambda: NOW)
+    messages.adopt({config: 60.0})
+    until(lambda: told)
+    assert told == [Told(config, notes=("the hook /bin/sh (alarm) ended with code 3",))]
+    messages.ended(Told(config))
 
 
 class Put:
