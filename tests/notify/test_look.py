@@ -6,10 +6,11 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from lockbot.commands.notify import child, look_after
+from lockbot.commands.notify import child, facts, look_after
 from lockbot.history.input_states import UserHold
 from lockbot.model import HostBuild, HostStatus, Outcome
 from tests.commands.test_status import DAY, HELD, TWO, lock
@@ -148,6 +149,27 @@ def test_an_update_that_lands_where_somebody_wants_it(told: Told) -> None:
         ("team", "Published ccccccc to the branch.")
     ]
     assert told.look().letters == ()
+
+
+def test_an_update_that_lands_while_somebody_looks_is_told_once(
+    told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told.tables.clear()
+    told.target(NOWHERE, "team", 'events = ["published"]')
+    told.look()
+    told.world.now += timedelta(hours=1)
+    gather = facts.gather
+
+    def land(*arguments: Any) -> Any:
+        found = gather(*arguments)
+        told.record(good("web"), outcome=Outcome.PUBLISHED, commit="c" * 40)
+        return found
+
+    monkeypatch.setattr(facts, "gather", land)
+    letters = list(told.look().letters)
+    monkeypatch.undo()
+    letters += [*told.look().letters, *told.look().letters]
+    assert [letter.notice.title for letter in letters] == ["Published ccccccc to the branch."]
 
 
 def test_the_first_look_tells_what_stands_and_nothing_of_before(told: Told) -> None:

@@ -51,7 +51,7 @@ def look(app: App, place: Place, past: History) -> Found:
         facts = known_facts.gather(app, place, past)
         notices = past.notices(place.flake)
         before = notices.known().looked
-        published = _published(past, place, before)
+        published = _published(past, place, before, facts)
         to_whom = targets(app.settings)
         found: list[Changes] = []
 
@@ -111,12 +111,14 @@ def taking_turns(app: App, path: Path, seconds: float = WAIT) -> Iterator[None]:
         yield
 
 
-def _published(past: History, place: Place, before: Looked | None) -> Sequence[Notice]:
-    """Of runs since the last look; without one, of none."""
-    if before is None:
+def _published(past: History, place: Place, before: Looked | None, facts: Facts) -> Sequence[Notice]:
+    """Of runs since the last look; without one, of none. What has ended after the facts were gathered is for the
+    next look, which begins there."""
+    if before is None or facts.ended is None:
         return ()
+    until = (facts.ended.started, facts.ended.id)
     found = past.ask(lambda connection: published_since(connection, place.flake, before))
-    return [texts.published(run) for run in found]
+    return [texts.published(run) for run in found if (run.started, run.id) <= until]
 
 
 def _looked(before: Looked | None, facts: Facts) -> Looked:
