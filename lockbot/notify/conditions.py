@@ -27,6 +27,8 @@ from lockbot.report.terminal import headline
 
 RUNS = "runs"
 """The subject of what is about no input and no host."""
+HOLD_OF, JUDGING = "the hold of ", "judging "
+"""What the subject of something silent begins with, where it is not the input itself."""
 IN_VAIN = frozenset({Outcome.FAILED, Outcome.STALE, Outcome.UNJUDGED})
 """Outcomes that somebody should hear of. An interrupted run was ended by somebody who knows."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from lockbot.history.input_states import StateWord
 from lockbot.history.texts import storable
 from lockbot.model import Answer, Condition, NoticeKind, Outcome
-from lockbot.notify.conditions import RUNS, Facts, host_answer, of_host
+from lockbot.notify.conditions import HOLD_OF, JUDGING, RUNS, Facts, InputFact, host_answer, of_host
 from lockbot.report import words
 from lockbot.report.escape import name as shown
 
@@ -26,12 +26,10 @@ def ending(facts: Facts, told: Condition) -> str | None:
             return None
         case NoticeKind.BROKE, _:
             return _input(facts, told)
-        case NoticeKind.SILENT, _:
-            return f"{_about(told)} can be asked again"
-        case _ if any(fact.held and storable(fact.name) in told.inputs for fact in facts.inputs):
-            return f"{_about(told)} is held by you now"
+        case _, subject if subject.startswith(JUDGING):
+            return _judging(facts, told)
         case _:
-            return f"{_about(told)} is no longer kept back for too long"
+            return _looked_after(facts, told)
 
 
 def _host(facts: Facts, name: str) -> str | None:
@@ -45,11 +43,43 @@ def _host(facts: Facts, name: str) -> str | None:
 
 
 def _input(facts: Facts, told: Condition) -> str | None:
-    for fact in facts.inputs:
-        if storable(fact.name) in told.inputs:
-            moved = fact.state is not None and fact.state.state in (StateWord.CURRENT, StateWord.MOVED)
-            return f"{shown(fact.name)} moves again, to {words.state(fact.locked)}" if moved else None
-    return f"{_about(told)} is no longer an input"
+    fact = _fact(facts, told)
+    if fact is None:
+        return f"{_about(told)} is no longer an input"
+    moved = fact.state is not None and fact.state.state in (StateWord.CURRENT, StateWord.MOVED)
+    return f"{shown(fact.name)} moves again, to {words.state(fact.locked)}" if moved else None
+
+
+def _judging(facts: Facts, told: Condition) -> str | None:
+    if facts.judged is None:
+        return None
+    hosts = {storable(build.host.name) for build in facts.judged.hosts}
+    if told.hosts and not hosts.intersection(told.hosts):
+        return f"{_about(told)} is no longer one of the hosts"
+    return f"{_about(told)} can be judged again"
+
+
+def _looked_after(facts: Facts, told: Condition) -> str | None:
+    """Of an input that was not asked or moved for too long: by itself, by the user's hold, or with what was known
+    of it, which is no end."""
+    fact, about = _fact(facts, told), _about(told)
+    if fact is None:
+        return f"{about} is no longer an input"
+    if told.subject.startswith(HOLD_OF):
+        return (
+            f"whether the hold of {about} has ended can be asked again" if fact.held else f"{about} is free again"
+        )
+    if fact.held:
+        return f"{about} is held by you now"
+    if fact.state is None:
+        return None
+    if told.kind is NoticeKind.SILENT:
+        return f"{about} can be asked again"
+    return f"{about} is no longer kept back for too long"
+
+
+def _fact(facts: Facts, told: Condition) -> InputFact | None:
+    return next((fact for fact in facts.inputs if storable(fact.name) in told.inputs), None)
 
 
 def _run(facts: Facts) -> str | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -119,6 +120,39 @@ def test_held_and_silent_for_too_long(told: Told) -> None:
     with told.world.ledger() as ledger:
         ledger.hold(UserHold("a", "mine", told.world.now))
     assert told.news() == ["recovered: a is held by you now"]
+
+
+def test_a_hold_of_the_users_is_no_answer_from_upstream(told: Told) -> None:
+    told.record(inputs=[HELD])
+    told.world.now += 20 * DAY
+    assert len(told.news()) == 2
+    with told.world.ledger() as ledger:
+        ledger.hold(UserHold("a", "mine", told.world.now))
+    assert told.news() == ["recovered: a is held by you now"] * 2
+
+
+def test_what_is_no_longer_known_of_an_input_is_no_end(told: Told) -> None:
+    """As where the history was damaged, and what was told is all that is left."""
+    told.record(inputs=[HELD])
+    told.world.now += 20 * DAY
+    assert len(told.news()) == 2
+    with closing(sqlite3.connect(told.history)) as raw, raw:
+        raw.execute("DELETE FROM inputs")
+    assert told.news() == []
+    told.record(inputs=[CURRENT])
+    assert [one.split(":")[0] for one in told.news()] == ["recovered"] * 2
+
+
+def test_a_host_that_is_judged_again_or_is_no_more(told: Told) -> None:
+    for _ in range(3):
+        told.world.now += DAY
+        told.record(unjudged("web"), unjudged("db"), outcome=Outcome.UNJUDGED)
+    assert sum(one.startswith("silent-too-long") for one in told.news()) == 2
+    told.record(good("web"))
+    assert sorted(one for one in told.news() if "Runs" not in one) == [
+        "recovered: db is no longer one of the hosts",
+        "recovered: web can be judged again",
+    ]
 
 
 def test_no_run_by_the_schedule(told: Told) -> None:
@@ -239,9 +273,8 @@ def test_a_run_looks_and_trouble_there_is_a_note(told: Told) -> None:
     one = told.record(broken("web"))
     assert look_after(told.app, one).notes == ()
     assert told.states() == ["waiting"]
-    history = Path(told.world.environ["LOCKBOT_STATE__DIRECTORY"]) / "history.sqlite"
-    history.unlink()
-    history.mkdir()
+    told.history.unlink()
+    told.history.mkdir()
     assert "nobody was told of this run" in look_after(told.app, one).notes[0]
 
 

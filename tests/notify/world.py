@@ -93,6 +93,10 @@ class Told:
     def config(self) -> Path:
         return self.directory / "lockbot.toml"
 
+    @property
+    def history(self) -> Path:
+        return Path(self.world.environ["LOCKBOT_STATE__DIRECTORY"]) / "history.sqlite"
+
     @cached_property
     def app(self) -> App:
         """As configured by now; its place is found once."""
@@ -140,10 +144,9 @@ class Told:
         return found
 
     def states(self) -> list[str]:
-        path = Path(self.world.environ["LOCKBOT_STATE__DIRECTORY"]) / "history.sqlite"
-        if not path.exists():
+        if not self.history.exists():
             return []
-        with closing(sqlite3.connect(path)) as raw:
+        with closing(sqlite3.connect(self.history)) as raw:
             return [row[0] for row in raw.execute("SELECT state FROM outbox ORDER BY created, id")]
 
 

@@ -11,6 +11,7 @@ from lockbot.commands.status.rows import Row
 from lockbot.history.input_states import InputState, UserHold
 from lockbot.history.summaries.unjudged import NIGHTS, Unjudged
 from lockbot.model import NoticeKind
+from lockbot.notify.conditions import HOLD_OF, JUDGING
 from lockbot.report import words
 from lockbot.report.escape import name as shown
 
@@ -63,7 +64,7 @@ def unjudged_alarms(found: Sequence[Unjudged]) -> Iterator[str]:
 def of_input(row: Row, now: datetime) -> Iterator[Alarm]:
     """What there is to say of one input, the most important first."""
     if row.hold is not None and (why := _unanswered(row.hold)) is not None:
-        yield Alarm(NoticeKind.SILENT, "input", row.input, why, part="the hold of ")
+        yield Alarm(NoticeKind.SILENT, "input", row.input, why, part=HOLD_OF)
     if row.hold is not None or row.state is None:
         return  # as the user wants it; or new since the last run
     if (why := _neglected(row, row.state, now)) is not None:
@@ -77,7 +78,7 @@ def of_unjudged(found: Sequence[Unjudged]) -> Iterator[Alarm]:
     for one in found:
         if one.nights >= NIGHTS:
             why = f"could not be judged for {one.nights} nights running: {one.why}"
-            yield Alarm(NoticeKind.SILENT, one.kind, one.name, why, one.since, part="judging ")
+            yield Alarm(NoticeKind.SILENT, one.kind, one.name, why, one.since, part=JUDGING)
 
 
 def _neglected(row: Row, state: InputState, now: datetime) -> str | None:
