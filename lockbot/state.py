@@ -312,6 +312,11 @@ def _read_holder(path: Path) -> Holder | None:
     return None
 
 
+def is_held(path: Path) -> bool:
+    """Whether a process that lives says so. Takes no lock, and so holds up nobody."""
+    return _read_holder(path) is not None
+
+
 def _parse_holder(path: Path) -> Holder | None:
     try:
         found = json.loads(files.read(path, _LARGEST_LOCK_FILE))

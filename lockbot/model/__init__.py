@@ -40,10 +40,11 @@ from lockbot.model.progress import (
     Retrying,
     silent,
 )
-from lockbot.model.run import CulpritCommit, Held, Outcome, Phase, Run
+from lockbot.model.run import KILLED, CulpritCommit, Held, Outcome, Phase, Run
 from lockbot.model.verdict import Candidate, Gate, HostBuild, HostStatus, Judgement, Verdict
 
 __all__ = [
+    "KILLED",
     "Answer",
     "Candidate",
     "ChangeKind",

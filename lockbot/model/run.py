@@ -42,6 +42,10 @@ class Held:
     """What it is held for, where an upstream commit (or a span of them) was found to break hosts."""
 
 
+KILLED = "lockbot was killed"
+"""The error of a run that could not say how it ended; the next one says so."""
+
+
 class Outcome(StrEnum):
     UNCHANGED = "unchanged"
     PUBLISHED = "published"

@@ -22,7 +22,7 @@ from lockbot.judge import gc_roots
 from lockbot.judge.verdict import Judged
 from lockbot.lock.request import UpdateRequest
 from lockbot.lock.unmovable import CANNOT_LOCK
-from lockbot.model import HostBuild, HostStatus, Outcome, Phase, Run
+from lockbot.model import KILLED, HostBuild, HostStatus, Outcome, Phase, Run
 from lockbot.state import ROOTS
 from lockbot.update.attempt import Attempt, AttemptResult, SeriesCommit
 from lockbot.update.context import RunConfig, RunContext
@@ -66,7 +66,7 @@ def recover(context: RunContext, source: Source, repository: str, flake: str, *,
                 outcome=whole if landed else lost,
                 commit=published if landed else None,
                 finished=context.clock(),
-                error=None if landed else (run.error or "lockbot was killed"),
+                error=None if landed else (run.error or KILLED),
                 notes=(*run.notes, *notes),
             )
         )

@@ -13,7 +13,8 @@ import pytest
 
 from lockbot.commands.notify import child, facts, look_after
 from lockbot.history.input_states import UserHold
-from lockbot.model import HostBuild, HostStatus, Outcome
+from lockbot.model import KILLED, HostBuild, HostStatus, Outcome
+from lockbot.state import RunLock
 from tests.commands.test_status import DAY, HELD, TWO, lock
 from tests.notify.world import BAD, BREAKS, BROKEN, CURRENT, Told, broken, good, held, unjudged
 
@@ -171,6 +172,30 @@ def test_a_run_that_hangs(told: Told) -> None:
     assert told.news() == []
     told.world.now += 3 * DAY
     assert "has not ended: it hangs, or was killed" in told.news()[0]
+
+
+def test_runs_that_are_killed_one_after_the_other(told: Told) -> None:
+    """One may be a machine that was restarted. Each is found out by the next."""
+    lock = told.app.place().directory / "lock"
+    told.record(outcome=None)
+    assert told.news() == []
+    told.world.now += timedelta(hours=1)
+    told.close("interrupted", KILLED)
+    told.record(outcome=None)
+    with RunLock(lock, "r", lambda: told.world.now, cancel=told.world.cancel):
+        assert told.news() == [], "the second is at work"
+    assert told.news() == ["failed: Runs are killed before they can end: has the machine too little memory?"]
+    told.world.now += timedelta(hours=1)
+    told.close("interrupted", KILLED)
+    told.record(outcome=None)
+    with RunLock(lock, "r", lambda: told.world.now, cancel=told.world.cancel):
+        assert told.news() == []
+    told.close("unchanged", None)
+    assert told.news() == ["recovered: Runs get to their end again: the last one is unchanged"]
+    for _ in range(2):
+        told.world.now += timedelta(hours=1)
+        told.record(outcome=Outcome.INTERRUPTED, error="stopped: SIGINT")
+    assert told.news() == []
 
 
 def test_an_update_that_lands_where_somebody_wants_it(told: Told) -> None:

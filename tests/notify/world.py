@@ -121,6 +121,11 @@ class Told:
             past.ledger(place.flake).record(inputs)
         return one
 
+    def close(self, outcome: str, error: str | None) -> None:
+        """What the next run says of the one that did not end."""
+        with closing(sqlite3.connect(self.history)) as raw, raw:
+            raw.execute("UPDATE runs SET outcome = ?, error = ? WHERE outcome IS NULL", (outcome, error))
+
     def look(self) -> Found:
         app = self.app
         place = app.place()

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
+from lockbot import state
 from lockbot.app import App, Place
 from lockbot.commands import status
 from lockbot.commands.committed import branch_tip, committed_lock
@@ -17,7 +18,7 @@ from lockbot.history.notices.runs import newest_ended, newest_judged
 from lockbot.history.notices.values import Looked
 from lockbot.history.store import History
 from lockbot.history.summaries.runs import RunSummary
-from lockbot.model import Condition, NoticeKind
+from lockbot.model import KILLED, Condition, NoticeKind, Outcome
 from lockbot.notify.conditions import RUNS, Facts, InputFact, of_host
 from lockbot.notify.conditions import of_input as of
 from lockbot.report import words
@@ -29,7 +30,8 @@ def gather(app: App, place: Place, past: History) -> Facts:
     to be told of."""
     known, now = _lock_is_known(app, place), app.clock()
     rows, alarms = _inputs(app) if known else ((), ())
-    last = next(iter(past.runs(place.flake, limit=1)), None)
+    runs = past.runs(place.flake, limit=_NEWEST)
+    last = runs[0] if runs else None
     looked = past.notices(place.flake).known().looked
     return Facts(
         now,
@@ -37,7 +39,7 @@ def gather(app: App, place: Place, past: History) -> Facts:
         past.ask(lambda connection: newest_judged(connection, place.flake)),
         past.ask(lambda connection: newest_ended(connection, place.flake)),
         (*map(_condition, alarms), *_silence(app, last, looked, now)),
-        _hanging(app, last, now),
+        _hanging(app, last, now) or _killed(place, [one for one in runs if not one.dry_run]),
         blind=not known,
     )
 
@@ -114,3 +116,17 @@ def _hanging(app: App, last: RunSummary | None, now: datetime) -> str:
     if now - last.started <= timedelta(seconds=app.settings.run.deadline):
         return ""
     return f"Run {last.id} began {words.ago(last.started, now)} and has not ended: it hangs, or was killed"
+
+
+_NEWEST = 10
+"""Runs that are looked at, for those among them that changed something."""
+
+
+def _killed(place: Place, runs: Sequence[RunSummary]) -> str:
+    """Of two in a row, none of which could say so: of one, a restarted machine may be the reason, and the next run
+    makes up for it."""
+    ended = [one for one in runs if one.outcome is not None]
+    died = [one.outcome is Outcome.INTERRUPTED and one.error == KILLED for one in ended[:2]]
+    if runs and runs[0].outcome is None and died and died[0] and not state.is_held(place.directory / state.LOCK):
+        died = [True, True]
+    return "Runs are killed before they can end: has the machine too little memory?" if died == [True] * 2 else ""
