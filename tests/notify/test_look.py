@@ -198,6 +198,18 @@ def test_runs_that_are_killed_one_after_the_other(told: Told) -> None:
     assert told.news() == []
 
 
+def test_a_run_of_a_wrong_clock_hides_none_that_follow(told: Told) -> None:
+    told.world.now += DAY
+    told.record(good("web"))
+    told.look()
+    told.world.now -= DAY - timedelta(hours=1)
+    told.record(broken("web"))
+    assert told.news() == ["broke: web does not build, with or without an update"]
+    told.world.now += timedelta(hours=1)
+    told.record(outcome=Outcome.FAILED, error="x")
+    assert told.news() == ["failed: Failed: x"]
+
+
 def test_an_update_that_lands_where_somebody_wants_it(told: Told) -> None:
     told.target(NOWHERE, "team", 'events = ["published"]')
     told.look()

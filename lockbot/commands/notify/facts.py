@@ -36,8 +36,8 @@ def gather(app: App, place: Place, past: History) -> Facts:
     return Facts(
         now,
         tuple(map(_input, rows)),
-        past.ask(lambda connection: newest_judged(connection, place.flake)),
-        past.ask(lambda connection: newest_ended(connection, place.flake)),
+        past.ask(lambda connection: newest_judged(connection, place.flake, now)),
+        past.ask(lambda connection: newest_ended(connection, place.flake, now)),
         (*map(_condition, alarms), *_silence(app, last, looked, now)),
         _hanging(app, last, now) or _killed(place, [one for one in runs if not one.dry_run]),
         blind=not known,

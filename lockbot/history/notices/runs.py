@@ -6,6 +6,7 @@ What comes from a flake and its runs is read whole, so each question has a limit
 from __future__ import annotations
 
 import sqlite3
+from datetime import datetime
 
 from lockbot.history import codec, damage, texts
 from lockbot.history.notices.values import Looked
@@ -21,17 +22,23 @@ _JUDGED = tuple(one for one in Outcome if one not in (Outcome.FAILED, Outcome.IN
 
 
 @damage.reading("the newest runs")
-def newest_judged(connection: sqlite3.Connection, flake: str) -> Run | None:
-    """The newest run that judged all hosts."""
+def newest_judged(connection: sqlite3.Connection, flake: str, now: datetime) -> Run | None:
+    """The newest run that judged all hosts. One of the future (the clock was wrong) would hide all others."""
     words = ", ".join(f"'{one.value}'" for one in _JUDGED)
     judged = f"outcome IN ({words}) AND EXISTS (SELECT 1 FROM hosts WHERE run = runs.id)"  # noqa: S608 -- our words
-    return _first(connection, f"{_RUNS} AND {judged} {_NEWEST_FIRST}", (texts.storable(flake), 1))
+    return _first(
+        connection,
+        f"{_RUNS} AND started <= ? AND {judged} {_NEWEST_FIRST}",
+        (texts.storable(flake), texts.moment(now), 1),
+    )
 
 
 @damage.reading("the newest runs")
-def newest_ended(connection: sqlite3.Connection, flake: str) -> Run | None:
-    """The newest run that has an outcome."""
-    return _first(connection, f"{_RUNS} {_NEWEST_FIRST}", (texts.storable(flake), 1))
+def newest_ended(connection: sqlite3.Connection, flake: str, now: datetime) -> Run | None:
+    """The newest run that has an outcome; the same."""
+    return _first(
+        connection, f"{_RUNS} AND started <= ? {_NEWEST_FIRST}", (texts.storable(flake), texts.moment(now), 1)
+    )
 
 
 @damage.reading("the newest runs")
@@ -44,6 +51,6 @@ def published_since(connection: sqlite3.Connection, flake: str, looked: Looked) 
     return tuple(codec.read_run(connection, row) for row in reversed(rows))
 
 
-def _first(connection: sqlite3.Connection, query: str, values: tuple[str, int]) -> Run | None:
+def _first(connection: sqlite3.Connection, query: str, values: tuple[str, str, int]) -> Run | None:
     row = connection.execute(query, values).fetchone()
     return None if row is None else codec.read_run(connection, row)
