@@ -69,7 +69,7 @@ def _cycle(app: App, place: Place, history: History, request: UpdateRequest, opt
         for reference in request.overrides.values():
             FlakeRef.parse(reference)  # what a lock holds is not the user's to word; this is
         with oserrors.explaining():
-            run = replace(run, notes=(*run.notes, *ask_due(app, place, history)))
+            run = replace(run, notes=(*run.notes, *ask_due(app, place, history, release=not options.dry_run)))
             context = _context(app, place, history)
             recover(
                 context, place.source, place.identity, place.flake, keep_results=app.settings.state.keep_results

@@ -114,7 +114,7 @@ def test_a_run_asks_before_it_proposes(
 def test_who_looks_between_the_runs_asks_too(
     one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken, server: Server
 ) -> None:
-    """`lockbot notify`, which the daemon calls each hour: also where nobody is to be told of anything."""
+    """`lockbot notify`, which the daemon calls each hour, and a dry run: they only say what they hear."""
     world = Nights(one_nix, tmp_path, cancel, server)
     world.forge.pulls[1] = pull = Pull()
     url = f"{server.url}/owner/a/pull/1"
@@ -123,8 +123,13 @@ def test_who_looks_between_the_runs_asks_too(
     assert notify(world.app()).notes == (), "it was asked less than an hour ago"
     world.now += HOUR
     sent = notify(world.app())
-    assert sent.notes == (f"a moves again: {url} was merged on 2026-11-20, and main has it",)
-    assert not sent.configured and "held by you" not in world.told()
+    arrived = f"{url} was merged on 2026-11-20, and main has it"
+    assert sent.notes == (f"a is held until the next run: {arrived}",)
+    assert not sent.configured and arrived in world.told()
+    dry = world.update(dry_run=True)
+    assert f"a is held until the next run: {arrived}" in dry.notes and "held by you" in world.told()
+    assert f"a moves again: {arrived}" in world.update().notes, "the run says so, though it was asked just now"
+    assert "held by you" not in world.told()
 
 
 def test_until_a_package_is_at_a_version(

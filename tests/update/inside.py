@@ -68,10 +68,17 @@ class World:
         with app.history() as past:
             return past.ledger(app.place().flake).states()[name]
 
-    def update(self, *names: str, retry_failed: bool = False, settings: Mapping[str, str] | None = None) -> Run:
+    def update(
+        self,
+        *names: str,
+        retry_failed: bool = False,
+        dry_run: bool = False,
+        settings: Mapping[str, str] | None = None,
+    ) -> Run:
         """One run, a minute after whatever was before."""
         self.now += timedelta(minutes=1)
-        return job.update(self.app(settings), UpdateRequest(names or None), Options(retry_failed=retry_failed))
+        options = Options(retry_failed=retry_failed, dry_run=dry_run)
+        return job.update(self.app(settings), UpdateRequest(names or None), options)
 
     def moved(self) -> dict[str, str]:
         """Input → value ("1", "2", …) that the branch has it locked at."""

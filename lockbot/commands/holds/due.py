@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from lockbot.app import App, Place
@@ -9,7 +10,7 @@ from lockbot.commands.committed import committed_lock
 from lockbot.commands.holds.asking import Question, ask
 from lockbot.commands.holds.tools import Tools, needs_fetching, open_tools
 from lockbot.errors import Cancelled, LockbotError
-from lockbot.history.input_states import UserHold
+from lockbot.history.input_states import ASKED_EVERY, UserHold
 from lockbot.history.ledger import Ledger
 from lockbot.history.store import History
 from lockbot.model import Locked
@@ -17,9 +18,9 @@ from lockbot.nix.lockfile import LockFile
 from lockbot.report.escape import name as shown
 
 
-def ask_due(app: App, place: Place, history: History) -> tuple[str, ...]:
+def ask_due(app: App, place: Place, history: History, *, release: bool = True) -> tuple[str, ...]:
     """Ask about each of the user's holds that nobody was asked about in the last hour, and release those that have
-    ended.
+    ended. `release` False, for who moves nothing: they stay, and the next run asks at once, releases and says so.
 
     Returns a sentence for each of these. That somebody does not answer is no error, but kept with the hold. Takes
     a minute at most, and, where a package's version is waited for, as long again as an input may take to be
@@ -38,7 +39,7 @@ def ask_due(app: App, place: Place, history: History) -> tuple[str, ...]:
                 for hold in sorted(some, key=_last_asked):
                     locked = lock.locked(hold.input)
                     if locked is not None and tools.deadline.left > 0:
-                        told += _ask(tools, ledger, hold, locked)
+                        told += _ask(tools, ledger, hold, locked, release=release)
     return tuple(told)
 
 
@@ -55,7 +56,7 @@ def _lock(app: App, place: Place) -> LockFile | None:
         return None  # for whoever needs it to say
 
 
-def _ask(tools: Tools, ledger: Ledger, hold: UserHold, locked: Locked) -> list[str]:
+def _ask(tools: Tools, ledger: Ledger, hold: UserHold, locked: Locked, *, release: bool) -> list[str]:
     """Whoever is killed meanwhile has asked: the hold stays, and is asked about again in an hour."""
     if hold.ends is None or not ledger.begin_to_ask(hold):
         return []
@@ -63,4 +64,10 @@ def _ask(tools: Tools, ledger: Ledger, hold: UserHold, locked: Locked) -> list[s
     if not answer.over:
         ledger.note_answer(hold, answer.heard(tools.app.clock(), hold.heard))
         return []
+    if not release:
+        found = answer.heard(tools.app.clock(), hold.heard)
+        # As if it had not been asked, so that it is due still; nor is the same revision known not to have it.
+        asked = hold.heard.asked if hold.heard is not None else found.asked - ASKED_EVERY
+        ledger.note_answer(hold, replace(found, asked=asked, revision=None))
+        return [f"{shown(hold.input)} is held until the next run: {answer.text}"]
     return [f"{shown(hold.input)} moves again: {answer.text}"] if ledger.end(hold) else []

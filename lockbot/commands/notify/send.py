@@ -64,7 +64,7 @@ def notify(app: App) -> Sent:
         delivered, notes = _sent(app, place, past, to_whom) if to_whom else (Delivered(), ())
     problems = hooks.run_those_of_alarms(app, found.news)
     with app.history(place) as past:
-        ended = ask_due(app, place, past)
+        ended = ask_due(app, place, past, release=False)
         outbox = past.notices(place.flake)
         return Sent(
             anybody(app.settings),
