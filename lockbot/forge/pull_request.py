@@ -12,6 +12,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from lockbot.errors import UsageError
 from lockbot.forge.place import HOST, Account, Kind, Place, place_at
+from lockbot.nix.forges import KIND_AT
 from lockbot.report.escape import plain
 
 LONGEST = 1000
@@ -22,6 +23,9 @@ _PAGE: Mapping[Kind, tuple[str, ...]] = {
     Kind.FORGEJO: ("pulls",),
 }
 """What stands between a repository and the number."""
+_OLDER: Mapping[Kind, tuple[str, ...]] = {**_PAGE, Kind.GITLAB: ("merge_requests",)}
+"""The same in addresses of before, which lead there still."""
+_USUAL = {"https": ":443", "http": ":80"}
 _ELSE = {
     "issues": "an issue, which nobody merges",
     "work_items": "an issue, which nobody merges",
@@ -46,7 +50,10 @@ class PullRequest:
         scheme, host, parts = _split(address)
         for length in range(2, len(parts)):
             place = place_at(host, parts[:length], accounts)
-            if place is not None and (number := _number(parts[length:], _PAGE[place.kind])) is not None:
+            if place is None:
+                continue
+            pages = (_PAGE[place.kind], _OLDER[place.kind])
+            if (number := next(filter(None, (_number(parts[length:], page) for page in pages)), None)) is not None:
                 page = "/".join(quote(part, safe="~") for part in (*place.path, *_PAGE[place.kind]))
                 return cls(place, number, f"{scheme}://{place.host}/{page}/{number}")
         raise _refusal(address, host, parts, accounts)
@@ -65,7 +72,9 @@ def _split(address: str) -> tuple[str, str, tuple[str, ...]]:
             "the address of a pull request has no user name or password in it",
             "leave them out; a token belongs into [forge.HOST] of the configuration",
         )
-    host = (parts.hostname or "") + port
+    # A known forge's pages are at `www.`, too, and lead to where they belong; its API is not.
+    name = (parts.hostname or "").removeprefix("www.")
+    host = (name if name in KIND_AT else parts.hostname or "") + (port if port != _USUAL[parts.scheme] else "")
     if not HOST.fullmatch(host):
         raise UsageError(f"not the address of a pull request: {plain(address, _SHOWN)}", _FORM)
     return parts.scheme, host, tuple(unquote(part) for part in parts.path.strip("/").split("/"))

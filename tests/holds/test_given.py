@@ -26,6 +26,10 @@ GOOD = {
     "https://github.com/NixOS/nixpkgs/pull/123/files?diff=split#r1": "https://github.com/NixOS/nixpkgs/pull/123",
     "https://gitlab.com/a/b/-/merge_requests/9": "https://gitlab.com/a/b/-/merge_requests/9",
     "https://gitlab.com/a/b/c/d/-/merge_requests/9/diffs": "https://gitlab.com/a/b/c/d/-/merge_requests/9",
+    "https://gitlab.com/a/b/merge_requests/9/diffs": "https://gitlab.com/a/b/-/merge_requests/9",
+    "https://www.github.com/NixOS/nixpkgs/pull/1": "https://github.com/NixOS/nixpkgs/pull/1",
+    "https://github.com:443/NixOS/nixpkgs/pull/1": "https://github.com/NixOS/nixpkgs/pull/1",
+    "http://git.example.org:80/a/b/pulls/7": "http://git.example.org/a/b/pulls/7",
     "https://codeberg.org/a/b/pulls/7": "https://codeberg.org/a/b/pulls/7",
     "https://git.example.org/a/b/pulls/7#issuecomment-1": "https://git.example.org/a/b/pulls/7",
     "https://ghe.example.org:8443/a/b/pull/1": "https://ghe.example.org:8443/a/b/pull/1",
@@ -59,6 +63,8 @@ BAD = {
     "https://github.com/NixOS/nixpkgs/commit/abc": "--until-in BRANCH COMMIT",
     "https://example.com/a/b/pull/1": "which forge runs at example.com is not known",
     "https://git.kernel.org/a/b/pull/1": "which forge runs at git.kernel.org is not known",
+    "https://www.example.org/a/b/pull/1": "which forge runs at www.example.org is not known",
+    "https://github.com:80/a/b/pull/1": "which forge runs at github.com:80 is not known",
     "https://me:s3cret@github.com/a/b/pull/1": "no user name or password",
 }
 
