@@ -170,10 +170,10 @@ class Client:
         signed = "Authorization" in self._headers
         if response.status == 401:
             what = "does not accept the token" if signed else "wants a token"
-            raise NoResponse(f"{self.host} {what}: see [forge] in the configuration")
+            raise NoResponse(f"{self.host} {what} (see [forge] in the configuration)")
         if response.status == 403:
             what = "does not let this token read them" if signed else "wants a token for them"
-            raise NoResponse(f"{self.host} {what}: see [forge] in the configuration", everywhere=False)
+            raise NoResponse(f"{self.host} {what} (see [forge] in the configuration)", everywhere=False)
         if response.status in _NOT_THERE:
             private = "for this token" if signed else "without a token"
             raise NotThere(f"{self.host} has no such {self._what} {private} ({response.status})", everywhere=False)

@@ -116,20 +116,20 @@ def test_where_the_input_has_no_such_history_the_merge_ends_it(
 
 
 NO_USE = [
-    (Pull("merged"), "was merged on 2026-11-20, and stable has it: there is nothing to wait for"),
-    (Pull("closed"), "there is nothing to wait for: it was closed, and nobody will merge it"),
-    (None, "no such repository or pull request for this token (404)"),
+    (Pull("merged"), "was merged on 2026-11-20, and stable has it: there is nothing to wait for", "the next run"),
+    (Pull("closed"), "there is nothing to wait for: it was closed, and nobody will merge it", "--until-merged"),
+    (None, "no such repository or pull request for this token (404)", "is it written right?"),
 ]
 
 
 @pytest.mark.parametrize("kind", FORGES)
 def test_what_is_no_use_is_told_at_once(make: Make, kind: str) -> None:
     world = make(kind)
-    for pull, why in NO_USE:
+    for pull, why, hint in NO_USE:
         world.forge.pulls = {1: replace(pull, commit=world.first)} if pull is not None else {}
         with pytest.raises(UsageError) as caught:
             world.wait(world.url())
-        assert why in caught.value.message and caught.value.hint
+        assert why in caught.value.message and hint in caught.value.hint
         assert "lockbot release" not in caught.value.message, "there is no hold yet"
     assert world.hold is None
 
@@ -144,7 +144,7 @@ TROUBLE: dict[str, tuple[Reply, str]] = {
     "a limit": (Reply({}, 403, {"X-RateLimit-Remaining": "0"}), "its limit of requests"),
     "another limit": (Reply({}, 429, {"Retry-After": "9"}), "its limit of requests"),
     "no right": (Reply({}, 403), "does not let this token read them"),
-    "no token": (Reply({}, 401), "does not accept the token"),
+    "no token": (Reply({}, 401), "does not accept the token (see [forge]"),
     "broken": (Reply(b"oops", 502), "answers 502"),
     "a page": (Reply(b"<html>Sign in"), "no JSON"),
     "slow": (Reply({}, drip=2, hang=30), "does not answer"),

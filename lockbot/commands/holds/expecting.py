@@ -11,7 +11,7 @@ from lockbot.commands.holds.asking import Question, ask
 from lockbot.commands.holds.given import GivenEnd, read_end
 from lockbot.commands.holds.tools import open_tools
 from lockbot.errors import UsageError
-from lockbot.model import Heard, HoldEnd, Locked, UntilVersion
+from lockbot.model import Heard, HoldEnd, Locked, UntilMerged, UntilVersion
 from lockbot.report.styled_lines import Line, Style, line
 
 
@@ -48,9 +48,11 @@ def _refuse_needless(answer: Answer, ends: HoldEnd) -> None:
     if answer.over:
         raise UsageError(f"{answer.text}: there is nothing to wait for", "without a hold, the next run moves it")
     if answer.vain:
-        hint = _OF_PACKAGES if isinstance(ends, UntilVersion) else _OF_FORGES
+        of_what = _OF_PACKAGES if isinstance(ends, UntilVersion) else _OF_FORGES
+        hint = _IN_VAIN if isinstance(ends, UntilMerged) and answer.known else of_what
         raise UsageError(f"there is nothing to wait for: {answer.text}", hint)
 
 
 _OF_PACKAGES = "is the attribute right? it is looked for in the input's legacyPackages and packages"
+_IN_VAIN = "without --until-merged it is held until you release it"
 _OF_FORGES = "is it written right? what is private needs a token: [forge.HOST] in the configuration"
