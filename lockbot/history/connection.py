@@ -18,7 +18,7 @@ import os
 import re
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum, auto
@@ -68,11 +68,18 @@ class Opened:
 
 
 def open_database(
-    path: Path, now: datetime, remedy: Remedy | None = None, *, why: str = "", file: tuple[int, int] | None = None
+    path: Path,
+    now: datetime,
+    remedy: Remedy | None = None,
+    *,
+    why: str = "",
+    file: tuple[int, int] | None = None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Opened:
     """Open, migrate and, where it must be, replace the database at `path`.
 
     `remedy`: using `file` has just shown damage (`why`); where another file lies there now, it was seen to.
+    `tell` hears of what may take long, before it is done.
     Raises LockbotError: a newer lockbot's or another program's database, or a place that can't be written.
     """
     with _alone(path.parent):
@@ -85,7 +92,7 @@ def open_database(
         try:
             if remedy in (Remedy.RESCUE, Remedy.ANEW) and _file(path) == file:
                 raise Damaged(why)
-            connection = _prepare(path, suspicious=remedy is Remedy.LOOK)
+            connection = _prepare(path, suspicious=remedy is Remedy.LOOK, tell=tell)
             return Opened(connection, _file(path), _untold(path, connection))
         except (sqlite3.Error, Damaged) as error:
             if not _is_damage_at_opening(path, error):
@@ -158,7 +165,9 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
     )
 
 
-def _prepare(path: Path, *, suspicious: bool = False) -> sqlite3.Connection:
+def _prepare(
+    path: Path, *, suspicious: bool = False, tell: Callable[[str], None] = lambda _: None
+) -> sqlite3.Connection:
     if not path.exists():
         raise Damaged("its file is gone, and what belongs to it is not")
     if path.stat().st_size == 0:
@@ -172,6 +181,8 @@ def _prepare(path: Path, *, suspicious: bool = False) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES}")
+        if runs := schema.runs_to_lift(connection):
+            tell(f"an older lockbot's history is brought up to date, once: {runs} run(s)")
         schema.migrate(connection)
         schema.add_functions(connection)
         if (lacking := _lacking(connection)) is not None:

@@ -66,7 +66,8 @@ class History:
     @classmethod
     def open(cls, path: Path, clock: Callable[[], datetime], progress: Progress = silent) -> History:
         """Open or create it. Raises LockbotError: a newer lockbot's database, or a place that can't be written."""
-        return cls(path, clock, open_database(path, clock()), progress)
+        opened = open_database(path, clock(), tell=lambda text: progress(Note(text)))
+        return cls(path, clock, opened, progress)
 
     @classmethod
     def read_only(cls, path: Path, clock: Callable[[], datetime]) -> History:

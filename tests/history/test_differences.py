@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from lockbot.history import schema
 from lockbot.history.schema import differences
 from lockbot.history.store import History
-from lockbot.model import ClosureSize, Difference, PackageChange, PackageMark, SwitchEffects
+from lockbot.model import ClosureSize, Difference, Event, Note, PackageChange, PackageMark, SwitchEffects
 from tests.history.samples import DIFFERENCE, NOON, clock, full_run, run
 
 BEFORE = schema.MIGRATIONS.index(differences.STEP)
@@ -96,6 +96,16 @@ def test_a_migrated_database_equals_one_written_anew(tmp_path: Path) -> None:
     assert len(expected["package_changes"]) == 10
     (shared,) = [one for one in expected["package_changes"] if one[0] == "curl" and one[5] != "[]"]
     assert json.loads(shared[5]) == [shared[1] + 1], "one row for what two differences share"
+
+
+def test_who_waits_for_a_migration_is_told(tmp_path: Path) -> None:
+    """Of ten thousand runs it takes half a minute; once it is done, nobody waits."""
+    reviewed(tmp_path / "new")
+    older(tmp_path / "new", tmp_path / "old").close()
+    told: list[Event] = []
+    for _ in range(2):
+        History.open(tmp_path / "old", clock, told.append).close()
+    assert told == [Note(f"an older lockbot's history is brought up to date, once: {len(REVIEWED)} run(s)")]
 
 
 def packed(text: str) -> bytes:

@@ -25,6 +25,13 @@ def version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
+def runs_to_lift(connection: sqlite3.Connection) -> int:
+    """How many runs `migrate` has to go through."""
+    if not 0 < version(connection) < len(MIGRATIONS):
+        return 0
+    return int(connection.execute("SELECT count(*) FROM runs").fetchone()[0])
+
+
 def belongs_to_another(connection: sqlite3.Connection) -> bool:
     """Whether a sound database is some other program's. An empty one is anybody's."""
     application = int(connection.execute("PRAGMA application_id").fetchone()[0])
