@@ -271,7 +271,10 @@ def _secret_of_file(
     if isinstance(value, dict) and set(value) == {"file"} and isinstance(value["file"], str):
         return read(Path(absolute(value["file"], base, environ)))
     if isinstance(value, dict) and set(value) == {"credential"} and isinstance(value["credential"], str):
-        return read(_credential(value["credential"], environ))
+        # Who does not read it is not given it either: a system is built where its units don't run.
+        return read(
+            _credential(value["credential"], {"CREDENTIALS_DIRECTORY": "/"} if read is _unread else environ)
+        )
     raise ValueError('is a secret, which does not belong in this file: write { file = "/path/to/it" }')
 
 

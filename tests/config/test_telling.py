@@ -19,6 +19,9 @@ def test_each_target_has_a_secret_from_a_file_or_a_credential(write: Write, tmp_
         '[[notify]]\nname = "phone"\nurl = { file = "ntfy" }\n'
         '[[notify]]\nname = "mail"\nurl = { credential = "mail" }\nevents = ["failed"]\ndigest = "0 8 * * *"\n'
     )
+    assert load(path, {"HOME": "/h"}, secrets=False).notify, (
+        "where nothing gives credentials, as a system is built"
+    )
     got = load(path, {"HOME": "/h", "CREDENTIALS_DIRECTORY": str(tmp_path / "credentials")})
     assert [target.url.get_secret_value() for target in got.notify] == ["ntfy://host/one", "mailto://two"]
     assert NoticeKind.PUBLISHED not in got.notify[0].events
