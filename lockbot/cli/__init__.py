@@ -65,7 +65,7 @@ def cli(context: click.Context, config: Path | None, verbose: bool, quiet: bool,
     Run `lockbot update` in the flake's directory: it updates the inputs in a work tree of its own, builds every
     host, and commits the new flake.lock only when they build. Your files are never touched but by a fast-forward.
 
-    Exit codes: 0 up to date or published, 1 rejected or stale, 2 usage or configuration,
+    Exit codes: 0 up to date or published, 1 rejected, stale or unjudged, 2 usage or configuration,
     3 failed, 130 interrupted.
     """
     if verbose and quiet:

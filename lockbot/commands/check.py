@@ -199,7 +199,7 @@ def _targets(look: _Look, app: App) -> None:
     from lockbot.commands.notify.understood import understood  # 300 ms for Apprise: only who wants it waits
 
     for target in app.settings.notify:
-        what, (text, advice) = f"notify {target.name}", understood(target.url.get_secret_value())
+        what, (text, advice) = f"notify {target.name}", understood(target.address)
         if advice:
             look.warn(what, text, advice)
         else:

@@ -112,7 +112,9 @@ def file_layer(path: Path, forms: Sequence[Form], environ: Mapping[str, str], *,
         value = _get(data, form.loc)
         if form.local and isinstance(value, str):
             _try(layer, form.loc, absolute, value, base, environ)
-        if form.secret and value is not None:
+        if form.secret and _is_given_elsewhere(value, environ):
+            _leave_out(layer.data, form)
+        elif form.secret and value is not None:
             _try(layer, form.loc, _secret_of_file, value, base, environ, read_secret if secrets else _unread)
     return layer
 
@@ -271,22 +273,37 @@ def _secret_of_file(
     if isinstance(value, dict) and set(value) == {"file"} and isinstance(value["file"], str):
         return read(Path(absolute(value["file"], base, environ)))
     if isinstance(value, dict) and set(value) == {"credential"} and isinstance(value["credential"], str):
-        # Who does not read it is not given it either: a system is built where its units don't run.
-        return read(
-            _credential(value["credential"], {"CREDENTIALS_DIRECTORY": "/"} if read is _unread else environ)
-        )
+        return read(_credential(value["credential"], environ))
     raise ValueError('is a secret, which does not belong in this file: write { file = "/path/to/it" }')
+
+
+ELSEWHERE = "(a credential, which only systemd gives)"
+"""In place of a secret that a list's table can't do without."""
+
+
+def _is_given_elsewhere(value: object, environ: Mapping[str, str]) -> bool:
+    """Whether only a unit of systemd's has it: a person who calls lockbot does without, and so does who builds the
+    system. What only a unit can do with it, only that does."""
+    if not isinstance(value, dict) or set(value) != {"credential"} or "CREDENTIALS_DIRECTORY" in environ:
+        return False
+    return isinstance(value["credential"], str) and _CREDENTIAL.fullmatch(value["credential"]) is not None
+
+
+def _leave_out(data: dict[str, Any], form: Form) -> None:
+    if form.listed:
+        _set(data, form.loc, SecretStr(ELSEWHERE))
+    else:
+        _drop(data, form.loc)
+
+
+_CREDENTIAL = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9_.:-]+")
 
 
 def _credential(name: str, environ: Mapping[str, str]) -> Path:
     """The file of one of systemd's credentials."""
-    if not re.fullmatch(r"[A-Za-z0-9_.:-]+", name) or name in (".", ".."):
+    if not _CREDENTIAL.fullmatch(name):
         raise ValueError("must name one of systemd's credentials, such as lockbot-ntfy")
-    if (directory := environ.get("CREDENTIALS_DIRECTORY")) is None:
-        raise ValueError(
-            f"is the credential {name}, which only systemd gives: `LoadCredential={name}:/path/to/it` in the unit"
-        )
-    return Path(directory) / name
+    return Path(environ.get("CREDENTIALS_DIRECTORY", "")) / name
 
 
 def _unread(path: Path) -> SecretStr:  # noqa: ARG001 -- in the place of read_secret

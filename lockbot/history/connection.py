@@ -32,7 +32,8 @@ from lockbot.history.damage import Damaged
 
 BUSY_SECONDS = 10.0
 """How long another process's transaction is waited for."""
-_OPENING_SECONDS = 60.0
+_OPENING_SECONDS = 600.0
+"""As long as the history of years may take to be brought up to date."""
 _WAL_BYTES = 16 * 1024 * 1024
 _DAMAGED = frozenset(
     {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_TOOBIG}

@@ -20,10 +20,11 @@ from lockbot.schedule import Timetable
 
 @dataclass(frozen=True)
 class Target:
-    """Somebody who is told. `url` is a secret; `digest`: when what was collected is sent, None: at once."""
+    """Somebody who is told. `url` is a secret, None where it is not known here; `digest`: when what was collected
+    is sent, None: at once."""
 
     name: str
-    url: str = field(repr=False)
+    url: str | None = field(repr=False)
     events: frozenset[NoticeKind] = frozenset(NoticeKind)
     inputs: tuple[str, ...] = ("*",)
     hosts: tuple[str, ...] = ("*",)

@@ -28,6 +28,7 @@ LONGEST = 14.0
 _ENOUGH = 2.0
 """With less than this left, nothing more is begun."""
 NOT_UNDERSTOOD = "its URL is not understood: `lockbot check` says more"
+NOT_KNOWN_HERE = "its URL is a credential, which only systemd gives: try it in a unit that has it"
 _TOO_SLOW = "it does not answer in time"
 
 
@@ -72,7 +73,8 @@ def settle(outbox: Notices, postmarks: Postmarks) -> int:
 def deliver(desk: Desk, targets: Sequence[Target]) -> Delivered:
     """Send what is due. The caller sees to it that nobody else does meanwhile, and has settled what was before."""
     end = time.monotonic() + LONGEST
-    served = [_Serving(desk, target, found, end) for target in targets if (found := _due(desk, target))]
+    known = [target for target in targets if target.url is not None]
+    served = [_Serving(desk, target, found, end) for target in known if (found := _due(desk, target))]
     for one in served:
         one.start()
     for one in served:
@@ -132,7 +134,7 @@ class _Serving:
 
     def _serve(self) -> None:
         try:
-            service = sending.understand(self._target.url)
+            service = sending.understand(self._target.url or "")
         except NotUnderstood:
             with self._decided:
                 self._put_off(NOT_UNDERSTOOD)
@@ -217,6 +219,9 @@ class _Trying:
         return Result(self.target.name, _TEST.title, self.error if self.error is not None else _TOO_SLOW)
 
     def _try(self) -> None:
+        if self.target.url is None:
+            self.error = NOT_KNOWN_HERE
+            return
         try:
             service = sending.understand(self.target.url)
         except NotUnderstood:

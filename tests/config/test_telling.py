@@ -35,7 +35,6 @@ def test_each_target_has_a_secret_from_a_file_or_a_credential(write: Write, tmp_
         '[[notify]]\nname = "a"\nurl = "ntfy://x/hunter2"': "notify 1: url: is a secret",
         '[[notify]]\nname = "a"': "notify 1: url: is missing",
         '[[notify]]\nname = "a"\nurl = { credential = "../x" }': "notify 1: url: must name one of systemd",
-        '[[notify]]\nname = "a"\nurl = { credential = "x" }': "notify 1: url: is the credential x, which only",
         '[[notify]]\nname = "a"\nurl = { file = "s" }\nevents = ["broken"]': "notify 1: events[0]: must be one of",
         '[[notify]]\nname = "a"\nurl = { file = "s" }\nevents = []': "notify 1: events: must not be empty",
         '[notify]\nname = "a"': "notify: must be a list of tables, each headed [[notify]]",
@@ -60,6 +59,20 @@ def test_mistakes(write: Write, tmp_path: Path, text: str, told: str) -> None:
     lines = mistakes(write(text))
     assert any(told in line for line in lines), lines
     assert "hunter2" not in "\n".join(lines)
+
+
+def test_who_is_not_the_unit_does_without_its_credentials(write: Write, tmp_path: Path) -> None:
+    """A person who calls `lockbot status` beside the service, say."""
+    path = write(
+        '[[notify]]\nname = "a"\nurl = { credential = "x" }\n[ping]\nurl = { credential = "y" }\n'
+        '[eval]\naccess_tokens = { credential = "z" }\n'
+    )
+    got = load(path, {"HOME": "/h"})
+    assert got.notify[0].address is None
+    assert got.ping.url is None and got.eval.access_tokens is None
+    (tmp_path / "x").write_text("json://host/x")
+    (line, *_) = mistakes(path, {"CREDENTIALS_DIRECTORY": str(tmp_path)})
+    assert "cannot read the secret" in line, "where there are some, these must be among them"
 
 
 def test_two_targets_have_two_names(write: Write, tmp_path: Path) -> None:

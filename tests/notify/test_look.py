@@ -354,6 +354,19 @@ def test_an_alarm_runs_its_hooks_once_when_something_begins(told: Told) -> None:
     assert [(one["kind"], one["hosts"]) for one in alarm["notices"]] == [("broke", ["web"])]
 
 
+def test_a_url_that_only_the_service_has(told: Told) -> None:
+    """Whoever else looks writes the message down, and leaves it to the service."""
+    told.tables = ['[[notify]]\nname = "phone"\nurl = { credential = "ntfy" }']
+    told.write()
+    told.record(broken("web"))
+    sent = told.notify()
+    assert [one.kind for one in sent.news] == ["broke"] and sent.results == ()
+    assert told.states() == ["waiting"]
+    done = told.run("notify", "--test")
+    assert "phone: not sent, its URL is a credential, which only systemd gives" in done.stdout
+    assert "its URL is a credential" in told.run("check").stdout
+
+
 def breaking(build: HostBuild) -> HostBuild:
     return replace(build, status=HostStatus.FAILED, here=BAD, failure=BROKEN)
 

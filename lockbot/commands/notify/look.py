@@ -91,7 +91,7 @@ def targets(settings: Settings) -> tuple[Target, ...]:
 
 def _target(settings: Settings, one: NotifyTarget) -> Target:
     digest = Timetable(timing(one.digest), zone(settings)) if one.digest is not None else None
-    return Target(one.name, one.url.get_secret_value(), frozenset(one.events), one.inputs, one.hosts, digest)
+    return Target(one.name, one.address, frozenset(one.events), one.inputs, one.hosts, digest)
 
 
 def new_reference() -> str:

@@ -6,8 +6,10 @@ from lockbot.notify import sending
 from lockbot.notify.sending import NotUnderstood
 
 
-def understood(url: str) -> tuple[str, str]:
-    """What it is, and what to do where that is not as it should be."""
+def understood(url: str | None) -> tuple[str, str]:
+    """What it is, and what to do where that is not as it should be. None: it is not known here."""
+    if url is None:
+        return "its URL is a credential, which only systemd gives: what is due is sent by the service", ""
     try:
         service = sending.understand(url)
     except NotUnderstood:

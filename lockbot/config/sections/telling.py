@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr, field_validator
 
 from lockbot.config.sections.section import Names, Section, key
+from lockbot.config.sources import ELSEWHERE
 from lockbot.config.types import (
     ListenAddress,
     Secret,
@@ -72,6 +73,12 @@ class NotifyTarget(Section):
         absent="each by itself, at once",
         example="0 8 * * *",
     )
+
+    @property
+    def address(self) -> str | None:
+        """The URL; None: it is a credential, and this process has none of systemd's."""
+        url = self.url.get_secret_value()
+        return url if url != ELSEWHERE else None
 
 
 class Ping(Section):

@@ -106,7 +106,6 @@ _INSERT = """
     INSERT INTO differences (run, position, size_before, size_after, paths_before, paths_after, packages, reboot)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """
-_INSERT_CHANGE = "INSERT INTO package_changes SELECT id, ?, ?, ?, ?, ? FROM packages WHERE name = ?"
 
 
 def _index_all(connection: sqlite3.Connection) -> None:
