@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lockbot import process
-from tests import nixes
+from tests import nixes, sampling
 
 INSTALLED = nixes.discover()
 _PATIENCE = 2.0
@@ -23,6 +23,13 @@ def pytest_configure() -> None:
         raise pytest.UsageError("no Nix 2.19 or newer to test with: run `make test`, which unpacks two")
     # A shell's `&` has it ignored, and children would be deaf to it, too.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if left_out := sampling.by_turns(items):
+        config.hook.pytest_deselected(items=left_out)
+        gone = set(left_out)
+        items[:] = [item for item in items if item not in gone]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

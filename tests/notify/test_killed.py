@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -20,6 +21,8 @@ from tests.notify.server import MAIL_STAGES, STAGES, Server
 from tests.notify.world import Told, broken
 
 PATIENCE = 60.0
+LAST = {"http": STAGES[-1], "mail": MAIL_STAGES[-1]}
+"""When the service has answered, and lockbot is about to go."""
 
 
 class Notifiers:
@@ -83,9 +86,14 @@ class Killer:
     def __call__(self, stage: str) -> None:
         if stage == self._stage and not self.killed.is_set():
             assert self._known.wait(PATIENCE)
+            self._kill(stage)
+            self.killed.set()
+
+    def _kill(self, stage: str) -> None:
+        with contextlib.suppress(ProcessLookupError):  # it was quick, and has ended by itself
             while True:
                 os.killpg(self._pid, signal.SIGSTOP)
-                until(lambda: _state(self._pid) == "T")
+                until(lambda: _state(self._pid) in "TZ")
                 if (
                     stage not in ("accepted", "head")
                     or not marked(self._told)
@@ -94,7 +102,6 @@ class Killer:
                     break
                 os.killpg(self._pid, signal.SIGCONT)
             os.killpg(self._pid, signal.SIGKILL)
-            self.killed.set()
 
 
 def marked(told: Told) -> bool:
@@ -104,7 +111,11 @@ def marked(told: Told) -> bool:
 
 
 def _state(pid: int) -> str:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    """Empty: it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""
 
 
 def url(server: Server, kind: str) -> str:
@@ -136,7 +147,9 @@ def test_killed_at_a_stage_it_arrives_once(told: Told, notifiers: Notifiers, kin
         server.at = killer = Killer(stage, told, server)
         (pid,) = notifiers.start(told)
         killer.of(pid)
-        assert notifiers.ended() == [signal.SIGKILL] and killer.killed.is_set()
+        (end,) = notifiers.ended()
+        assert end == signal.SIGKILL or (end == 0 and stage == LAST[kind]), "it may be quicker than who kills it"
+        until(killer.killed.is_set)
         server.at = lambda _: None
         server.settle()
         now(told)
