@@ -73,6 +73,14 @@ def runs(machine: Machine) -> list[dict[str, Any]]:
     return listed
 
 
+def messages(machine: Machine) -> dict[str, Any]:
+    """How the only target of messages stands."""
+    command = ["/opt/lockbot/bin/lockbot", "--config", "/etc/lockbot/lockbot.toml", "status", "--json"]
+    (found,) = json.loads(machine.run(*command, user="lockbot").stdout)["notifications"]
+    assert isinstance(found, dict)
+    return found
+
+
 def builders(machine: Machine) -> list[str]:
     """The builds that run: in this fleet each sleeps."""
     return machine.run("pgrep", "--full", "--list-full", "^/bin/sleep 600", check=False).stdout.splitlines()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from tests.systemd.conftest import STATE, Place, builders, runs
+from tests.systemd.conftest import STATE, Place, builders, messages, runs
 from tests.systemd.machine import Machine
 
 UNIT = "lockbot.service"
@@ -14,7 +14,7 @@ OFTEN = '[schedule]\nwhen = "2s"\n'
 """Long intervals are in the tests of schedules: here a run shall be due soon after the last one."""
 SELDOM = '[schedule]\nwhen = "0 0 1 1 *"\n'
 CANARY = "canary-5f0c"
-CREDENTIAL = "/etc/lockbot/access-tokens"
+CREDENTIAL, NOBODY = "/etc/lockbot/access-tokens", "/etc/lockbot/phone"
 STOPPED_WITHIN = 20
 """Seconds, of the 90 that TimeoutStopSec= gives."""
 
@@ -33,7 +33,10 @@ def outcomes(machine: Machine) -> list[str]:
 def test_it_is_ready_keeps_its_schedule_and_commits(machine: Machine, place: Make) -> None:
     machine.write(CREDENTIAL, f"example.org={CANARY}")
     machine.shell("chmod 600 " + CREDENTIAL)
-    fleet = place(extra=OFTEN, drop_in=f"LoadCredential=eval.access_tokens:{CREDENTIAL}")
+    machine.write(NOBODY, "json://127.0.0.1:1/canary-url-81aa")
+    told = '[[notify]]\nname = "phone"\nurl = { credential = "phone" }\nevents = ["published"]\n'
+    credentials = f"LoadCredential=eval.access_tokens:{CREDENTIAL}\nLoadCredential=phone:{NOBODY}"
+    fleet = place(extra=OFTEN + told, drop_in=credentials)
     fleet.advance("a")
     machine.systemctl("start", UNIT)  # Type=notify: returns when READY=1 has come
     assert machine.property(UNIT, "ActiveState") == "active"
@@ -41,6 +44,7 @@ def test_it_is_ready_keeps_its_schedule_and_commits(machine: Machine, place: Mak
     machine.wait("the first run's commit", lambda: fleet.locked("a") == 1)
     fleet.advance("b")
     machine.wait("a later run's", lambda: fleet.locked("b") == 1)
+    machine.wait("the service tries to tell of it", lambda: messages(machine)["error"] == "it refuses connections")
     main = machine.property(UNIT, "MainPID")
     assert machine.shell('ps -o user= -p "$1"', main).strip() == "lockbot"
     assert (
@@ -49,7 +53,8 @@ def test_it_is_ready_keeps_its_schedule_and_commits(machine: Machine, place: Mak
     machine.systemctl("stop", UNIT)
     assert machine.property(UNIT, "Result") == "success"
     assert machine.processes("lockbot") == []
-    assert CANARY not in machine.journal(UNIT)
+    journal = machine.journal(UNIT)
+    assert CANARY not in journal and "canary-url" not in journal and "telling failed" not in journal
 
 
 def test_reload_takes_a_good_configuration_and_refuses_a_broken_one(machine: Machine, place: Make) -> None:
