@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 from collections.abc import Iterator, Mapping
@@ -48,6 +49,8 @@ def serve(sites: Sites, environ: Mapping[str, str], log: FilteringBoundLogger, s
     with sockets.opened(sites.listen, environ) as listening:
         app = Guard(Application(sites, log), OURS | listening.hosts | frozenset(sites.hosts))
         _quiet(log)
+        gc.collect()
+        gc.freeze()  # what was imported stays: else a page of many objects has all of that looked at each time
         server = _Server(_config(app), Notify.of(environ), listening, stop)
         server.run(sockets=list(listening.sockets))
 

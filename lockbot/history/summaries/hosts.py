@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 from lockbot.history import codec, damage, texts
 from lockbot.history.summaries.timeline import LOOKED_THROUGH, Filter, RunPage, page_of_runs, stored
@@ -265,16 +266,18 @@ def changes_of_host(connection: sqlite3.Connection, flake: str, host: Host, limi
 
     The same attribute may be another flake's, too, as a branch's is, and much may have come to nothing.
     """
-    values = (texts.attribute_path(host.attribute), LOOKED_AT, texts.storable(flake), limit)
-    rows = connection.execute(_CHANGES, values)
-    return tuple(map(_changed, rows))
+    wanted = texts.storable(flake)
+    rows = connection.execute(_CHANGES, (texts.attribute_path(host.attribute), LOOKED_AT))
+    told = (row for row in rows if row["flake"] == wanted and row["published"] is not None)
+    return tuple(map(_changed, islice(told, limit)))
 
 
+# Row by row, as they lie in the index: who has enough of them stops.
 _CHANGES = """
-    SELECT run, started, outcome, published, size_before, size_after, packages, reboot
-    FROM (SELECT difference FROM difference_hosts WHERE host = ? ORDER BY difference DESC LIMIT ?) AS newest
-    CROSS JOIN differences ON differences.id = newest.difference CROSS JOIN runs ON runs.id = differences.run
-    WHERE runs.flake = ? AND published IS NOT NULL ORDER BY newest.difference DESC LIMIT ?
+    SELECT run, flake, started, outcome, published, size_before, size_after, packages, reboot
+    FROM difference_hosts CROSS JOIN differences ON differences.id = difference_hosts.difference
+    CROSS JOIN runs ON runs.id = differences.run
+    WHERE host = ? ORDER BY difference_hosts.difference DESC LIMIT ?
 """
 
 
