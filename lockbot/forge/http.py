@@ -65,7 +65,7 @@ class Client:
         cancel: CancelToken,
         clock: Callable[[], datetime],
         patience: Patience,
-        what: str = "repository or commit",
+        what: str,
     ) -> None:
         self._base = base.rstrip("/")
         self._headers = dict(headers)

@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TypeVar
 
+from lockbot.forge.clients import Clients
 from lockbot.forge.http import Client, Patience
 from lockbot.forge.place import Account, Place
 from lockbot.forge.pull_request import PullRequest
 from lockbot.forge.responses import Forge, NoResponse, NotThere, PullRequestStatus
-from lockbot.forge.upstream import FORGES
 from lockbot.process import CancelToken
 
 _PATIENCE = Patience(timeout=15.0, tries=2)
@@ -34,10 +34,7 @@ class Repositories:
         clock: Callable[[], datetime],
         patience: Patience | None = None,
     ) -> None:
-        self._accounts = accounts
-        self._cancel = cancel
-        self._clock = clock
-        self._patience = patience or _PATIENCE
+        self._clients = Clients(accounts, cancel, clock, patience or _PATIENCE)
         self._silent: dict[str, NoResponse] = {}
 
     def pull_request(self, request: PullRequest) -> PullRequestStatus:
@@ -68,10 +65,8 @@ class Repositories:
     def _ask(self, place: Place, what: str, question: Callable[[Forge, Client], _Answer]) -> _Answer:
         if place.host in self._silent:
             raise self._silent[place.host]
-        forge, account = FORGES[place.kind], self._accounts.get(place.host, Account())
-        base, headers = account.url or forge.api(place.host), forge.headers(account.token)
         try:
-            return question(forge, Client(base, headers, self._cancel, self._clock, self._patience, what))
+            return question(*self._clients.of(place, what))
         except NoResponse as error:
             if error.everywhere:
                 self._silent[place.host] = error

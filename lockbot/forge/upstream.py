@@ -9,19 +9,15 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from lockbot.forge.forgejo import Forgejo
-from lockbot.forge.github import GitHub
-from lockbot.forge.gitlab import GitLab
-from lockbot.forge.http import Client, Patience
-from lockbot.forge.place import Account, Kind, Place, place_of
-from lockbot.forge.responses import Check, Forge, NoResponse
+from lockbot.forge.clients import Clients
+from lockbot.forge.http import Patience
+from lockbot.forge.place import Account, Place, place_of
+from lockbot.forge.responses import Check, NoResponse
 from lockbot.model import Locked
 from lockbot.nix import forges
 from lockbot.nix.flakeref import FlakeRef
 from lockbot.policy.upstream_checks import Checks, Standing
 from lockbot.process import CancelToken
-
-FORGES: Mapping[Kind, Forge] = {Kind.GITHUB: GitHub(), Kind.GITLAB: GitLab(), Kind.FORGEJO: Forgejo()}
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _LINK = re.compile(r"https?://[!-~]{1,500}")
@@ -38,16 +34,13 @@ class UpstreamChecks:
         clock: Callable[[], datetime],
         patience: Patience | None = None,
     ) -> None:
-        self._accounts = accounts
-        self._cancel = cancel
-        self._clock = clock
-        self._patience = patience or Patience()
+        self._clients = Clients(accounts, cancel, clock, patience or Patience())
         self._known: dict[tuple[Place, str], Checks] = {}
         self._silent: dict[str, Checks] = {}
 
     def __call__(self, locked: Locked, revision: str) -> Checks:
         """Raises Cancelled, and DeadlineExceeded for the whole run's."""
-        place = place_of(locked, self._accounts)
+        place = place_of(locked, self._clients.accounts)
         if place is None or not _COMMIT.fullmatch(revision):
             return Checks(Standing.NO_FORGE)
         if place.host in self._silent:
@@ -57,9 +50,7 @@ class UpstreamChecks:
         return self._known[place, revision]
 
     def _ask(self, place: Place, locked: Locked, revision: str) -> Checks:
-        forge, account = FORGES[place.kind], self._accounts.get(place.host, Account())
-        base = account.url or forge.api(place.host)
-        client = Client(base, forge.headers(account.token), self._cancel, self._clock, self._patience)
+        forge, client = self._clients.of(place, "repository or commit")
         try:
             checks = forge.checks(client, place.path, revision)
         except NoResponse as error:

@@ -155,13 +155,13 @@ def _file(path: Path) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    """A connection to a file that is there. `mode` is SQLite's: rw or ro."""
+def connect(path: Path, mode: str, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
+    """A connection to a file that is there. `mode` is SQLite's: rw or ro, and what may stand behind that."""
     return sqlite3.connect(
         f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}",
         uri=True,
         isolation_level=None,
-        timeout=BUSY_SECONDS,
+        timeout=busy_seconds,
         check_same_thread=False,
     )
 
@@ -173,7 +173,7 @@ def _prepare(
         raise Damaged("its file is gone, and what belongs to it is not")
     if path.stat().st_size == 0:
         raise Damaged("it is empty")
-    connection = _connect(path, "rw")
+    connection = connect(path, "rw")
     try:
         _refuse_foreign(connection, path)
         if suspicious:
@@ -185,7 +185,6 @@ def _prepare(
         if runs := schema.runs_to_lift(connection):
             tell(f"an older lockbot's history is brought up to date, once: {runs} run(s)")
         schema.migrate(connection)
-        schema.add_functions(connection)
         if (lacking := _lacking(connection)) is not None:
             raise Damaged(lacking)
         connection.execute("PRAGMA foreign_keys = ON")
@@ -291,10 +290,9 @@ def _make(path: Path, kept: dict[str, int] | None) -> Path:
             making.with_name(making.name + end).unlink(missing_ok=True)
     try:
         os.close(os.open(making, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        with contextlib.closing(_connect(making, "rw")) as new:
+        with contextlib.closing(connect(making, "rw")) as new:
             new.row_factory = sqlite3.Row
             schema.migrate(new)
-            schema.add_functions(new)
             if kept is not None:
                 with contextlib.suppress(_Unreadable), contextlib.closing(_readable(path)) as old:
                     kept.update(adopt.rescue(old, new))
@@ -313,7 +311,7 @@ class _Unreadable(Exception):
 def _readable(path: Path) -> sqlite3.Connection:
     """A damaged database, which must not be changed any more."""
     try:
-        connection = _connect(path, "ro")
+        connection = connect(path, "ro")
     except sqlite3.Error as error:
         raise _Unreadable from error
     return connection

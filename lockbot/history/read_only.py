@@ -6,16 +6,14 @@ or meet a database that another version of lockbot wrote.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
 from pathlib import Path
-from urllib.parse import quote
 
 from lockbot import files
 from lockbot.errors import LockbotError
 from lockbot.history import schema
-from lockbot.history.connection import Opened, refusal
+from lockbot.history.connection import Opened, connect, refusal
 
 BUSY_SECONDS = 2.0
 _TRIES, _TRY_SECONDS = 10, 0.05
@@ -52,14 +50,14 @@ def _connect(path: Path) -> sqlite3.Connection:
     database open, it lies still and is read as it is."""
     for left in reversed(range(_TRIES)):
         try:
-            return _asked(_at(path, "mode=ro"))
+            return _asked(connect(path, "ro", BUSY_SECONDS))
         except sqlite3.OperationalError as error:
             if not path.with_name(path.name + "-wal").exists():
                 break
             if not left or error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN:
                 raise
         time.sleep(_TRY_SECONDS)  # a writer comes or goes just now
-    return _asked(_at(path, "mode=ro&immutable=1"))
+    return _asked(connect(path, "ro&immutable=1", BUSY_SECONDS))
 
 
 def _asked(connection: sqlite3.Connection) -> sqlite3.Connection:
@@ -72,16 +70,6 @@ def _asked(connection: sqlite3.Connection) -> sqlite3.Connection:
     return connection
 
 
-def _at(path: Path, how: str) -> sqlite3.Connection:
-    return sqlite3.connect(
-        f"file:{quote(os.fsencode(path.absolute()))}?{how}",
-        uri=True,
-        isolation_level=None,
-        timeout=BUSY_SECONDS,
-        check_same_thread=False,
-    )
-
-
 def _empty() -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     schema.migrate(connection)
@@ -91,7 +79,6 @@ def _empty() -> sqlite3.Connection:
 def _ready(connection: sqlite3.Connection) -> sqlite3.Connection:
     connection.row_factory = sqlite3.Row
     connection.execute("PRAGMA query_only = ON")
-    schema.add_functions(connection)
     return connection
 
 

@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from lockbot.forge.clients import FORGES
 from lockbot.forge.http import Patience
 from lockbot.forge.place import Account, Kind, Place, place_of
 from lockbot.forge.responses import Check
-from lockbot.forge.upstream import FORGES, UpstreamChecks, sum_up
+from lockbot.forge.upstream import UpstreamChecks, sum_up
 from lockbot.model import Locked
 from lockbot.nix import forges
 from lockbot.policy.upstream_checks import Checks, Standing

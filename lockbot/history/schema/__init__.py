@@ -43,7 +43,8 @@ def migrate(connection: sqlite3.Connection, migrations: tuple[Step, ...] = MIGRA
     """Lift the database to the newest version, all or nothing. Foreign keys must be off, the caller alone."""
     if version(connection) >= len(migrations):
         return
-    add_functions(connection)
+    for name, function in (("redacted", redact), ("origin", without_secrets)):
+        connection.create_function(name, 1, _or_null(function), deterministic=True)
     connection.execute("PRAGMA secure_delete = ON")  # else the file would hold for long what its rows no longer do
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -57,12 +58,6 @@ def migrate(connection: sqlite3.Connection, migrations: tuple[Step, ...] = MIGRA
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-
-
-def add_functions(connection: sqlite3.Connection) -> None:
-    """What statements of ours call that SQLite does not have."""
-    for name, function in (("redacted", redact), ("origin", without_secrets)):
-        connection.create_function(name, 1, _or_null(function), deterministic=True)
 
 
 def _or_null(function: Callable[[str], str]) -> Callable[[str | None], str | None]:
