@@ -19,7 +19,8 @@ _RUN = re.compile(r"\d{8}-\d{6}-")
 
 
 def keep(nix: Nix, directory: Path, flake: str, name: str, outputs: Sequence[str], *, newest: int) -> None:
-    """Root these outputs under `name` (names sort by age) and let all but the flake's `newest` go.
+    """Root these outputs under `name` and let all but the flake's `newest` go, whatever a clock that was set back
+    says of these.
 
     Outputs that the store does not have (an unchanged host that was never built here) are left out.
     """
@@ -30,7 +31,9 @@ def keep(nix: Nix, directory: Path, flake: str, name: str, outputs: Sequence[str
     files.directory(place)
     if valid:
         nix.root(valid, place / "result")
-    own = sorted(entry for entry in place.parent.iterdir() if _is_directory(entry))
+    # By when they were made: two runs of one second have names that do not tell which was first.
+    others = (entry for entry in place.parent.iterdir() if _is_directory(entry) and entry.name != name)
+    own = [*sorted(others, key=lambda entry: (entry.stat().st_mtime_ns, entry.name)), place]
     # An older lockbot kept the runs of all flakes side by side in `directory`. Whoever's they are, they count as
     # older than any of ours: each run that publishes takes the place of one.
     older = sorted(entry for entry in directory.iterdir() if _is_directory(entry) and _RUN.match(entry.name))

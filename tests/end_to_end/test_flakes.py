@@ -253,3 +253,22 @@ def test_no_results_are_kept_where_none_are_wanted(
     for day, newest in ((1, 2), (2, 2), (3, 0)):
         gc_roots.keep(nix, place, "one", f"2026020{day}-000000-abcd", (), newest=newest)
     assert list((place / digest("one")).iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("names", "left"),
+    [
+        (("20261127-001712-9055", "20261127-001712-0a11", "20261127-001712-00ff"), {"0a11", "00ff"}),
+        (("20301127-000000-aaaa", "20301128-000000-bbbb", "20261127-000000-cccc"), {"bbbb", "cccc"}),
+    ],
+    ids=["of one second", "the clock was set back"],
+)
+def test_the_newest_results_are_kept_whatever_the_clock_said(
+    names: tuple[str, ...], left: set[str], one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken
+) -> None:
+    nix = command.find(one_nix.environment, cancel, tmp_path / "data", {})
+    place = tmp_path / "roots"
+    place.mkdir()
+    for name in names:
+        gc_roots.keep(nix, place, "one", name, (), newest=2)
+    assert {entry.name[-4:] for entry in (place / digest("one")).iterdir()} == left
