@@ -19,7 +19,7 @@ import pytest
 from click.testing import CliRunner
 
 from lockbot.cli import cli
-from tests import nixes
+from tests import forked, nixes
 from tests.fleet import Fleet, HostSpec, Upstream
 from tests.upstream import run_git
 
@@ -29,15 +29,7 @@ HEAVY = ("pydantic", "git", "rich", "sqlite3", "structlog", "tomlkit", "apschedu
 def lockbot(
     *words: str, env: Mapping[str, str], cwd: Path, timeout: float = 120
 ) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "lockbot", *words],
-        env={"PYTHONPATH": str(nixes.PROJECT), **env},
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
+    return forked.run([sys.executable, "-m", "lockbot", *words], env, cwd, timeout)
 
 
 def own_environment(nix: nixes.Nix, tmp_path: Path) -> dict[str, str]:

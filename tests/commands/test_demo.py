@@ -15,21 +15,13 @@ import pytest
 
 from lockbot.commands.demo import sample
 from lockbot.process import CancelToken
-from tests import nixes
+from tests import forked, nixes
 
 PACKAGES = "0b93ce61ce7eca812ed2223fa70ee8f5e7edad79 2026-10-01T05:00:00+00:00"
 
 
 def lockbot(*words: str | Path, env: Mapping[str, str], cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "lockbot", *words],
-        env=dict(env),
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return forked.run([sys.executable, "-m", "lockbot", *map(str, words)], env, cwd)
 
 
 def users_environment(nix: nixes.Nix, tmp_path: Path) -> dict[str, str]:

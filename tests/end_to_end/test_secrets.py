@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from tests import nixes
+from tests import forked, nixes
 from tests.nixes import PROJECT, git_environment
 from tests.sampling import nix_by_turns, some
 from tests.secrets import CANARY
@@ -123,16 +123,7 @@ class Site:
         return run_git(directory, self.environment, *arguments)
 
     def run(self, *argv: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            argv,
-            cwd=cwd or self.place,
-            env={**self.environment, "PYTHONPATH": str(PROJECT)},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        done = forked.run(argv, self.environment, cwd or self.place)
         assert argv[0] != "nix" or done.returncode == 0, done.stderr
         return done
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
 import sys
 import threading
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
-from tests import nixes
+from tests import forked, nixes
 from tests.sampling import UNREVIEWED
 from tests.upstream import run_git
 
@@ -140,14 +139,9 @@ class Site:
             text += "\n".join([f"[{section}]", *(f"{key} = {value}" for key, value in lines.items()), ""])
         config = self.directory / "lockbot.toml"
         config.write_text(text)
-        done = subprocess.run(
+        done = forked.run(
             [sys.executable, "-m", "lockbot", "--config", str(config), *arguments, "--json"],
-            env={**self.environment, "NIX_CONFIG": "\n".join(self.nix_conf)},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
+            {**self.environment, "NIX_CONFIG": "\n".join(self.nix_conf)},
         )
         assert done.stdout, done.stderr
         document: dict[str, Any] = json.loads(done.stdout)

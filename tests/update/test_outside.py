@@ -6,14 +6,13 @@ Each is a whole `lockbot update` or another command; nothing is known here of lo
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests import nixes
+from tests import forked, nixes
 from tests.upstream import run_git
 
 _CONFIGURATION = """\
@@ -75,15 +74,8 @@ class Hand:
         config = self.directory / "lockbot.toml"
         path, state = (json.dumps(str(place)) for place in (self.flake, self.directory / "state"))
         config.write_text(_CONFIGURATION.format(path=path, state=state))
-        done = subprocess.run(
-            [sys.executable, "-m", "lockbot", "--config", str(config), *arguments, "--json"],
-            env={**self.nix.environment, "PYTHONPATH": str(nixes.PROJECT)},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        argv = [sys.executable, "-m", "lockbot", "--config", str(config), *arguments, "--json"]
+        done = forked.run(argv, self.nix.environment)
         assert done.stdout, done.stderr
         document: dict[str, Any] = json.loads(done.stdout)
         return document

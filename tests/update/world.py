@@ -20,8 +20,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests import forked
 from tests.fleet import Fleet, HostSpec, Upstream
-from tests.nixes import PROJECT, Nix
+from tests.nixes import Nix
 from tests.upstream import run_git
 
 _TIMEOUT = 120
@@ -119,15 +120,8 @@ class World:
     def start(
         self, *arguments: str, argv: Sequence[str] = (), cwd: Path | None = None, **variables: str
     ) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            list(argv) or self.argv("update", "--json", *arguments),
-            env={**self.environment, "PYTHONPATH": str(PROJECT), **variables},
-            cwd=cwd or self.directory,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        words = list(argv) or self.argv("update", "--json", *arguments)
+        return forked.start(words, {**self.environment, **variables}, cwd or self.directory)
 
     def update(self, *arguments: str, cwd: Path | None = None, **variables: str) -> Result:
         """`lockbot update --json`, to its end."""
