@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from lockbot.cli import cli
-from tests import nixes
+from tests import forked, nixes
 from tests.cli.test_cli import own_environment
 from tests.fleet import Fleet, HostSpec, Upstream
 from tests.nixes import PROJECT
@@ -100,11 +100,14 @@ class World:
         self.tools.commit(HOSTILE)
 
     def run(self, *words: str, **more: Any) -> subprocess.CompletedProcess[bytes]:
-        """Its output is bytes, where it is caught."""
+        """Its output is bytes, where it is caught. `more`: what else than pipes it shall have."""
+        argv = [*LOCKBOT, *words]
+        if not more:
+            done = forked.run(argv, self.environment, self.fleet.path)
+            out, err = done.stdout.encode(), done.stderr.encode()
+            return subprocess.CompletedProcess(argv, done.returncode, out, err)
         options: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "timeout": 120} | more
-        return subprocess.run(
-            [*LOCKBOT, *words], env=self.environment, cwd=self.fleet.path, check=False, **options
-        )
+        return subprocess.run(argv, env=self.environment, cwd=self.fleet.path, check=False, **options)
 
     def on_terminal(self, *words: str) -> bytes:
         """What a terminal gets of both streams."""
