@@ -183,6 +183,12 @@ class _Server:
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
             )
+        atexit.register(self._close)
+
+    def _close(self) -> None:
+        """It ends when nobody can ask it any more."""
+        self._socket.close()
+        self.process.wait()
 
     def fork(self, request: Mapping[str, Any], descriptors: Sequence[int]) -> int:
         with self._one_at_a_time:
