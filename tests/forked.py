@@ -67,13 +67,18 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """The same, to its end; killed when it takes longer than `timeout` (seconds)."""
     process = start(argv, env, cwd)
+    stdout, stderr = ended(process, timeout)
+    return subprocess.CompletedProcess(list(argv), process.returncode, stdout, stderr)
+
+
+def ended(process: subprocess.Popen[str], timeout: float) -> tuple[str, str]:
+    """What a process has said by its end; killed when that takes longer than `timeout` (seconds)."""
     try:
-        stdout, stderr = process.communicate(timeout=timeout)
+        return process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()
         raise
-    return subprocess.CompletedProcess(list(argv), process.returncode, stdout, stderr)
 
 
 def server() -> int | None:

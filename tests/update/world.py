@@ -260,12 +260,7 @@ class World:
 
 
 def finish(process: subprocess.Popen[str]) -> Result:
-    try:
-        stdout, stderr = process.communicate(timeout=_TIMEOUT)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
-        raise
+    stdout, stderr = forked.ended(process, _TIMEOUT)
     return Result(process.returncode, json.loads(stdout) if stdout else {}, stderr)
 
 
