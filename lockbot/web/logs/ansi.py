@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
@@ -51,11 +51,11 @@ class StyledLine:
     styles: tuple[tuple[int, int, str], ...] = ()
 
 
-def styled_lines(text: str) -> Iterator[StyledLine]:
-    """Of a text that holds no secrets, but for what shows only when colours are gone. All its lines."""
-    secretive = redact(shown := CONTROL_SEQUENCE.sub("", text)) != shown
+def styled_lines(lines: Sequence[str]) -> Iterator[StyledLine]:
+    """One of each. They hold no secrets, but for what shows only when colours are gone."""
+    secretive = redact(shown := CONTROL_SEQUENCE.sub("", "\n".join(lines))) != shown
     reader = _Reader()
-    for line in text.removesuffix("\n").split("\n"):
+    for line in lines:
         styled = reader.read(line)
         if secretive and redact(bare := CONTROL_SEQUENCE.sub("", line)) != bare:
             styled = StyledLine(log_line(line, None))

@@ -33,7 +33,7 @@ def log_lines(document: Mapping[str, Any]) -> Markup:
 
 def tail_lines(lines: Sequence[str]) -> Markup:
     """The same of a few lines as they were kept, without numbers."""
-    styled = styled_lines("\n".join(lines))
+    styled = styled_lines(lines)
     return Markup("\n".join(_styled(one.text, one.styles) for one in styled))  # noqa: S704 -- the same
 
 

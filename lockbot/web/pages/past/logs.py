@@ -35,7 +35,7 @@ def log_document(text: str) -> Document:
     """`lines` are plain; `styles`: in which of them, from where to where, the style sheet's classes. `left_out`:
     so many lines behind the first so many, where there are more than a page can show."""
     lines, left_out = _bounded(shorten(text, MOST_BYTES).decode().removesuffix("\n").split("\n"))
-    styled = list(ansi.styled_lines("\n".join(lines)))
+    styled = list(ansi.styled_lines(lines))
     styles = [[number, *style] for number, line in enumerate(styled) for style in line.styles]
     return {"lines": [line.text for line in styled], "styles": styles, "left_out": left_out}
 
