@@ -22,6 +22,7 @@ RUN = [line for line in LINES if why_not_run(line) is None]
 LOOKED_AT = [line for line in LINES if why_not_run(line) is not None]
 
 
+@pytest.mark.timeout(1200)  # a minute and a half of commands, on a busy machine five
 def test_each_line_runs(house: House) -> None:
     wrong = [found for line in RUN if (found := house.run(line)) is not None]
     assert not wrong, "\n".join(wrong)

@@ -529,7 +529,9 @@ def test_killed_while_fetching_the_next_one_heals(repo: Repo, moment: str) -> No
         assert reached.exists()
         time.sleep(0.1)
     finally:
-        for pid, _ in {(child.pid, ""), *descendants(child.pid)}:
+        others = descendants(child.pid)
+        child.kill()  # first: it would begin anew where it saw its git end
+        for pid, _ in others:
             kill(pid)
         child.communicate()
     if moment == "half":
