@@ -12,7 +12,7 @@ from lockbot.daemon.events import Event, Tell, Told
 from lockbot.daemon.messages import EVERY, SOONEST, Messages
 from lockbot.model import Outcome, silent
 from lockbot.process import CancelToken
-from tests.daemon.test_service import Make, service, until  # noqa: F401 -- the fixture
+from tests.daemon.world import Make, until
 from tests.history.samples import run
 from tests.nixes import PROJECT
 from tests.notify.server import Reply, Server
@@ -21,10 +21,7 @@ from tests.upstream import run_git
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
 
 
-def test_a_daemon_tells_what_its_run_found_and_waits_for_what_is_on_its_way(
-    service: Make,  # noqa: F811 -- the fixture
-    tmp_path: Path,
-) -> None:
+def test_a_daemon_tells_what_its_run_found_and_waits_for_what_is_on_its_way(service: Make, tmp_path: Path) -> None:
     """SIGTERM: what was begun goes out whole, and nobody is left behind."""
     with Server() as server:
         here = service()

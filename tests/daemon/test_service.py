@@ -7,12 +7,11 @@ import json
 import operator
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -26,128 +25,7 @@ from lockbot.daemon import service as service_module
 from lockbot.daemon.memory import Done
 from lockbot.errors import UsageError
 from lockbot.process import process_start
-from tests import nixes
-from tests.fleet import Fleet, HostSpec, Upstream
-
-PATIENCE = 90.0
-"""Seconds, for a machine that is busy."""
-
-
-def until(what: Callable[[], object], patience: float = PATIENCE) -> Any:
-    end = _seconds() + patience
-    while not (found := what()):
-        assert _seconds() < end, "it did not happen"
-        time.sleep(0.005)
-    return found
-
-
-def _seconds() -> float:
-    return time.clock_gettime(time.CLOCK_MONOTONIC)  # which nobody freezes
-
-
-class Service:
-    """One repository with one input, a configuration, and the daemon on it with a systemd to listen."""
-
-    def __init__(self, nix: nixes.Nix, tmp: Path, seconds: float = 0) -> None:
-        self.tmp = tmp
-        self.state = tmp / "state"
-        self.config = tmp / "lockbot.toml"
-        self.upstream = Upstream.create(tmp, "a")
-        self.fleet = Fleet.create(
-            tmp / "fleet", nix, inputs=[self.upstream], hosts=[HostSpec("web", ["a"], seconds=seconds)]
-        )
-        ours = {"LOCKBOT_STATE__DIRECTORY": str(self.state), "PYTHONPATH": str(nixes.PROJECT)}
-        self.environ = dict(nix.environment) | ours
-        self.link = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.link.bind(str(tmp / "notify"))
-        self.link.settimeout(PATIENCE)
-        self.heard: list[str] = []
-        self.log = tmp / "daemon.log"
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def configure(self, schedule: str, more: str = "") -> None:
-        self.config.write_text(f'[repository]\npath = "{self.fleet.path}"\n[schedule]\n{schedule}\n{more}\n')
-
-    def start(self, **environ: str) -> int:
-        """Wait until it is ready; its process id."""
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "lockbot", "daemon", "--config", str(self.config)],
-                env=self.environ | {"NOTIFY_SOCKET": str(self.tmp / "notify")} | environ,
-                cwd=self.tmp,
-                stderr=log,
-            )
-        self.hear("READY=1")
-        return self.process.pid
-
-    def hear(self, what: str) -> str:
-        """The next message that holds these words."""
-        end = time.monotonic() + PATIENCE
-        while time.monotonic() < end:
-            message = self.link.recv(8192).decode()
-            self.heard.append(message)
-            if what in message:
-                return message
-        raise AssertionError(f"{what} was not said: {self.heard}")
-
-    def signal(self, number: int) -> None:
-        assert self.process is not None
-        self.process.send_signal(number)
-
-    def stop(self) -> float:
-        """By SIGTERM; how many seconds it took."""
-        assert self.process is not None
-        begun = time.monotonic()
-        self.signal(signal.SIGTERM)
-        assert self.process.wait(PATIENCE) == 0, self.log.read_text()
-        return time.monotonic() - begun
-
-    def records(self, event: str) -> list[dict[str, Any]]:
-        found = [json.loads(line) for line in self.log.read_text().splitlines()] if self.log.exists() else []
-        return [one for one in found if one["event"] == event]
-
-    def ask(self, *words: str) -> Any:
-        return json.loads(self.run(*words, "--json"))
-
-    def run(self, *words: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "lockbot", "--config", str(self.config), *words],
-            env=self.environ,
-            cwd=self.tmp,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=PATIENCE,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def outcomes(self) -> list[str | None]:
-        """Newest first."""
-        return [run["outcome"] for run in self.ask("history")["runs"]]
-
-    def close(self) -> None:
-        self.link.close()
-        if self.process is not None and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-
-
-Make = Callable[..., Service]
-
-
-@pytest.fixture
-def service(one_nix: nixes.Nix, tmp_path: Path) -> Iterator[Make]:
-    made: list[Service] = []
-
-    def make(seconds: float = 0) -> Service:
-        made.append(Service(one_nix, tmp_path, seconds))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
-
+from tests.daemon.world import PATIENCE, Make, until
 
 # -- a life
 
@@ -501,8 +379,7 @@ def test_what_was_missed_while_it_was_off_is_made_up_for_once(
 
 def test_hundreds_of_runs_leave_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     here = Inside(tmp_path, monkeypatch, 'when = "@yearly"')
-    few: list[tuple[int, int]] = []
-    sizes: list[int] = []
+    things_early, resident_early = (0, 0), 0
 
     def things() -> tuple[int, int]:
         """Descriptors and threads."""
@@ -513,6 +390,7 @@ def test_hundreds_of_runs_leave_nothing_behind(tmp_path: Path, monkeypatch: pyte
         return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
     def steps() -> None:
+        nonlocal things_early, resident_early
         for number in range(1, 501):
             here.daemon._pending[here.key] = None
             here.daemon._events.put(events.Due("nobody's"))
@@ -520,19 +398,12 @@ def test_hundreds_of_runs_leave_nothing_behind(tmp_path: Path, monkeypatch: pyte
                 time.sleep(0.001)
             here.nudge()
             if number == 100:
-                few.append(things())
-                sizes.append(resident())
+                things_early, resident_early = things(), resident()
         # The last run's are gone a moment after it is over, on a busy machine a longer one: 400 runs' are not.
-        (descriptors, threads), end = few[0], time.monotonic() + 20
-        while any(map(operator.gt, left := things(), few[0])) and time.monotonic() < end:
-            time.sleep(0.05)
-        assert left[0] <= descriptors
-        assert left[1] <= threads
-        sizes.append(resident())
+        until(lambda: not any(map(operator.gt, things(), things_early)), 20)
+        assert resident() - resident_early < 2 * 2**20, "bytes"
 
     here.serve(steps)
-    early, late = sizes
-    assert late - early < 2 * 2**20, "bytes"
 
 
 # -- plans

@@ -63,6 +63,13 @@ class Nights(World):
     def wait(self, **ends: tuple[str, str]) -> str:
         return styled_lines.text(hold.hold(self.app(), "a", "w", None, None, GivenEnd(**ends)))  # type: ignore[arg-type]
 
+    def wait_for_a_fix(self) -> tuple[str, Pull]:
+        """Hold a until its pull request is merged: the address of that, and what its forge has of it."""
+        self.forge.pulls[1] = pull = Pull()
+        url = f"{self.server.url}/owner/a/pull/1"
+        hold.hold(self.app(), "a", "waiting for the fix", None, None, GivenEnd(url))
+        return url, pull
+
     def ask(self) -> tuple[str, ...]:
         """As a run does at its beginning, an hour later."""
         self.now += HOUR
@@ -82,9 +89,7 @@ def test_a_run_asks_before_it_proposes(
     one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken, server: Server
 ) -> None:
     world = Nights(one_nix, tmp_path, cancel, server)
-    world.forge.pulls[1] = pull = Pull()
-    url = f"{server.url}/owner/a/pull/1"
-    hold.hold(world.app(), "a", "waiting for the fix", None, None, GivenEnd(url))
+    url, pull = world.wait_for_a_fix()
     for upstream in world.upstreams.values():
         upstream.commit("second")
     run = world.update()
@@ -116,9 +121,7 @@ def test_who_looks_between_the_runs_asks_too(
 ) -> None:
     """`lockbot notify`, which the daemon calls each hour, and a dry run: they only say what they hear."""
     world = Nights(one_nix, tmp_path, cancel, server)
-    world.forge.pulls[1] = pull = Pull()
-    url = f"{server.url}/owner/a/pull/1"
-    hold.hold(world.app(), "a", "waiting for the fix", None, None, GivenEnd(url))
+    url, pull = world.wait_for_a_fix()
     pull.state, pull.commit = "merged", world.upstreams["a"].head("main")
     assert notify(world.app()).notes == (), "it was asked less than an hour ago"
     world.now += HOUR

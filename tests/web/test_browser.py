@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests import nixes
-from tests.daemon.test_service import Service
+from tests.daemon.world import Service
 from tests.fleet import Breakage, HostSpec, since
 
 if TYPE_CHECKING:
