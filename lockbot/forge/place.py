@@ -15,6 +15,9 @@ from lockbot.nix.forges import FORGES, KIND_AT, is_plain, repository
 HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[0-9]{1,5})?")
 """A host as a forge is named by: lower case, with its port where that is not the usual one."""
 
+_SCP = re.compile(r"(?:[^@/:]+@)?(?P<host>[^@/:]+):(?P<path>(?!//).+)")
+"""Git's short form of an address by ssh: no slash stands before the colon."""
+
 
 class Kind(StrEnum):
     """Which API a forge has. Gitea's is Forgejo's."""
@@ -50,10 +53,15 @@ def place_of(locked: Locked, accounts: Mapping[str, Account]) -> Place | None:
         return None
     if found := repository(ref):
         return place_at(found.host, found.path, accounts, found.kind)
-    if ref.type != "git":
-        return None
+    return place_of_git(ref.text("url"), accounts) if ref.type == "git" else None
+
+
+def place_of_git(address: str, accounts: Mapping[str, Account]) -> Place | None:
+    """Where the repository is that git finds at an address; `git@host:owner/name` is one, too."""
+    if (scp := _SCP.fullmatch(address)) is not None:
+        address = f"ssh://{scp['host']}/{scp['path']}"
     try:
-        url = urlsplit(ref.text("url"))
+        url = urlsplit(address)
         port = f":{url.port}" if url.port is not None and url.scheme != "ssh" else ""
     except ValueError:
         return None

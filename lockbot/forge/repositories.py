@@ -12,7 +12,7 @@ from typing import TypeVar
 from lockbot.forge.clients import Clients
 from lockbot.forge.http import Client, Patience
 from lockbot.forge.place import Account, Place
-from lockbot.forge.pull_request import PullRequest
+from lockbot.forge.address import PullRequestAddress
 from lockbot.forge.responses import Forge, NoResponse, NotThere, PullRequestStatus
 from lockbot.process import CancelToken
 
@@ -37,7 +37,7 @@ class Repositories:
         self._clients = Clients(accounts, cancel, clock, patience or _PATIENCE)
         self._silent: dict[str, NoResponse] = {}
 
-    def pull_request(self, request: PullRequest) -> PullRequestStatus:
+    def pull_request(self, request: PullRequestAddress) -> PullRequestStatus:
         """What became of a pull request."""
         place = request.place
         return self._ask(

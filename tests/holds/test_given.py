@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lockbot.cli import cli
 from lockbot.errors import UsageError
 from lockbot.forge.place import Account, Kind
-from lockbot.forge.pull_request import PullRequest
+from lockbot.forge.address import PullRequestAddress
 from lockbot.model import UntilIn, UntilVersion
 from tests.forge.server import Reply
 from tests.holds.waiting import Make
@@ -71,14 +71,14 @@ BAD = {
 
 @pytest.mark.parametrize("address", GOOD)
 def test_a_pull_request_is_known_by_its_page(address: str) -> None:
-    assert PullRequest.parse(address, ACCOUNTS).url == GOOD[address]
-    assert PullRequest.parse(GOOD[address], ACCOUNTS).url == GOOD[address]
+    assert PullRequestAddress.parse(address, ACCOUNTS).url == GOOD[address]
+    assert PullRequestAddress.parse(GOOD[address], ACCOUNTS).url == GOOD[address]
 
 
 @pytest.mark.parametrize("address", BAD)
 def test_what_is_none_is_refused_in_words(address: str) -> None:
     with pytest.raises(UsageError, match=BAD[address]) as caught:
-        PullRequest.parse(address, ACCOUNTS)
+        PullRequestAddress.parse(address, ACCOUNTS)
     assert caught.value.hint
     assert "s3cret" not in caught.value.message and len(caught.value.message) < 400
 
@@ -92,10 +92,10 @@ def test_what_is_none_is_refused_in_words(address: str) -> None:
 )
 def test_any_text_is_a_pull_request_or_an_error(address: str) -> None:
     try:
-        found = PullRequest.parse(address, ACCOUNTS)
+        found = PullRequestAddress.parse(address, ACCOUNTS)
     except UsageError:
         return
-    assert PullRequest.parse(found.url, ACCOUNTS) == found
+    assert PullRequestAddress.parse(found.url, ACCOUNTS) == found
     assert ".." not in found.place.path
 
 

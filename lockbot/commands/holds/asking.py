@@ -14,7 +14,7 @@ from lockbot.commands.holds.answer import Answer
 from lockbot.commands.holds.containing import branch_contains, contains, tip_of
 from lockbot.commands.holds.tools import Tools
 from lockbot.errors import Cancelled, DeadlineExceeded, LockbotError
-from lockbot.forge.pull_request import PullRequest
+from lockbot.forge.address import PullRequestAddress
 from lockbot.forge.responses import NotThere, PullRequestStatus, RequestState
 from lockbot.model import Heard, HoldEnd, Locked, PackageMark, UntilIn, UntilMerged, UntilVersion
 from lockbot.model.host import written
@@ -69,7 +69,7 @@ def _ask(tools: Tools, question: Question) -> Answer:
 
 
 def _ask_merged(tools: Tools, question: Question, ends: UntilMerged) -> Answer:
-    request = PullRequest.parse(ends.url, tools.accounts)
+    request = PullRequestAddress.parse(ends.url, tools.accounts)
     status = tools.repositories.pull_request(request)
     match status.state:
         case RequestState.OPEN:

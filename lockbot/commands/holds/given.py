@@ -9,7 +9,7 @@ from lockbot.commands.holds.tools import Tools
 from lockbot.config.types import attribute_path, branch_name, plain
 from lockbot.errors import LockbotError, UsageError
 from lockbot.forge.place import place_of
-from lockbot.forge.pull_request import PullRequest
+from lockbot.forge.address import PullRequestAddress
 from lockbot.model import HoldEnd, Locked, UntilIn, UntilMerged, UntilVersion
 from lockbot.policy.origin import origin_of
 from lockbot.report.escape import name as shown
@@ -35,7 +35,7 @@ def read_end(tools: Tools, input: str, locked: Locked, given: GivenEnd) -> HoldE
     """None: none of them was given. Raises UsageError for what can't be waited for, and for a commit's first
     digits where the rest of them can't be found out."""
     if given.merged is not None:
-        return UntilMerged(PullRequest.parse(given.merged, tools.accounts).url)
+        return UntilMerged(PullRequestAddress.parse(given.merged, tools.accounts).url)
     if given.branch is not None:
         _refuse_without_history(input, locked)
         branch, commit = given.branch

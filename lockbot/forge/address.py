@@ -37,7 +37,7 @@ _FORM = "write the address of its page: https://github.com/OWNER/NAME/pull/123"
 
 
 @dataclass(frozen=True)
-class PullRequest:
+class PullRequestAddress:
     """One pull request; `url` is its page, without what may have stood behind that."""
 
     place: Place
@@ -45,7 +45,7 @@ class PullRequest:
     url: str
 
     @classmethod
-    def parse(cls, address: str, accounts: Mapping[str, Account]) -> PullRequest:
+    def parse(cls, address: str, accounts: Mapping[str, Account]) -> PullRequestAddress:
         """Raises UsageError with what is wrong. `accounts` is what the configuration says, by host."""
         scheme, host, parts = _split(address)
         for length in range(2, len(parts)):
