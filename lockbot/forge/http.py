@@ -6,6 +6,7 @@ It must not know what is asked, nor which forge it is.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
@@ -17,14 +18,25 @@ from urllib.parse import urljoin, urlsplit
 import requests
 
 import lockbot
-from lockbot.forge.responses import ApiResponse, NoResponse, NotThere
+from lockbot.forge.responses import (
+    ApiResponse,
+    NoResponse,
+    NoRight,
+    NotThere,
+    Refused,
+    Renamed,
+    Uncertain,
+    words,
+)
 from lockbot.process import CancelToken, Deadline
+from lockbot.report.escape import plain
 
 _TURN = 0.1
 """Seconds between two looks at whether the run was cancelled."""
 _LONGEST_WAIT = timedelta(days=1)
 _REDIRECTS = 3
 _MOVED = frozenset({301, 302, 307, 308})
+_DONE = frozenset({200, 201, 202, 204})
 _NOT_THERE = frozenset({400, 404, 410, 422})
 """Also where a forge takes the name of what is not there for a bad request, as GitLab does."""
 
@@ -38,11 +50,27 @@ class Patience:
     tries: int = 3
     delay: float = 1.0
     size: int = 8 * 1024 * 1024
+    between: float = 1.0
+    """Seconds between two requests that change something, as forges ask for."""
+
+
+class Pace:
+    """When one host was asked last to change something."""
+
+    def __init__(self) -> None:
+        self._last = float("-inf")
+
+    def keep(self, cancel: CancelToken, seconds: float) -> None:
+        """Wait until it may be asked again."""
+        left = self._last + seconds - time.monotonic()
+        if left > 0:
+            cancel.sleep(left)
+        self._last = time.monotonic()
 
 
 @dataclass(frozen=True)
 class Response:
-    """What came back; `body` is empty unless it succeeded."""
+    """What came back; `body` is empty unless it succeeded, or something was to be changed."""
 
     status: int
     headers: Mapping[str, str]
@@ -66,18 +94,20 @@ class Client:
         clock: Callable[[], datetime],
         patience: Patience,
         what: str,
+        pace: Pace | None = None,
     ) -> None:
-        self._base = base.rstrip("/")
+        self.base = base.rstrip("/")
         self._headers = dict(headers)
         self._cancel = cancel
         self._clock = clock
         self._patience = patience
         self._what = what
+        self._pace = pace or Pace()
         self.host = urlsplit(base).netloc
 
     def __call__(self, path: str) -> ApiResponse:
         """Raises NoResponse, Cancelled, and DeadlineExceeded for the whole run's."""
-        url = path if "://" in path else self._base + path
+        url = path if "://" in path else self.base + path
         for _ in range(_REDIRECTS + 1):
             response = self._patiently(url)
             if response.status not in _MOVED:
@@ -86,8 +116,26 @@ class Client:
             url = urljoin(url, response.headers.get("Location", ""))
         raise NoResponse(f"{self.host} redirects again and again", everywhere=False)
 
+    def send(self, method: str, path: str, document: object = None) -> ApiResponse:
+        """Change something, once: whoever asks finds out whether it was done where no answer came (Uncertain).
+
+        Raises Refused (its words say why), Renamed, NoRight, NotThere, NoResponse, Cancelled, DeadlineExceeded.
+        """
+        url = path if "://" in path else self.base + path
+        if _origin(url) != _origin(self.base):
+            raise NoResponse(f"{self.host} points to another host, which is not asked", everywhere=False)
+        self._pace.keep(self._cancel, self._patience.between)
+        try:
+            response = self._once(url, method, document)
+        except NoResponse as error:
+            raise Uncertain(error.message) from None
+        if response.status in _MOVED:
+            where = urljoin(url, response.headers.get("Location", ""))
+            raise Renamed(f"{self.host} says that the repository has moved: {plain(where, 200)}", where)
+        return self._answer_to_change(response)
+
     def _patiently(self, url: str) -> Response:
-        if _origin(url) != _origin(self._base):
+        if _origin(url) != _origin(self.base):
             raise NoResponse(f"{self.host} points to another host, which is not asked", everywhere=False)
         for tried in range(self._patience.tries):
             try:
@@ -98,7 +146,7 @@ class Client:
                 self._cancel.sleep(self._patience.delay * 2**tried)
         raise AssertionError("a request is tried at least once")
 
-    def _once(self, url: str) -> Response:
+    def _once(self, url: str, method: str = "GET", document: object = None) -> Response:
         """In a thread of its own, which is left behind when time is up: a socket hears neither Ctrl-C nor a
         deadline while a server sends a byte a minute."""
         future: Future[Response] = Future()
@@ -106,7 +154,7 @@ class Client:
 
         def work() -> None:
             try:
-                future.set_result(self._request(url, deadline))
+                future.set_result(self._request(url, deadline, method, document))
             except BaseException as error:  # noqa: BLE001  # it is raised in the thread that waits
                 future.set_exception(error)
 
@@ -121,19 +169,23 @@ class Client:
             raise _TryAgain(f"{self.host} answers {response.status}")
         return response
 
-    def _request(self, url: str, deadline: Deadline) -> Response:
+    def _request(self, url: str, deadline: Deadline, method: str, document: object) -> Response:
         # A session for each: nothing is shared with a thread that was left behind, no cookie is kept.
         with requests.Session() as session:
             session.auth = self._sign  # a callable: else an entry of ~/.netrc would take the header's place
             try:
-                with session.get(
+                with session.request(
+                    method,
                     url,
+                    json=document,
                     headers={"User-Agent": f"lockbot/{lockbot.__version__}", "Accept-Encoding": "identity"},
                     timeout=max(0.1, deadline.left),
                     allow_redirects=False,
                     stream=True,
                 ) as got:
-                    body = self._read(got, deadline) if got.status_code == 200 else b""
+                    # Why something was not changed stands in the answer.
+                    wanted = got.status_code == 200 or (method != "GET" and got.status_code not in _MOVED)
+                    body = self._read(got, deadline) if wanted else b""
                     return Response(got.status_code, got.headers, body, got.links.get("next", {}).get("url"))
             except requests.Timeout:
                 raise NoResponse(f"{self.host} does not answer") from None
@@ -165,19 +217,47 @@ class Client:
             return ApiResponse(
                 self._document(response), response.next, _number(response.headers.get("X-Total-Count"))
             )
+        self._refuse_limited(response)
+        if response.status in (401, 403):
+            raise self._no_right(response, "read them")
+        if response.status in _NOT_THERE:
+            raise self._not_there(response)
+        raise NoResponse(f"{self.host} answers {response.status}", everywhere=False)
+
+    def _answer_to_change(self, response: Response) -> ApiResponse:
+        if response.status in _DONE:
+            # What it is now is told by some, and by some not.
+            return ApiResponse(self._document(response) if response.body else None)
+        self._refuse_limited(response)
+        try:
+            told = words(json.loads(response.body))
+        except (ValueError, RecursionError):
+            told = ""
+        if response.status in (401, 403):
+            raise self._no_right(response, "do that", told)
+        if response.status in (404, 410):
+            raise self._not_there(response)
+        why = f": {told}" if told else ""
+        raise Refused(f"{self.host} refuses ({response.status}){why}", response.status, told)
+
+    def _refuse_limited(self, response: Response) -> None:
         if (until := self._limited(response)) is not None:
             raise NoResponse(f"{self.host} answers no more for now (its limit of requests)", until=until)
+
+    def _no_right(self, response: Response, do: str, told: str = "") -> NoRight:
+        """401 and 403, with the right that is missing, where the forge says which."""
         signed = "Authorization" in self._headers
         if response.status == 401:
             what = "does not accept the token" if signed else "wants a token"
-            raise NoResponse(f"{self.host} {what} (see [forge] in the configuration)")
-        if response.status == 403:
-            what = "does not let this token read them" if signed else "wants a token for them"
-            raise NoResponse(f"{self.host} {what} (see [forge] in the configuration)", everywhere=False)
-        if response.status in _NOT_THERE:
-            private = "for this token" if signed else "without a token"
-            raise NotThere(f"{self.host} has no such {self._what} {private} ({response.status})", everywhere=False)
-        raise NoResponse(f"{self.host} answers {response.status}", everywhere=False)
+            return NoRight(f"{self.host} {what} (see [forge] in the configuration)")
+        what = f"does not let this token {do}" if signed else "wants a token for them"
+        lacking = plain(response.headers.get("X-Accepted-GitHub-Permissions") or told, 200)
+        why = f": {lacking}" if lacking else ""
+        return NoRight(f"{self.host} {what}{why} (see [forge] in the configuration)", everywhere=False)
+
+    def _not_there(self, response: Response) -> NotThere:
+        private = "for this token" if "Authorization" in self._headers else "without a token"
+        return NotThere(f"{self.host} has no such {self._what} {private} ({response.status})", everywhere=False)
 
     def _document(self, response: Response) -> object:
         try:

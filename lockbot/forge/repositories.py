@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TypeVar
 
+from lockbot.forge.address import PullRequestAddress
 from lockbot.forge.clients import Clients
 from lockbot.forge.http import Client, Patience
 from lockbot.forge.place import Account, Place
-from lockbot.forge.address import PullRequestAddress
 from lockbot.forge.responses import Forge, NoResponse, NotThere, PullRequestStatus
 from lockbot.process import CancelToken
 

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from lockbot.errors import LockbotError
 from lockbot.policy.upstream_checks import Standing
+from lockbot.report.escape import plain
 
 
 class NoResponse(LockbotError):
@@ -28,6 +29,31 @@ class NoResponse(LockbotError):
 
 class NotThere(NoResponse):
     """What is asked about is not there, or not for who asks: a forge tells nobody which of the two."""
+
+
+class NoRight(NoResponse):
+    """It knows who asks (or wants to), and does not let them: 401, 403."""
+
+
+class Refused(NoResponse):
+    """It was understood, and is not done: `status` (409, 422, ...), and `words`, the forge's own, in one line."""
+
+    def __init__(self, message: str, status: int, words: str) -> None:
+        super().__init__(message, everywhere=False)
+        self.status = status
+        self.words = words
+
+
+class Uncertain(NoResponse):
+    """Something was to be changed, and no answer came: it may have been done."""
+
+
+class Renamed(NoResponse):
+    """It is to be changed somewhere else, at `address`: the repository has moved."""
+
+    def __init__(self, message: str, address: str) -> None:
+        super().__init__(message, everywhere=False)
+        self.address = address
 
 
 @dataclass(frozen=True)
@@ -167,6 +193,37 @@ def text(record: Mapping[str, object], name: str) -> str:
     if not isinstance(value, str):
         raise unexpected()
     return value
+
+
+def number(record: Mapping[str, object], name: str) -> int:
+    value = record.get(name)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise unexpected()
+    return value
+
+
+_WORDS, _DEPTH = 300, 4
+
+
+def words(document: object) -> str:
+    """Why a forge did not do something, as it says itself, in one line: it has as many forms as endpoints."""
+    return plain("; ".join(dict.fromkeys(_words(document, _DEPTH))), _WORDS)
+
+
+def _words(document: object, depth: int) -> Iterator[str]:
+    if isinstance(document, str):
+        yield document
+    elif isinstance(document, list) and depth:
+        for one in document[:10]:
+            yield from _words(one, depth - 1)
+    elif isinstance(document, dict) and depth:
+        named = [document[name] for name in _SAYING if name in document]
+        # GitLab's `{"message": {"branch": ["is taken"]}}` has the fields' names for names.
+        for one in named or (list(document.values()) if depth < _DEPTH else []):
+            yield from _words(one, depth - 1)
+
+
+_SAYING = ("message", "error", "error_description", "errors")
 
 
 def unexpected() -> NoResponse:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from lockbot.cli import cli
 from lockbot.errors import UsageError
-from lockbot.forge.place import Account, Kind
 from lockbot.forge.address import PullRequestAddress
+from lockbot.forge.place import Account, Kind
 from lockbot.model import UntilIn, UntilVersion
 from tests.forge.server import Reply
 from tests.holds.waiting import Make

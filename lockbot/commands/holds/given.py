@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from lockbot.commands.holds.tools import Tools
 from lockbot.config.types import attribute_path, branch_name, plain
 from lockbot.errors import LockbotError, UsageError
-from lockbot.forge.place import place_of
 from lockbot.forge.address import PullRequestAddress
+from lockbot.forge.place import place_of
 from lockbot.model import HoldEnd, Locked, UntilIn, UntilMerged, UntilVersion
 from lockbot.policy.origin import origin_of
 from lockbot.report.escape import name as shown
