@@ -36,6 +36,7 @@ from lockbot.config.sections import (
     NotifyTarget,
     Ping,
     Policy,
+    Publish,
     Repository,
     Review,
     RunLimits,
@@ -72,6 +73,7 @@ class Settings(BaseSettings):
     search: Search = Search()
     after_update: AfterUpdate = AfterUpdate()
     forge: Mapping[ForgeHost, ForgeAccount] = {}
+    publish: Publish = Publish()
     schedule: Schedule = Schedule()
     daemon: DaemonLimits = DaemonLimits()
     group: tuple[Group, ...] = ()

@@ -34,6 +34,8 @@ class Account:
     kind: Kind | None = None
     url: str | None = None
     token: str | None = field(default=None, repr=False)
+    git: bool = False
+    """The token is for git, too."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 
-from lockbot.history import codec, rows, texts
+from lockbot.history import codec, pull_requests, rows, texts
 from lockbot.history.damage import Damaged
 from lockbot.history.notices import rows as notices
 
@@ -137,4 +137,5 @@ _READ: dict[str, Callable[[rows.Row], object]] = {
     "looked": notices.looked,
     "told_targets": notices.target,
     "outbox": notices.letter,
+    "pull_requests": pull_requests.read,
 }

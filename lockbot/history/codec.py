@@ -34,6 +34,8 @@ from lockbot.model import (
     Locked,
     Outcome,
     Phase,
+    RequestDone,
+    RequestStep,
     Run,
 )
 
@@ -62,6 +64,7 @@ def write_run(connection: sqlite3.Connection, run: Run) -> None:
         "dry_run": run.dry_run,
         "error": None if run.error is None else prose(run.error),
         "hint": None if run.hint is None else prose(run.hint),
+        "requests": _done_text(run.requests),
     }
     identity = str(columns["id"])
     insert(connection, "runs", columns, replacing="id")
@@ -121,6 +124,7 @@ def read_run(connection: sqlite3.Connection, row: sqlite3.Row) -> Run:
         differences=differences,
         upstream=upstream,
         flake=row["flake"] or "",
+        requests=_read_done(row["requests"]),
     )
 
 
@@ -323,3 +327,19 @@ def _culprit(text: str) -> CulpritCommit:
 def _store_path(path: str | None) -> str | None:
     """Nothing for one that can't be kept as it is: what is made of a URL may be called by its query."""
     return path if path is not None and storable(path) == path else None
+
+
+def _done_text(done: Iterable[RequestDone]) -> str | None:
+    told = [
+        [one.step, one.branch, one.commit, one.number, one.url, list(one.inputs), prose(one.text)] for one in done
+    ]
+    return storable(json.dumps(told, ensure_ascii=False)) if told else None
+
+
+def _read_done(text: str | None) -> tuple[RequestDone, ...]:
+    if text is None:
+        return ()
+    return tuple(
+        RequestDone(word(RequestStep, step), branch, commit, number, url, tuple(inputs), said)
+        for step, branch, commit, number, url, inputs, said in json.loads(text)
+    )

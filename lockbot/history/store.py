@@ -24,6 +24,7 @@ from lockbot.history import adopt, codec, damage, logs, rows, texts
 from lockbot.history.connection import Opened, Remedy, is_damage, open_database, refusal
 from lockbot.history.ledger import Ledger
 from lockbot.history.notices.store import Notices
+from lockbot.history.pull_requests import PullRequests
 from lockbot.history.read_only import open_read_only
 from lockbot.history.rows import Seen
 from lockbot.history.summaries.runs import RunSummary, summaries_query, summary
@@ -282,6 +283,9 @@ class History:
     def notices(self, flake: str) -> Notices:
         """What was told of one flake, and what waits to be sent."""
         return Notices(texts.storable(flake), self._read, self._write, self._clock)
+
+    def pull_requests(self, flake: str) -> PullRequests:
+        return PullRequests(texts.storable(flake), self._read, self._write, self._clock)
 
     # -- logs
 

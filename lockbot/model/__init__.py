@@ -2,7 +2,7 @@
 
 An input's `change` and the `host`s that it may break; a host's `failure`, and the `verdict` on all of them; the
 record of the `run`, and its `progress` while it happens; a `closure`, and the `difference` that an update makes;
-a `notice` for people; what ends a hold (`hold_end`).
+a `notice` for people; what ends a hold (`hold_end`); a `pull_request` of lockbot's own.
 """
 
 from lockbot.model.change import ChangeKind, InputChange, Locked
@@ -40,6 +40,17 @@ from lockbot.model.progress import (
     Retrying,
     silent,
 )
+from lockbot.model.pull_request import (
+    Comment,
+    Landing,
+    Move,
+    News,
+    PullRequest,
+    PullRequestState,
+    RequestDone,
+    RequestStep,
+    Text,
+)
 from lockbot.model.run import KILLED, CulpritCommit, Held, Outcome, Phase, Run
 from lockbot.model.verdict import Candidate, Gate, HostBuild, HostStatus, Judgement, Verdict
 
@@ -51,6 +62,7 @@ __all__ = [
     "Closure",
     "ClosureSize",
     "CommandSaid",
+    "Comment",
     "Condition",
     "ConfigurationChange",
     "CulpritCommit",
@@ -74,8 +86,11 @@ __all__ = [
     "HostStatus",
     "InputChange",
     "Judgement",
+    "Landing",
     "Locked",
     "Looking",
+    "Move",
+    "News",
     "Note",
     "Notice",
     "NoticeKind",
@@ -85,11 +100,16 @@ __all__ = [
     "Phase",
     "PhaseStarted",
     "Progress",
+    "PullRequest",
+    "PullRequestState",
+    "RequestDone",
+    "RequestStep",
     "Retrying",
     "Review",
     "Run",
     "StorePath",
     "SwitchEffects",
+    "Text",
     "UntilIn",
     "UntilMerged",
     "UntilVersion",

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from lockbot.model.change import InputChange
 from lockbot.model.difference import Difference, UpstreamChanges
+from lockbot.model.pull_request import RequestDone
 from lockbot.model.verdict import HostBuild
 
 
@@ -49,6 +50,8 @@ KILLED = "lockbot was killed"
 class Outcome(StrEnum):
     UNCHANGED = "unchanged"
     PUBLISHED = "published"
+    REQUESTED = "requested"
+    """It was judged, and a pull request asks to take it."""
     PARTLY_PUBLISHED = "partly published"
     REJECTED = "rejected"
     UNJUDGED = "unjudged"
@@ -60,7 +63,7 @@ class Outcome(StrEnum):
     @property
     def exit_code(self) -> int:
         match self:
-            case Outcome.UNCHANGED | Outcome.PUBLISHED | Outcome.PARTLY_PUBLISHED:
+            case Outcome.UNCHANGED | Outcome.PUBLISHED | Outcome.PARTLY_PUBLISHED | Outcome.REQUESTED:
                 return 0
             case Outcome.REJECTED | Outcome.UNJUDGED | Outcome.STALE:
                 return 1
@@ -105,6 +108,8 @@ class Run:
     """What upstream did to the inputs that moved."""
     flake: str = ""
     """Which flake it is about: the repository, its branch and the flake's directory (`app.Place.flake`)."""
+    requests: tuple[RequestDone, ...] = ()
+    """What it has done about pull requests."""
 
 
 class Phase(StrEnum):

@@ -31,7 +31,9 @@ def signal_of(outcome: Outcome | None) -> Signal | None:
     switch itself says so when its time is over.
     """
     match outcome:
-        case Outcome.UNCHANGED | Outcome.PUBLISHED | Outcome.PARTLY_PUBLISHED | Outcome.REJECTED:
+        case (
+            Outcome.UNCHANGED | Outcome.PUBLISHED | Outcome.PARTLY_PUBLISHED | Outcome.REQUESTED | Outcome.REJECTED
+        ):
             return Signal.SUCCESS
         case Outcome.UNJUDGED | Outcome.STALE | Outcome.FAILED:
             return Signal.FAILURE

@@ -10,7 +10,18 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias, cast
 
-from lockbot.model import CulpritCommit, Failure, Held, HostBuild, HostStatus, InputChange, Judgement, Locked, Run
+from lockbot.model import (
+    CulpritCommit,
+    Failure,
+    Held,
+    HostBuild,
+    HostStatus,
+    InputChange,
+    Judgement,
+    Locked,
+    RequestDone,
+    Run,
+)
 from lockbot.redact import redacted
 from lockbot.report.review.document import difference_documents, upstream_documents
 from lockbot.report.words import iso_seconds, iso_time
@@ -28,6 +39,7 @@ def run_document(run: Run) -> Document:
             "held": [_held(held) for held in run.held],
             "differences": difference_documents(run.differences),
             "upstream": upstream_documents(run.upstream),
+            "pull_requests": [_request(done) for done in run.requests],
             "notes": list(run.notes),
             "error": run.error,
             "hint": run.hint,
@@ -69,6 +81,18 @@ def _head(run: Run) -> Document:
         "dry_run": run.dry_run,
         "started": iso_time(run.started),
         "finished": iso_time(run.finished),
+    }
+
+
+def _request(done: RequestDone) -> Document:
+    return {
+        "step": done.step,
+        "number": done.number,
+        "url": done.url,
+        "branch": done.branch,
+        "commit": done.commit,
+        "inputs": list(done.inputs),
+        "text": done.text or None,
     }
 
 

@@ -14,6 +14,8 @@ from lockbot.model import (
     HostStatus,
     InputChange,
     Outcome,
+    RequestDone,
+    RequestStep,
     Run,
     UpstreamChanges,
 )
@@ -47,6 +49,7 @@ def summary(run: Run, width: int | None = None) -> tuple[Line, ...]:
     """The whole story of one run, sections parted by empty lines. `width`: of a terminal, in columns."""
     sections = [
         tuple(_outcome(run)),
+        tuple(_requests(run.requests)),
         tuple(_changes(run)),
         tuple(_hosts(run.hosts)),
         *review(run.differences, run.hosts, width),
@@ -88,6 +91,8 @@ def headline(run: Run) -> tuple[str, Style]:
             return f"{_published(run)}.", Style.GOOD
         case Outcome.PARTLY_PUBLISHED:
             return f"{_published(run)}, with {words.count(len(run.held), 'input')} held back.", Style.WARN
+        case Outcome.REQUESTED:
+            return _requested(run), Style.WARN if run.held else Style.GOOD
         case Outcome.REJECTED:
             failed = sum(build.status is HostStatus.FAILED for build in run.hosts)
             why = f"{words.count(failed, 'host')} would no longer build" if failed else "nothing could be taken"
@@ -124,6 +129,40 @@ def _published(run: Run) -> str:
     return f"Published {words.short(run.commit)} to {branch}{pushed}"
 
 
+def _requested(run: Run) -> str:
+    asking = [one for one in run.requests if one.step in _ASKING]
+    held = f", with {words.count(len(run.held), 'input')} held back" if run.held else ""
+    if not asking:
+        return f"Judged, and left to people{held}: {run.branch or 'the branch'} stands as it was."
+    one = "A pull request asks" if len(asking) == 1 else f"{len(asking)} pull requests ask"
+    return f"{one} to take what was judged{held}."
+
+
+_ASKING = frozenset({RequestStep.OPENED, RequestStep.UPDATED, RequestStep.UNCHANGED, RequestStep.WAITING})
+
+
+def _requests(requests: Sequence[RequestDone]) -> Iterator[Line]:
+    if requests:
+        yield line(("Pull requests", Style.TITLE))
+    for one in requests:
+        named = f"#{one.number}" if one.number is not None else plain(one.branch, 120)
+        inputs = f" ({', '.join(map(name, one.inputs))})" if one.inputs else ""
+        yield line("  ", f"{named}{inputs}: ", (str(one.step), _REQUEST_STYLE.get(one.step, Style.WARN)))
+        for said in (one.url, one.text):
+            if said:
+                yield line((f"    {plain(said, 500)}", Style.QUIET))
+
+
+_REQUEST_STYLE = {
+    RequestStep.OPENED: Style.GOOD,
+    RequestStep.UPDATED: Style.GOOD,
+    RequestStep.LANDED: Style.GOOD,
+    RequestStep.UNCHANGED: Style.PLAIN,
+    RequestStep.MERGED: Style.PLAIN,
+    RequestStep.CLOSED: Style.PLAIN,
+}
+
+
 def _outcome(run: Run) -> Iterator[Line]:
     yield line(headline(run))
     told = 1 if run.outcome in (Outcome.FAILED, Outcome.STALE) else 0
@@ -136,7 +175,7 @@ def _outcome(run: Run) -> Iterator[Line]:
 def _changes(run: Run) -> Iterator[Line]:
     if not run.changes:
         return
-    taken = run.outcome in (Outcome.PUBLISHED, Outcome.PARTLY_PUBLISHED, None)
+    taken = run.outcome in (Outcome.PUBLISHED, Outcome.PARTLY_PUBLISHED, Outcome.REQUESTED, None)
     yield line(("Inputs" if taken else "Inputs that were tried", Style.TITLE))
     indented = [
         (change, indent)

@@ -176,6 +176,7 @@ def tone(word: str | None) -> str:
 _TONES: dict[str, str] = {
     Outcome.PUBLISHED: "good",
     Outcome.PARTLY_PUBLISHED: "warn",
+    Outcome.REQUESTED: "good",
     Outcome.REJECTED: "bad",
     Outcome.FAILED: "bad",
     Outcome.UNJUDGED: "warn",

@@ -9,6 +9,7 @@ from lockbot.model import (
     Answer,
     ChangeKind,
     ClosureSize,
+    Comment,
     ConfigurationChange,
     CulpritCommit,
     Difference,
@@ -22,11 +23,18 @@ from lockbot.model import (
     InputChange,
     Judgement,
     Locked,
+    Move,
+    News,
     Outcome,
     PackageChange,
     PackageMark,
+    PullRequest,
+    PullRequestState,
+    RequestDone,
+    RequestStep,
     Run,
     SwitchEffects,
+    Text,
     UpstreamChanges,
     UpstreamCommit,
     WarningChange,
@@ -82,6 +90,33 @@ UPSTREAM = UpstreamChanges(
 )
 
 
+PULL_REQUEST = PullRequest(
+    id="full-1",
+    flake="FLAKE",
+    base="main",
+    group="a b",
+    branch="lockbot/update-main=a",
+    run="full",
+    commit="c" * 40,
+    parent="b" * 40,
+    opened=NOON,
+    changed=NOON,
+    state=PullRequestState.OPEN,
+    pushed="a" * 40,
+    number=5,
+    url="https://git.example.org/o/r/pulls/5",
+    moves=(Move("a", "1" * 40, "2" * 40), Move("b", None, "3" * 40)),
+    hosts={"web": "built", "db": "unchanged"},
+    text=Text("a title", "a body", True, "digest"),
+    comment=Comment((News(NOON, "something happened"),), "77", "other"),
+    filed=True,
+    left_alone="someone pushed",
+    waits="a check",
+    merged_as="d" * 40,
+    tidied=True,
+)
+
+
 def full_run(name: str = "full") -> Run:
     """A run with something in every field."""
     old = old_run(name)
@@ -99,6 +134,10 @@ def full_run(name: str = "full") -> Run:
         held=(replace(old.held[0], culprit=CULPRIT), *old.held[1:]),
         differences=(DIFFERENCE, Difference(("checks.c",), unknown="only evaluated")),
         upstream=(UPSTREAM,),
+        requests=(
+            RequestDone(RequestStep.OPENED, "lockbot/update-main", "c" * 40, 5, "https://x/5", ("a",), "said"),
+            RequestDone(RequestStep.LEFT_ALONE, "lockbot/update-main=b"),
+        ),
     )
 
 

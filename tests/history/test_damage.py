@@ -34,7 +34,7 @@ from lockbot.history.summaries.packages import Search
 from lockbot.history.summaries.timeline import Filter
 from lockbot.model import Condition, Failure, FailureKind, Heard, Notice, NoticeKind, UntilIn, UntilVersion
 from tests.commands.test_status import ONE, World, _in_utc, world  # noqa: F401 -- fixtures
-from tests.history.samples import CULPRIT, FLAKE, clock, full_run, run
+from tests.history.samples import CULPRIT, FLAKE, PULL_REQUEST, clock, full_run, run
 
 COMMANDS = [
     ["status"],
@@ -76,6 +76,7 @@ def fill(path: Path, flake: str) -> None:
         history.remember(flake, "context", "b" * 40, full_run().hosts)
         history.mark_seen(flake, "e" * 40)
         history.notices(flake).decide(lambda _: TOLD)
+        history.pull_requests(flake).save(PULL_REQUEST)
         ledger = history.ledger(flake)
         ledger.record_tip("a", "github:o/a", ONE, 1_700_000_000)
         ledger.hold(UserHold("a", "mine", clock(), ends=UntilIn("main", ONE), heard=HEARD))
@@ -185,6 +186,7 @@ def use_in_every_way(path: Path) -> tuple[str, ...]:
     """All that a History can do, as a run and the commands do it. Returns what the user is told of damage."""
     with History.open(path, clock) as history:
         ledger, notices = history.ledger("FLAKE"), history.notices("FLAKE")
+        requests = history.pull_requests("FLAKE")
         seen = [Observation(name, StateWord.CURRENT, ONE, asked=True) for name in ("a", "b")]
         use: list[Callable[[], object]] = [
             lambda: history.adopt("OTHER", "r", None),
@@ -200,6 +202,9 @@ def use_in_every_way(path: Path) -> tuple[str, ...]:
             *(ledger.holds, ledger.accepted, ledger.states),
             lambda: history.seen("FLAKE"),
             lambda: history.mark_seen("FLAKE", "f" * 40),
+            *(partial(requests.all, base) for base in (None, "main")),
+            lambda: requests.save(PULL_REQUEST),
+            requests.prune,
             *(notices.known, notices.waiting, lambda: notices.deliveries(["phone"])),
             lambda: history.ask(lambda connection: newest_ended(connection, "FLAKE", clock())),
             lambda: history.ask(lambda connection: newest_judged(connection, "FLAKE", clock())),

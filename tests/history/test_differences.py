@@ -78,7 +78,10 @@ def older(path: Path, at: Path, *changes: str) -> sqlite3.Connection:
     schema.migrate(raw, schema.MIGRATIONS[:BEFORE])
     raw.execute("ATTACH ? AS new", (str(path),))
     for table in ("runs", "reviews"):
-        raw.execute(f"INSERT INTO {table} SELECT * FROM new.{table} ORDER BY random()")  # noqa: S608 -- our own names
+        columns = ", ".join(row[1] for row in raw.execute(f"PRAGMA main.table_info({table})"))
+        raw.execute(
+            f"INSERT INTO {table} ({columns}) SELECT {columns} FROM new.{table} ORDER BY random()"  # noqa: S608 -- our own names
+        )
     raw.execute("DETACH new")
     for change in changes:
         raw.execute(change)

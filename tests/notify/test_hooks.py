@@ -218,6 +218,7 @@ def test_what_each_outcome_runs() -> None:
         Outcome.UNCHANGED: [],
         Outcome.PUBLISHED: ["published"],
         Outcome.PARTLY_PUBLISHED: ["published"],
+        Outcome.REQUESTED: [],
         Outcome.REJECTED: [],
         Outcome.UNJUDGED: ["failed"],
         Outcome.STALE: ["failed"],

@@ -5,6 +5,7 @@ docs/configuration.md and the annotated example are made of this. Where values c
 
 from lockbot.config.sections.hosts import AfterUpdate, Build, Eval, Hosts, Review
 from lockbot.config.sections.policy import ForgeAccount, Group, InputPolicy, Policy, Search
+from lockbot.config.sections.publish import Mode, Publish
 from lockbot.config.sections.repository import Commit, Repository, State
 from lockbot.config.sections.schedule import DaemonLimits, RunLimits, Schedule
 from lockbot.config.sections.section import Section
@@ -21,9 +22,11 @@ __all__ = [
     "Hook",
     "Hosts",
     "InputPolicy",
+    "Mode",
     "NotifyTarget",
     "Ping",
     "Policy",
+    "Publish",
     "Repository",
     "Review",
     "RunLimits",

@@ -111,7 +111,7 @@ class Search(Section):
 
 
 class ForgeAccount(Section):
-    """A forge that is asked about inputs' commits: its host, as it stands in their addresses."""
+    """A forge that is asked about inputs' commits, or for pull requests: its host, as it stands in addresses."""
 
     kind: Kind | None = key(
         None,
@@ -127,10 +127,17 @@ class ForgeAccount(Section):
     )
     token: Secret | None = key(
         None,
-        "A token that may read commits' checks and pull requests, for private repositories and rate limits; sent "
-        "to this host. A secret: in this file only as `{ file = … }`, else the credential `forge.HOST.token`.",
+        "A token that may read commits' checks and pull requests, for private repositories and rate limits, and "
+        "open pull requests with [publish] mode = request (docs/forges.md); sent to this host. A secret: in this "
+        "file only as `{ file = … }`, else the credential `forge.HOST.token`.",
         absent="none",
         example={"file": "/run/secrets/forge-token"},
+    )
+
+    git: Flag = key(
+        False,
+        "Give the token to git, too, when it fetches the flake's repository from this host or pushes to it over "
+        "https://; otherwise git finds credentials as it is configured to.",
     )
 
     @field_validator("token")
@@ -143,7 +150,7 @@ class ForgeAccount(Section):
 
     def account(self) -> Account:
         token = self.token.get_secret_value() if self.token is not None else None
-        return Account(self.kind, self.url, token)
+        return Account(self.kind, self.url, token, self.git)
 
 
 class Group(Section):

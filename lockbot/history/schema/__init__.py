@@ -10,14 +10,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
-from lockbot.history.schema import differences, first_steps, holds, notices
+from lockbot.history.schema import differences, first_steps, holds, notices, pull_requests
 from lockbot.redact import redact, without_secrets
 
 APPLICATION = 0x6C6B6274
 """`PRAGMA application_id`: "lkbt". It tells this database from another program's."""
 
 Step = tuple[str | Callable[[sqlite3.Connection], None], ...]
-MIGRATIONS: tuple[Step, ...] = (*first_steps.STEPS, differences.STEP, notices.STEP, holds.STEP)
+MIGRATIONS: tuple[Step, ...] = (*first_steps.STEPS, differences.STEP, notices.STEP, holds.STEP, pull_requests.STEP)
 
 
 def version(connection: sqlite3.Connection) -> int:

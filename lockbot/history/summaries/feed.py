@@ -37,7 +37,7 @@ class Told:
 
 
 def told_runs(connection: sqlite3.Connection, flake: str) -> tuple[Told, ...]:
-    """Those that landed something, were rejected, or failed; the newest first. `flake` is storable."""
+    """Those that landed or proposed something, were rejected, or failed; the newest first. `flake` is storable."""
     rows = connection.execute(_RUNS, (flake, LOOKED_THROUGH, MOST)).fetchall()
     return tuple(_told(connection, row, None) for row in rows)
 
@@ -53,7 +53,7 @@ def _words(*words: str) -> str:
     return ", ".join(f"'{word}'" for word in words)
 
 
-_TOLD = _words(Outcome.PUBLISHED, Outcome.PARTLY_PUBLISHED, Outcome.REJECTED, Outcome.FAILED)
+_TOLD = _words(Outcome.PUBLISHED, Outcome.PARTLY_PUBLISHED, Outcome.REQUESTED, Outcome.REJECTED, Outcome.FAILED)
 _CHANGED = _words(HostStatus.BUILT, HostStatus.EVALUATED, HostStatus.NOT_BUILDABLE_HERE)
 _BROKEN = _words(HostStatus.FAILED, HostStatus.NEW_AND_BROKEN)
 _NEWEST = "(SELECT * FROM runs WHERE flake = ? AND NOT dry_run ORDER BY started DESC, id DESC LIMIT ?) AS runs"

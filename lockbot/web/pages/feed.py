@@ -109,7 +109,11 @@ def _iso(moment: datetime) -> str:
 
 def _title(run: Told) -> str:
     """`published: nixpkgs 33ddeb9 → 44f0c1a and 2 more inputs`."""
-    if run.status is not None and run.outcome not in (Outcome.PUBLISHED, Outcome.PARTLY_PUBLISHED):
+    if run.status is not None and run.outcome not in (
+        Outcome.PUBLISHED,
+        Outcome.PARTLY_PUBLISHED,
+        Outcome.REQUESTED,
+    ):
         return f"{words.status(run.status)} ({run.outcome})"
     told = _first_change(run) if run.outcome is not Outcome.FAILED else plain(run.error or "", _LONGEST)
     return f"{run.outcome}: {told}" if told else str(run.outcome)

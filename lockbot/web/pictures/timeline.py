@@ -18,6 +18,7 @@ _GOOD, _SO_SO, _BAD = 1.0, 0.7, 0.4
 _SHAPES: Mapping[str, tuple[str, float]] = {
     Outcome.UNCHANGED: ("bar", _GOOD),
     Outcome.PUBLISHED: ("bar good", _GOOD),
+    Outcome.REQUESTED: ("bar good", _GOOD),
     Outcome.PARTLY_PUBLISHED: ("bar warn", _SO_SO),
     Outcome.STALE: ("bar warn", _SO_SO),
     Outcome.UNJUDGED: ("bar warn", _SO_SO),
