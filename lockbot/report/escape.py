@@ -30,7 +30,22 @@ _FORGE_ACTS = re.compile(
 
 CONTROL_SEQUENCE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 """What moves a terminal's cursor, or colours what follows: ECMA-48's CSI."""
-_PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
+# What starts markup anywhere in a line, and what does only where one begins: a list, an underline, a definition, a
+# quick action of GitLab's. No more than that: `\(` is a formula to Forgejo.
+_MARKUP = re.compile(r"([\\`*_{}\[\]<>&#!|~@$^])")
+_AT_START = re.compile(r"^(?:(\d{1,9})(?=[.)])|(?=[-+=:/]))")
+# What forges look for in text that is rendered, where a backslash is gone: mentions, references of GitHub's and
+# Forgejo's, GitLab's (`!1`, `&1`, `%1`, `~bug`, `$1`, `^alert#1`, `*iteration:1`, `[vulnerability:1]`, `a/b>`),
+# other trackers' (`ABC-1`), `[[links]]`, addresses, and emoji by their names.
+# docs.gitlab.com/user/markdown; docs.github.com, autolinked references and URLs; Forgejo's modules/references
+_FORGE_LINKS = re.compile(
+    r"""[@#!%&~$^*\[](?=\S) | (?<=[\w.-])(?=\\?>) | :(?=//|[\w+\\-]+:) | [Ww]{3}(?=\.)
+    | (?:[Gg][Hh]|[A-Z][A-Z0-9_]*)-(?=\d)""",
+    re.VERBOSE,
+)
+_ZERO_WIDTH_SPACE = "\u200b"
+_IN_TITLES = re.compile(r"[`*<>\[\]|~]")
+_DRAFT = re.compile(r"^(\W*[DW])(?=(?:RAFT|IP)\b)", re.IGNORECASE)
 _BARE_NAME = re.compile(r"[^\W_][\w.+/-]*")
 
 
@@ -97,10 +112,21 @@ def log_line(text: str, limit: int | None = 240) -> str:
 
 def markdown(text: str, limit: int | None = None) -> str:
     """Running text in Markdown: no markup, link, mention or reference can start in it."""
-    escaped = _PUNCTUATION.sub(r"\\\1", plain(text, limit))
-    # Mentions and references are looked for after rendering, where a backslash is gone: only a character
-    # between helps. It is the one zero-width character that is ours.
-    return escaped.replace("@", "@\u200b").replace("#", "#\u200b")
+    escaped = _unlinked(_MARKUP.sub(r"\\\1", plain(text, limit).strip(" ")))
+    # Forgejo takes `\[` where a line begins for a formula that may end many lines below.
+    return re.sub(r"^\\\[", "&#91;", _AT_START.sub(r"\1\\", escaped))
+
+
+def request_title(text: str, limit: int) -> str:
+    """A pull request's title, which each forge renders in its own way: no markup, link, mention or reference can
+    start in it, and it makes no draft of the request."""
+    escaped = _IN_TITLES.sub(lambda match: f"\\x{ord(match[0]):02x}", plain(text).strip(" "))
+    return shortened(_DRAFT.sub(rf"\1{_ZERO_WIDTH_SPACE}", _unlinked(escaped)), limit)
+
+
+def _unlinked(text: str) -> str:
+    """Only a character between helps. It is the one character without width that is ours."""
+    return _FORGE_LINKS.sub(rf"\g<0>{_ZERO_WIDTH_SPACE}", text)
 
 
 def markdown_code(text: str, limit: int | None = None) -> str:

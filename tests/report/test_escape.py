@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -9,6 +10,8 @@ from html.parser import HTMLParser
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 from lockbot.report import escape
 from tests.report.examples import HOSTILE
@@ -133,10 +136,77 @@ def test_html_is_read_back_as_text_and_attribute(text: str) -> None:
     assert parser.text == escape.plain(text)
 
 
-def test_markdown_has_no_live_punctuation() -> None:
-    assert escape.markdown("**a** <b> [c](d)") == r"\*\*a\*\* \<b\> \[c\]\(d\)"
-    assert escape.markdown("@everyone #1") == "\\@\u200beveryone \\#\u200b1"
-    assert escape.markdown("two\nlines") == r"two\\nlines"
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("**a** <b> [c](d)", r"\*\*a\*\* \<b\> \[c\](d)"),
+        ("two\nlines", r"two\\nlines"),
+        ("openssl 3.0.1 → 3.0.2 (2026-08-14)", "openssl 3.0.1 → 3.0.2 (2026-08-14)"),
+        ("- list", r"\- list"),
+        ("12. list", r"12\. list"),
+        ("/close", r"\/close"),
+        ("[ ] task", "&#91; ] task"),
+        ("   code", "code"),
+    ],
+)
+def test_markdown_has_no_live_punctuation(text: str, shown: str) -> None:
+    assert escape.markdown(text).replace("\u200b", "").replace(r"\]", "]") == shown.replace(r"\]", "]")
+
+
+FORGE_LINKS = re.compile(
+    r"""[@#!%&~$^*\[][^\s\u200b…] | :// | :[\w+-]+: | (?i:www\.) | (?i:GH-\d) | [A-Z][A-Z0-9_]*-\d | [\w.-]>""",
+    re.VERBOSE,
+)
+"""What some forge makes a link of in a text that is rendered."""
+DRAFT = re.compile(r"\W*(draft|wip)\b", re.IGNORECASE)
+LINKED = (
+    "@everyone",
+    "org/repo#12, #12!",
+    "group/project!12",
+    "a&1 %v1 ~bug $1 ^alert#1 *iteration:1",
+    "[vulnerability:1]",
+    "[[https://evil.example|click]]",
+    "group/project>",
+    "closes https://forge.example/a/b/issues/12",
+    "gh-7 GH-7 ABC-12 A1-2",
+    "www.evil.example WWW.evil.example _www.evil.example_",
+    ":tada: :+1:",
+    "me@evil.example",
+    "Draft: x",
+    "wip",
+    "[WIP] x",
+    "&#64;everyone &commat;everyone",
+)
+
+
+def rendered(text: str) -> list[Token]:
+    """The inline tokens of Markdown that is one paragraph."""
+    opened, line, closed = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text)
+    assert (opened.type, line.type, closed.type) == ("paragraph_open", "inline", "paragraph_close")
+    return line.children or []
+
+
+@given(
+    st.one_of(ANY_TEXT, st.sampled_from([*HOSTILE, *LINKED]), st.text("-+=:/1.) [x]`*_<>!@#w|~\\&", max_size=12))
+)
+def test_markdown_is_read_back_as_text_and_nothing_else(text: str) -> None:
+    if not (plain := escape.plain(text).strip(" ")):
+        return
+    tokens = rendered(escape.markdown(text))
+    assert {token.type for token in tokens} == {"text"}
+    shown = "".join(token.content for token in tokens)
+    assert shown.replace("\u200b", "") == plain
+    assert not FORGE_LINKS.search(shown)
+
+
+@given(st.one_of(ANY_TEXT, st.sampled_from([*HOSTILE, *LINKED])), st.integers(min_value=20, max_value=255))
+def test_a_title_links_nothing_and_makes_no_draft(text: str, limit: int) -> None:
+    title = escape.request_title(text, limit)
+    assert len(title) <= limit
+    assert shows_everything(title.replace("\u200b", ""))
+    assert not FORGE_LINKS.search(title)
+    assert not DRAFT.match(title)
+    assert not set("`*<>[]|~") & set(title)
 
 
 @pytest.mark.parametrize(
