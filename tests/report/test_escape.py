@@ -15,6 +15,7 @@ from markdown_it.token import Token
 
 from lockbot.report import escape
 from tests.report.examples import HOSTILE
+from tests.report.forge_links import FORGE_LINKS, LINKED
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=200)
 SINKS = (escape.plain, escape.commit, escape.name, escape.log_line, escape.html, escape.markdown_code)
@@ -153,30 +154,7 @@ def test_markdown_has_no_live_punctuation(text: str, shown: str) -> None:
     assert escape.markdown(text).replace("\u200b", "").replace(r"\]", "]") == shown.replace(r"\]", "]")
 
 
-FORGE_LINKS = re.compile(
-    r"""[@#!%&~$^*\[][^\s\u200b…] | :// | :[\w+-]+: | (?i:www\.) | (?i:GH-\d) | [A-Z][A-Z0-9_]*-\d | [\w.-]>""",
-    re.VERBOSE,
-)
-"""What some forge makes a link of in a text that is rendered."""
 DRAFT = re.compile(r"\W*(draft|wip)\b", re.IGNORECASE)
-LINKED = (
-    "@everyone",
-    "org/repo#12, #12!",
-    "group/project!12",
-    "a&1 %v1 ~bug $1 ^alert#1 *iteration:1",
-    "[vulnerability:1]",
-    "[[https://evil.example|click]]",
-    "group/project>",
-    "closes https://forge.example/a/b/issues/12",
-    "gh-7 GH-7 ABC-12 A1-2",
-    "www.evil.example WWW.evil.example _www.evil.example_",
-    ":tada: :+1:",
-    "me@evil.example",
-    "Draft: x",
-    "wip",
-    "[WIP] x",
-    "&#64;everyone &commat;everyone",
-)
 
 
 def rendered(text: str) -> list[Token]:
