@@ -1,0 +1,149 @@
+"""A request's title, its one comment, and the news in it."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lockbot.pull_requests import news
+from lockbot.pull_requests.texts import COMMENT_MARK, comment, title
+from tests.pull_requests.parsing import is_folded_well, parse
+from tests.report.examples import ADDED, HOME_MANAGER, HOME_NEW, HOSTILE, NIXPKGS, NIXPKGS_NEW, NOW
+from tests.report.forge_links import FORGE_LINKS, LINKED
+
+LIMIT = 65536
+
+
+@pytest.mark.parametrize(
+    ("subject", "shown"),
+    [
+        ("flake.lock: update home-manager, nixpkgs", "flake.lock: update home-manager, nixpkgs"),
+        ("", "flake.lock: update"),
+        ("  ", "flake.lock: update"),
+        ("Draft: nixpkgs", "D\u200braft: nixpkgs"),
+        ("update `id` **b** [c](d)", r"update \x60id\x60 \x2a\x2ab\x2a\x2a \x5bc\x5d(d)"),
+        ("two\nlines", r"two\nlines"),
+        ("x" * 300, "x" * 254 + "…"),
+    ],
+)
+def test_a_title_is_one_line_that_forges_leave_alone(subject: str, shown: str) -> None:
+    assert title(subject, 255) == shown
+
+
+def test_the_comment_has_the_newest_first() -> None:
+    told = comment(
+        [(NOW, news.waits_for(["ci"])), (NOW + timedelta(days=1), news.landed("main", NIXPKGS_NEW))], LIMIT
+    )
+    assert told == (
+        f"{COMMENT_MARK}\n"
+        "\n"
+        "lockbot keeps this comment up to date:\n"
+        "\n"
+        "- 2026-08-15 05:00 UTC: it has landed: main is at a1b2c3d, the very commit that was judged\n"
+        "- 2026-08-14 05:00 UTC: it lands when its checks have passed; it waits for ci"
+    )
+
+
+def test_a_moment_is_told_in_utc_wherever_it_was_read() -> None:
+    there = timezone(timedelta(hours=2))
+    told = comment([(datetime(2026, 8, 14, 7, tzinfo=there), "b"), (NOW.replace(tzinfo=None, hour=4), "a")], LIMIT)
+    assert [line[:23] for line in told.split("\n")[-2:]] == ["- 2026-08-14 05:00 UTC:", "- 2026-08-14 04:00 UTC:"]
+
+
+CRABS = "\U0001f980" * 500
+STRANGERS = st.one_of(st.sampled_from([*HOSTILE, *LINKED, "-->", COMMENT_MARK, CRABS]), st.text(max_size=80))
+MOMENTS = st.datetimes(min_value=datetime(2000, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001  # hypothesis adds it
+
+
+@given(st.lists(st.tuples(MOMENTS, STRANGERS), min_size=1), st.integers(500, LIMIT))
+def test_strangers_have_no_say_in_the_comment(told: list[tuple[datetime, str]], limit: int) -> None:
+    text = comment(told, limit)
+    assert len(text.encode()) <= limit
+    assert text.startswith(COMMENT_MARK)
+    assert text.count(COMMENT_MARK) == 1
+    seen = parse(text)
+    assert (seen.others, seen.links, seen.html) == (set(), [], [f"{COMMENT_MARK}\n"])
+    assert is_folded_well(seen.html)
+    assert [one for one in seen.text if FORGE_LINKS.search(one)] == []
+    newest = max(moment for moment, _ in told)
+    shown = re.findall(r"^- (\d{4}-\d\d-\d\d \d\d:\d\d) UTC: ", text, re.M)
+    assert shown[0] == newest.strftime("%Y-%m-%d %H:%M")
+    (left,) = re.findall(r"^- … and (\d+) more lines?$", text, re.M) or ("0",)
+    assert len(shown) + int(left) == len(told)
+
+
+def test_a_sentence_that_has_no_room_is_shortened_rather_than_left_out() -> None:
+    told = comment([(NOW, CRABS)], 500)
+    assert told.endswith("…")
+    assert len(told.encode()) <= 500
+
+
+@pytest.mark.parametrize(
+    ("sentence", "told"),
+    [
+        (
+            news.replaced(NIXPKGS_NEW, [NIXPKGS, ADDED]),
+            "a newer candidate took its place, a1b2c3d: disko added at 77aa0e2 (2026-08-13),"
+            " nixpkgs 33ddeb9 (2026-08-09) → a1b2c3d (2026-08-14)",
+        ),
+        (
+            news.judged_anew("main", NIXPKGS_NEW, []),
+            "main has moved; it was judged again on top of it, and is a1b2c3d now, with the same inputs",
+        ),
+        (
+            news.judged_anew("main", NIXPKGS_NEW, [HOME_MANAGER]),
+            "main has moved; it was judged again on top of it, and is a1b2c3d now:"
+            " home-manager 9f3d2c1 (2026-08-01) → 77aa0e2 (2026-08-13)",
+        ),
+        (
+            news.left_alone("lockbot/update", HOME_NEW),
+            "lockbot/update has a commit that is not lockbot's (77aa0e2): lockbot leaves it alone, and proposes"
+            " nothing else until this request is merged or closed",
+        ),
+        (
+            news.retargeted("main", "other branch"),
+            'it asks to be merged into "other branch" now, not into main: lockbot leaves it alone',
+        ),
+        (
+            news.branch_deleted("lockbot/update"),
+            "its branch lockbot/update was deleted: lockbot takes that for a no to these revisions",
+        ),
+        (news.closed(by_person=True), "it was closed: lockbot does not propose these revisions again"),
+        (news.closed(by_person=False), "lockbot has closed it"),
+        (
+            news.merged_as(NIXPKGS_NEW, HOME_NEW),
+            "it was merged as 77aa0e2, not as a1b2c3d, which was judged: the next run judges what came of it",
+        ),
+        (
+            news.merged_as(NIXPKGS_NEW, None),
+            "it was merged as another commit, not as a1b2c3d, which was judged:"
+            " the next run judges what came of it",
+        ),
+        (news.overtaken("#12"), "#12 has taken its place"),
+        (
+            news.empty("main", ["nixpkgs", "disko"]),
+            "main has moved nixpkgs and disko itself: nothing of it is left",
+        ),
+        (news.not_updated("no host could be judged"), "it was not updated: no host could be judged"),
+        (news.waits_for([]), "it lands when its checks have passed; it waits for its first check"),
+        (
+            news.waits_for(["ci", "a b"]),
+            'it lands when its checks have passed; it waits for ci and "a b"',
+        ),
+        (news.failed_checks(["ci"]), "it does not land: ci failed"),
+    ],
+)
+def test_news(sentence: str, told: str) -> None:
+    assert sentence == told
+
+
+def test_of_many_moves_some_are_named() -> None:
+    many = [
+        NIXPKGS,
+        *(type(NIXPKGS)(f"input{number}", NIXPKGS.kind, NIXPKGS.old, NIXPKGS.new) for number in range(9)),
+    ]
+    assert news.replaced(NIXPKGS_NEW, many).endswith("a1b2c3d (2026-08-14), and 5 more inputs")
