@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from enum import StrEnum
 from functools import partial
 from typing import assert_never
 
-from lockbot.model import Held, HostBuild, HostStatus, InputChange, Run, UpstreamChanges
+from lockbot.model import Held, HostBuild, HostStatus, InputChange, Landing, Run, UpstreamChanges
 from lockbot.nix.forges import compare_link
 from lockbot.pull_requests.hosts import entry_lines
 from lockbot.pull_requests.parts import Part, fitted
@@ -36,19 +35,11 @@ _LINE = 100_000
 """Columns of a page on which no line is wrapped: the forge does that."""
 
 
-class Landing(StrEnum):
-    """How what a request asks for comes to the base branch."""
+def body(run: Run, commit: str, limit: int, *, landing: Landing, by_forge: bool = False) -> str:
+    """At most `limit` bytes of Markdown, where that is not below SHORTEST.
 
-    PEOPLE = "people"
-    CHECKS = "when-checks-pass"
-    """lockbot moves the base branch to the very commit."""
-    AT_ONCE = "at-once"
-    BY_FORGE = "by-forge"
-    """The forge merges it when its checks have passed, in its own way."""
-
-
-def body(run: Run, commit: str, limit: int, *, landing: Landing) -> str:
-    """At most `limit` bytes of Markdown, where that is not below SHORTEST."""
+    `by_forge`: with Landing.WHEN_CHECKS_PASS, the forge merges it in its own way, lockbot pushes nothing.
+    """
     side = side_by_side(run.differences, run.hosts)
     kept = f"`lockbot show {_bare(run.id)}` tells"
     page = Page(_LINE, side.everyone, side.changing, _name, _item, f"{kept} their names")
@@ -63,7 +54,7 @@ def body(run: Run, commit: str, limit: int, *, landing: Landing) -> str:
         _list("Notes", (f"- {_item(' '.join(note.split()))}" for note in run.notes), 0.05, "note"),
         _folded(_what_changes(side), list_of(sentences.what_changes(side, sized=True)), 0.1),
         _folded("Upstream's commits", _upstream(run), 0.05),
-        Part((_next(run, landing),), 0.3, opening="### What happens next\n\n"),
+        Part((_next(run, landing, by_forge=by_forge),), 0.3, opening="### What happens next\n\n"),
         _folded("How to check it by hand", _by_hand(run, commit), 0),
         Part((f"Made by lockbot, run {markdown_code(run.id, _NAME)} of {run.started:%Y-%m-%d}.",), 1),
     ]
@@ -200,27 +191,28 @@ def _commits(done: UpstreamChanges) -> Iterator[str]:
         yield f"  - {_item(done.note)}"
 
 
-def _next(run: Run, landing: Landing) -> str:
+def _next(run: Run, landing: Landing, *, by_forge: bool) -> str:
+    base = _base(run)
     return (
-        f"{_lands(_base(run), landing)} When inputs or {_base(run)} move on, lockbot judges anew and moves this "
-        "request to what came of it, unless its branch has a commit that is not lockbot's: then it is left alone. "
-        "Close it, and lockbot does not propose these revisions again."
+        f"{_lands(base, landing, by_forge=by_forge)} When inputs or {base} move on, lockbot judges anew and moves"
+        " this request to what came of it, unless its branch has a commit that is not lockbot's: then it is left"
+        " alone. Close it, and lockbot does not propose these revisions again."
     )
 
 
-def _lands(base: str, landing: Landing) -> str:
+def _lands(base: str, landing: Landing, *, by_forge: bool) -> str:
     match landing:
         case Landing.PEOPLE:
             return (
                 f"Merge it when you like. A fast-forward brings {base} the very commit that was judged; every"
                 " other way to merge makes another commit of it."
             )
-        case Landing.CHECKS:
+        case Landing.WHEN_CHECKS_PASS if by_forge:
+            return f"It is merged into {base} by itself when its checks have passed, perhaps as another commit."
+        case Landing.WHEN_CHECKS_PASS:
             return f"lockbot moves {base} to this very commit by itself when its checks have passed."
         case Landing.AT_ONCE:
             return f"lockbot moves {base} to this very commit by itself, and waits for nothing."
-        case Landing.BY_FORGE:
-            return f"It is merged into {base} by itself when its checks have passed, perhaps as another commit."
         case _:
             assert_never(landing)
 

@@ -20,6 +20,7 @@ from lockbot.model import (
     Held,
     HostStatus,
     InputChange,
+    Landing,
     Locked,
     PackageChange,
     PackageMark,
@@ -29,7 +30,7 @@ from lockbot.model import (
     UpstreamCommit,
     WarningChange,
 )
-from lockbot.pull_requests.body import SHORTEST, Landing, body
+from lockbot.pull_requests.body import SHORTEST, body
 from lockbot.pull_requests.parts import Part, fitted
 from tests.pull_requests.parsing import is_folded_well, parse
 from tests.report.examples import (
@@ -144,7 +145,7 @@ Made by lockbot, run `20260814T050000Z-1f2e` of 2026-08-14."""
 
 
 def test_an_ordinary_morning() -> None:
-    assert body(WHOLE, COMMIT, GITHUB, landing=Landing.CHECKS) == GOLDEN
+    assert body(WHOLE, COMMIT, GITHUB, landing=Landing.WHEN_CHECKS_PASS) == GOLDEN
 
 
 def test_same_values_same_text_in_any_order() -> None:
@@ -154,20 +155,27 @@ def test_same_values_same_text_in_any_order() -> None:
         shuffled.shuffle(changes)
         shuffled.shuffle(hosts)
         one = replace(WHOLE, changes=tuple(changes), hosts=tuple(hosts))
-        assert body(one, COMMIT, GITHUB, landing=Landing.CHECKS) == GOLDEN
+        assert body(one, COMMIT, GITHUB, landing=Landing.WHEN_CHECKS_PASS) == GOLDEN
 
 
 @pytest.mark.parametrize(
     ("landing", "words"),
     [
         (Landing.PEOPLE, "Merge it when you like."),
-        (Landing.CHECKS, "lockbot moves **main** to this very commit by itself when its checks have passed."),
+        (
+            Landing.WHEN_CHECKS_PASS,
+            "lockbot moves **main** to this very commit by itself when its checks have passed.",
+        ),
         (Landing.AT_ONCE, "lockbot moves **main** to this very commit by itself, and waits for nothing."),
-        (Landing.BY_FORGE, "It is merged into **main** by itself when its checks have passed, perhaps as another"),
     ],
 )
 def test_it_says_how_it_lands(landing: Landing, words: str) -> None:
     assert f"### What happens next\n\n{words}" in body(WHOLE, COMMIT, GITHUB, landing=landing)
+
+
+def test_it_says_that_the_forge_may_make_another_commit() -> None:
+    told = body(WHOLE, COMMIT, GITHUB, landing=Landing.WHEN_CHECKS_PASS, by_forge=True)
+    assert "It is merged into **main** by itself when its checks have passed, perhaps as another commit." in told
 
 
 def test_a_host_that_does_not_build_is_told_with_why() -> None:
