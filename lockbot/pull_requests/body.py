@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import assert_never
 
-from lockbot.model import Held, HostBuild, HostStatus, InputChange, Landing, Run, UpstreamChanges
+from lockbot.model import Held, HostBuild, HostStatus, InputChange, Landing, PackageMark, Run, UpstreamChanges
 from lockbot.nix.forges import compare_link
 from lockbot.pull_requests.hosts import entry_lines
 from lockbot.pull_requests.parts import Part, fitted
@@ -163,7 +163,8 @@ def _held(held: Held) -> str:
 
 
 def _what_changes(side: SideBySide) -> str:
-    packages = {package.name for shared in side.packages() for package in shared.what}
+    changes = (package for one in side.differences for package in one.packages)
+    packages = {package.name for package in changes if package.change is not PackageMark.REBUILT}
     if not packages:
         return "What changes on the hosts"
     return f"What changes: {words.count(len(packages), 'package')} on {words.count(len(side.changing), 'host')}"
