@@ -33,7 +33,7 @@ class GitLab:
         return {"Accept": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
 
     def checks(self, ask: Asking, path: tuple[str, ...], revision: str) -> tuple[Check, ...]:
-        commit = table(ask(f"{_project(path)}/repository/commits/{revision}?stats=false").document)
+        commit = table(ask(f"{project(path)}/repository/commits/{revision}?stats=false").document)
         pipeline = commit.get("last_pipeline")
         if pipeline is None:
             return ()
@@ -45,32 +45,33 @@ class GitLab:
         return (Check(name, _ENDED.get(status, Standing.PENDING), status, text(pipeline, "web_url") or None),)
 
     def pull_request(self, ask: Asking, path: tuple[str, ...], number: int) -> PullRequestStatus:
-        found = table(ask(f"{_project(path)}/merge_requests/{number}").document)
+        found = table(ask(f"{project(path)}/merge_requests/{number}").document)
         state = text(found, "state")
         if state == "merged":
-            return merged(_merged_as(found), text(found, "merged_at"))
-        return not_merged(state, _NOT_MERGED)
+            return merged(merged_as(found), text(found, "merged_at"))
+        return not_merged(state, NOT_MERGED)
 
     def contains(self, ask: Asking, path: tuple[str, ...], ref: str, commit: str) -> bool:
         refs = "&".join(f"refs[]={quote(one, safe='')}" for one in (ref, commit))
-        common = table(ask(f"{_project(path)}/repository/merge_base?{refs}").document)
+        common = table(ask(f"{project(path)}/repository/merge_base?{refs}").document)
         return commit_hash(common, "id") == commit
 
     def commit(self, ask: Asking, path: tuple[str, ...], digits: str) -> str:
-        found = ask(f"{_project(path)}/repository/commits/{digits}?stats=false").document
+        found = ask(f"{project(path)}/repository/commits/{digits}?stats=false").document
         return commit_hash(table(found), "id")
 
 
 # `locked`: it is being merged just now.
-_NOT_MERGED = {"opened": RequestState.OPEN, "locked": RequestState.OPEN, "closed": RequestState.CLOSED}
+NOT_MERGED = {"opened": RequestState.OPEN, "locked": RequestState.OPEN, "closed": RequestState.CLOSED}
 
 
-def _merged_as(found: Mapping[str, object]) -> str:
+def merged_as(found: Mapping[str, object]) -> str:
     """A merge commit; without one, what it was squashed to; where it was taken as it is, its own last commit."""
     if commit := text(found, "merge_commit_sha") or text(found, "squash_commit_sha"):
         return commit
     return text(found, "sha") if found.get("squash") is False else ""
 
 
-def _project(path: tuple[str, ...]) -> str:
+def project(path: tuple[str, ...]) -> str:
+    """Where the API has a repository."""
     return f"/projects/{quote('/'.join(path), safe='')}"
