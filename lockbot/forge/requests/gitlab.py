@@ -193,7 +193,7 @@ class GitLabRequests:
             why = "there is no pipeline yet, and it would merge without one"
             raise Refused(f"{api.host} can't be told to merge it when its pipeline has passed: {why}", 405, why)
         # `auto_merge` is what `merge_when_pipeline_succeeds` is called since 17.11; each knows its own.
-        document = {"sha": commit, "auto_merge": True, "merge_when_pipeline_succeeds": True, "squash": False}
+        document = {"sha": commit, "auto_merge": True, "merge_when_pipeline_succeeds": True}
         after = _merge(api, path, before, document)
         if after.get("merge_when_pipeline_succeeds") is not True and text(after, "state") not in _MERGING:
             why = text(after, "merge_error")

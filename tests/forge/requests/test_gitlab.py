@@ -192,6 +192,12 @@ def test_one_is_opened_and_found_as_it_is(world: World) -> None:
     assert FORGE.find(world.api(), PATH, "lockbot/other") is None
 
 
+def test_what_was_judged_is_not_squashed_into_another_commit(world: World) -> None:
+    world.opened()
+    (call,) = world.changes()
+    assert call.document["squash"] is False
+
+
 def test_a_draft_is_one_and_its_title_is_without_the_mark(world: World) -> None:
     draft = replace(WORDING, draft=True)
     seen = world.opened(draft)
