@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from types import FrameType
@@ -208,7 +208,7 @@ class App:
         return command.find(self.environ, self.cancel, data_home, tokens, git)
 
     def clone(self, place: Place) -> Clone:
-        return open_clone(
+        clone = open_clone(
             place.directory / state.CLONE,
             place.directory / state.WORKTREES,
             environ=self.environ,
@@ -216,6 +216,9 @@ class App:
             cancel=self.cancel,
             timeout=self.settings.run.fetch_timeout,
         )
+        accounts = ((host, account.account()) for host, account in self.settings.forge.items())
+        signing_in = (account.for_git(host) for host, account in accounts)
+        return replace(clone, credentials=tuple(pair for pair in signing_in if pair is not None))
 
 
 def _is_gone(identity: str) -> bool:

@@ -75,7 +75,16 @@ def cli(context: click.Context, config: Path | None, verbose: bool, quiet: bool,
 
 cli.section("Update", update.update, update.check, update.init, update.demo)
 cli.section("See how things are", look.status, look.inputs, look.hosts, look.history, look.show, look.logs)
-cli.section("Review", review.review, review.diff, review.verify, review.lint, review.bisect, review.revert)
+cli.section(
+    "Review",
+    review.review,
+    review.requests,
+    review.diff,
+    review.verify,
+    review.lint,
+    review.bisect,
+    review.revert,
+)
 cli.section("Say what may move", policy.hold, policy.release, policy.accept)
 cli.section(
     "Run as a service",

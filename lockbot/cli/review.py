@@ -269,3 +269,23 @@ def bisect(flags: Flags, as_json: bool, **asked: Unpack[Bisecting]) -> int:
     else:
         output.lines(bisected_lines(found))
     return 0 if found.first_bad is not None else 1
+
+
+@click.command(short_help="List pull requests, and land what may be landed.")
+@click.option("--all", "every", is_flag=True, help="Also those that are over.")
+@click.option("--settle", is_flag=True, help="Look at the forge now: land what may land, tidy up what is over.")
+@as_json
+@click.pass_obj
+def requests(flags: Flags, every: bool, settle: bool, as_json: bool) -> None:
+    """List the pull requests that lockbot has opened, and what each waits for.
+
+    Runs look after them, too; --settle does it without an update, as the daemon does from time to time.
+    """
+    from lockbot.commands.pull_requests import requests as asked
+
+    with opened_app(flags) as app:
+        found = asked.settle(app, every=every) if settle else asked.listed(app, every=every)
+    if as_json:
+        output.document(asked.document(found))
+    else:
+        output.lines(asked.lines(found))

@@ -16,6 +16,7 @@ from lockbot import oserrors
 from lockbot.app import App, Place, find_config, usable_cores
 from lockbot.commands.run_config import evaluating
 from lockbot.config import load
+from lockbot.config.sections import Mode
 from lockbot.errors import Cancelled, LockbotError
 from lockbot.git.clone import Clone
 from lockbot.git.publish import behind
@@ -79,6 +80,11 @@ class _Look:
 
     def fine(self, what: str, text: str) -> None:
         self.findings.append(Finding(what, Level.OK, text))
+
+    def found(self, what: str, good: bool | None, text: str, advice: str) -> None:
+        """None: it can't be known beforehand."""
+        level = {True: Level.OK, None: Level.WARNING, False: Level.PROBLEM}[good]
+        self.findings.append(Finding(what, level, text, "" if good else advice))
 
     def warn(self, what: str, text: str, advice: str) -> None:
         self.findings.append(Finding(what, Level.WARNING, text, advice))
@@ -217,6 +223,12 @@ def _repository(look: _Look, app: App, place: Place) -> None:
             look.warn("access", note, "")
         with look.at("flake"):
             _flake(look, app, place, clone, base)
+        if app.settings.publish.mode is Mode.REQUEST:
+            from lockbot.commands.pull_requests.rights import rights  # as in `_targets`
+
+            with look.at("pull requests"):
+                for found in rights(app, place, clone, base):
+                    look.found("pull requests", found.given, found.text, found.advice)
 
 
 def _flake(look: _Look, app: App, place: Place, clone: Clone, base: Base) -> None:

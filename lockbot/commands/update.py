@@ -10,8 +10,10 @@ from lockbot.app import App, Options, Place
 from lockbot.commands.after_run import NOBODY, Followers
 from lockbot.commands.holds import ask_due
 from lockbot.commands.run_config import run_config
+from lockbot.config.sections import Mode
 from lockbot.daemon.plan import next_run
 from lockbot.errors import Cancelled, LockbotError, UsageError
+from lockbot.git.clone import Clone
 from lockbot.history.store import History
 from lockbot.judge import verdict_cache
 from lockbot.lock.request import UpdateRequest
@@ -20,7 +22,7 @@ from lockbot.nix.flakeref import FlakeRef
 from lockbot.policy.upstream_checks import AskChecks, nobody
 from lockbot.report import events
 from lockbot.state import RunLock, check_disk, new_run_id
-from lockbot.update.context import RunContext
+from lockbot.update.context import PullRequests, RunContext
 from lockbot.update.cycle import recover, run_cycle
 from lockbot.update.votes import UNJUDGED
 
@@ -70,7 +72,7 @@ def _cycle(app: App, place: Place, history: History, request: UpdateRequest, opt
             FlakeRef.parse(reference)  # what a lock holds is not the user's to word; this is
         with oserrors.explaining():
             run = replace(run, notes=(*run.notes, *ask_due(app, place, history, release=not options.dry_run)))
-            context = _context(app, place, history)
+            context = _context(app, place, history, options)
             recover(
                 context, place.source, place.identity, place.flake, keep_results=app.settings.state.keep_results
             )
@@ -96,13 +98,24 @@ def _with_next_try(app: App, context: RunContext, run: Run) -> Run:
 _TRIED_AGAIN = frozenset({Outcome.UNJUDGED, Outcome.FAILED})
 
 
-def _context(app: App, place: Place, history: History) -> RunContext:
+def _context(app: App, place: Place, history: History, options: Options) -> RunContext:
     root = app.settings.state.directory
     nix = app.nix(place)
     store = nix.store_directory
     check_disk([root, *([store] if store.exists() else [])], app.settings.state.min_free)
     clone, checks = app.clone(place), _upstream_checks(app)
-    return RunContext(nix, clone, history, place.directory, app.progress, app.clock, checks)
+    requests = _requests(app, place, clone, history, options)
+    return RunContext(nix, clone, history, place.directory, app.progress, app.clock, checks, requests)
+
+
+def _requests(app: App, place: Place, clone: Clone, history: History, options: Options) -> PullRequests | None:
+    if app.settings.publish.mode is not Mode.REQUEST:
+        return None
+    if not options.push:
+        raise UsageError("with --no-push there is no pull request", "use --dry-run to see what one would have")
+    from lockbot.commands.pull_requests.publishing import publisher  # as in `_upstream_checks`
+
+    return publisher(app, place, clone, history)
 
 
 def _upstream_checks(app: App) -> AskChecks:
@@ -133,7 +146,9 @@ def _tidy(app: App, context: RunContext, run: Run) -> None:
     try:
         context.history.prune(keep_days, app.clock())
         context.history.ledger(run.flake).prune(keep_days)
-        context.history.forget_baselines(run.flake, {name for name in (run.base, run.commit) if name})
+        context.history.forget_baselines(
+            run.flake, {name for name in (run.base, run.commit, run.candidate) if name}
+        )
         context.clone.maintain()
     except LockbotError as error:
         if not isinstance(error, Cancelled):

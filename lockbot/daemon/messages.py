@@ -1,4 +1,5 @@
 """`lockbot notify` as children beside the runs: after each run, once an hour, and when something is tried again.
+Where there may be pull requests, they are looked after before that.
 
 They count as no runs and hold up none. Knows lockbot's command line, not what is told or how.
 """
@@ -10,6 +11,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -28,6 +30,14 @@ Schedule = Callable[[datetime, Event, str], None]
 """When, what is put into the queue then, and under which name: a later one of that name takes its place."""
 
 
+@dataclass(frozen=True)
+class Errand:
+    """What one child is to do: `seconds` that it may take; `requests`: look after pull requests, too."""
+
+    seconds: float
+    requests: bool = False
+
+
 class Messages:
     """The children of one daemon. Every method but the threads' own is called by the daemon's only thread."""
 
@@ -42,12 +52,12 @@ class Messages:
         self._put = put
         self._schedule = schedule
         self._clock = clock
-        self._wanted: Mapping[Path, float] = {}
+        self._wanted: Mapping[Path, Errand] = {}
         self._running: dict[Path, _Child] = {}
         self._again: set[Path] = set()
 
-    def adopt(self, configs: Mapping[Path, float]) -> None:
-        """These are looked after from now on, and no others. Each with the seconds that one child may take."""
+    def adopt(self, configs: Mapping[Path, Errand]) -> None:
+        """These are looked after from now on, and no others."""
         new = configs.keys() - self._wanted.keys()
         self._wanted = configs
         for config in sorted(new):
@@ -106,10 +116,10 @@ class Messages:
 
 class _Child:
     def __init__(
-        self, config: Path, seconds: float, environ: Mapping[str, str], put: Callable[[Event], None]
+        self, config: Path, errand: Errand, environ: Mapping[str, str], put: Callable[[Event], None]
     ) -> None:
         self._config = config
-        self._seconds = seconds
+        self._errand = errand
         self._environ = environ
         self._put = put
         self._next: datetime | None = None
@@ -124,14 +134,9 @@ class _Child:
     def _see(self) -> None:
         """To its end, whatever that is like."""
         try:
-            code = process.run(
-                [*program(), "--config", str(self._config), "--log-format", "json", "notify"],
-                env=systemd.without(self._environ),
-                cancel=self.token,
-                deadlines=[Deadline(self._seconds, "telling")],
-                cwd=self._config.parent,
-                listener=Listener(on_start=self._started, on_stderr=self._heard),
-            ).code
+            if self._errand.requests:
+                self._look_after_requests()
+            code = self._run("notify")
             if code != 0:
                 self._error = self._error or f"it ended with {code}"
         except Exception as error:  # noqa: BLE001 -- the thread's boundary: without its end nobody would be told again
@@ -139,6 +144,23 @@ class _Child:
         finally:
             self.pid = None
         self._put(Told(self._config, self._next, self._error, tuple(self._notes)))
+
+    def _look_after_requests(self) -> None:
+        """What goes wrong is noted; a run that works on the repository does it itself."""
+        code = self._run("requests", "--settle")
+        if code != 0:
+            self._notes.append(f"looking after pull requests: {self._error or f'it ended with {code}'}")
+        self._error = ""
+
+    def _run(self, *command: str) -> int:
+        return process.run(
+            [*program(), "--config", str(self._config), "--log-format", "json", *command],
+            env=systemd.without(self._environ),
+            cancel=self.token,
+            deadlines=[Deadline(self._errand.seconds, command[0])],
+            cwd=self._config.parent,
+            listener=Listener(on_start=self._started, on_stderr=self._heard),
+        ).code
 
     def _started(self, pid: int) -> None:
         self.pid = pid

@@ -13,7 +13,9 @@ from zoneinfo import ZoneInfo
 
 from lockbot import oserrors
 from lockbot.config import Settings, load
+from lockbot.config.sections import Mode
 from lockbot.config.types import timing
+from lockbot.daemon.messages import Errand
 from lockbot.errors import LockbotError, UsageError
 from lockbot.notify.kinds import HookEvent
 from lockbot.notify.ping_requests import Heartbeat
@@ -47,8 +49,8 @@ class Plan:
     tasks: tuple[Task, ...]
     max_runs: int
     heartbeats: tuple[Heartbeat, ...] = ()
-    notify_seconds: Mapping[Path, float] = field(default_factory=dict)
-    """How long `lockbot notify` may take for each configuration: with what it asks and runs."""
+    errands: Mapping[Path, Errand] = field(default_factory=dict)
+    """What is done beside the runs of each configuration."""
 
     @property
     def states(self) -> tuple[Path, ...]:
@@ -66,9 +68,9 @@ def read(paths: Sequence[Path], environ: Mapping[str, str]) -> Plan:
     )
     names = labels(found)
     tasks = tuple(task for path, settings in found.items() for task in _tasks(path, settings, names[path]))
-    seconds = {path: notify_seconds(settings) for path, settings in found.items()}
+    errands = {path: errand(settings) for path, settings in found.items()}
     max_runs = min(settings.daemon.max_runs for settings in found.values())
-    return Plan(tasks, max_runs, _heartbeats(found.values()), seconds)
+    return Plan(tasks, max_runs, _heartbeats(found.values()), errands)
 
 
 def configurations(
@@ -93,10 +95,11 @@ def _refuse(mistakes: Iterable[str]) -> None:
         raise UsageError("\n".join(wrong), "docs/configuration.md explains every key")
 
 
-def notify_seconds(settings: Settings) -> float:
+def errand(settings: Settings) -> Errand:
     """It has limits of its own; where it hangs, this one ends it."""
     hooks = sum(hook.timeout for hook in settings.hook if hook.event is HookEvent.ALARM)
-    return _NOTIFY + settings.run.fetch_timeout + hooks
+    seconds = _NOTIFY + settings.run.fetch_timeout + hooks
+    return Errand(seconds, settings.publish.mode is Mode.REQUEST)
 
 
 _NOTIFY = 300.0

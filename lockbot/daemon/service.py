@@ -195,7 +195,7 @@ class Daemon:
                 self._log.info("made up for: it was stopped in the middle", task=task.label)
                 self._pending[task.key] = None
             self._schedule(task)
-        self._messages.adopt(found.notify_seconds)
+        self._messages.adopt(found.errands)
 
     def _come_due(self, task: Task) -> None:
         """Asked again whether it is: the clock may have been set while it was said, or it was said twice."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -36,6 +37,15 @@ class Account:
     token: str | None = field(default=None, repr=False)
     git: bool = False
     """The token is for git, too."""
+
+    def for_git(self, host: str) -> tuple[str, str] | None:
+        """Configuration by which git signs in there with the token; None: it is not for git."""
+        if not self.git or self.token is None:
+            return None
+        scheme = urlsplit(self.url).scheme if self.url is not None else "https"
+        # GitLab wants any name but an empty one, GitHub this one for an app's token; the others don't mind.
+        basic = b64encode(f"x-access-token:{self.token}".encode()).decode()
+        return f"http.{scheme}://{host}/.extraHeader", f"Authorization: Basic {basic}"
 
 
 @dataclass(frozen=True)

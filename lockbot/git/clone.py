@@ -19,12 +19,13 @@ from pathlib import Path
 from lockbot import files
 from lockbot.errors import CommandError, LockbotError, SurroundingsError
 from lockbot.git import settings
-from lockbot.git.command import TIMEOUT, Git, own_environment, user_environment
+from lockbot.git.command import TIMEOUT, Git, Pair, own_environment, user_environment
 from lockbot.git.failure import explain, last_line
 from lockbot.git.source import Remote
 from lockbot.process import CancelToken
 
 CANDIDATES = "refs/lockbot/candidate/"
+REQUESTS = "refs/lockbot/request/"
 TREE_PREFIX = "tree-"
 """How the directories of worktrees begin: nothing else under the given directory is touched."""
 
@@ -54,6 +55,8 @@ class Clone:
     timeout: float = TIMEOUT
     notes: tuple[str, ...] = ()
     """What had to be healed when it was opened, as sentences."""
+    credentials: tuple[Pair, ...] = field(default=(), repr=False)
+    """Configuration by which git signs in at remotes, beside what the user's own says."""
 
     @property
     def git(self) -> Git:
@@ -85,7 +88,9 @@ class Clone:
 
     def towards(self, remote: Remote) -> Git:
         """git that can talk to a remote, by its name."""
-        return replace(self.user, environment=user_environment(self.access, config=remote.config))
+        return replace(
+            self.user, environment=user_environment(self.access, config=(*remote.config, *self.credentials))
+        )
 
     def is_ancestor(self, old: str, new: str) -> bool:
         """Whether `new` contains `old`; a commit contains itself."""
@@ -124,6 +129,13 @@ class Clone:
     def keep(self, name: str, commit: str) -> None:
         """Keep a commit from being collected, until `forget(name)`."""
         self.git.run("update-ref", CANDIDATES + name, commit)
+
+    def keep_request(self, name: str, commit: str) -> None:
+        """Keep the commit of a pull request, until `forget_request(name)`."""
+        self.git.run("update-ref", REQUESTS + name, commit)
+
+    def forget_request(self, name: str) -> None:
+        self.git.run("update-ref", "-d", REQUESTS + name)
 
     def forget(self, name: str) -> None:
         """Let a kept commit go; one that is not kept is no error. Works in a run that is being stopped, too."""

@@ -61,6 +61,11 @@ def parking(branch: str, flake_dir: str) -> str:
     quoted = quote(flake_dir, safe="", errors="surrogateescape").replace("%2F", ",")
     # What `quote` leaves alone and git does not: `..`, `.lock`, `~`.
     name += f"+{quoted.replace('.', '%2E').replace('~', '%7E')}" if flake_dir else ""
+    return branch_name(name)
+
+
+def branch_name(name: str) -> str:
+    """A branch's name, each part of it short enough for a file's; no two long ones become the same."""
     return "/".join(map(_file_name, name.split("/")))
 
 

@@ -1,4 +1,5 @@
-"""Push one commit to one branch of a remote, and find out for certain what became of it.
+"""Push one commit to one branch of a remote, and find out for certain what became of it. Branches of lockbot's own
+are made, moved and removed, too.
 
 Never moves a branch that is not where it was seen. Knows nothing of the user's local repository.
 """
@@ -6,6 +7,7 @@ Never moves a branch that is not where it was seen. Knows nothing of the user's 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -76,6 +78,89 @@ def push_further(clone: Clone, remote: Remote, branch: str, commit: str) -> tupl
         if trouble is not None:
             notes.append(f"not pushed to {other.shown_for_push}: {trouble.message}; `git push` does it")
     return tuple(notes)
+
+
+@dataclass(frozen=True)
+class OwnBranch:
+    """What became of a branch of lockbot's own. `said`: what the remote told whoever pushes, by lines."""
+
+    moved: bool
+    """Somebody else had moved it: nothing was pushed."""
+    said: str = ""
+
+
+def push_own_branch(
+    clone: Clone, remote: Remote, branch: str, commit: str, *, seen: str | None, options: Sequence[str] = ()
+) -> OwnBranch:
+    """Put a branch of lockbot's own at a commit, whatever it was at, if it is where it was seen (None: it must not
+    be there). `options`: for the server (`git push -o`).
+
+    Whatever git says but success is settled by asking the remote. Raises as `push_commit` does.
+    """
+    ref = f"refs/heads/{branch}"
+    lease = f"--force-with-lease={ref}:{seen or ''}"
+    sent = [word for option in options for word in ("-o", option)]
+    git = clone.towards(remote)
+    try:
+        finished = run_remote(
+            git, remote.shown_for_push, "push", *_OPTIONS, *sent, lease, "--", remote.name, f"{commit}:{ref}"
+        )
+        if finished.code == 0:
+            return OwnBranch(moved=False, said=redact(finished.stderr))
+        trouble = _refusal(finished, remote, branch)
+    except RemoteError as error:  # it hung: perhaps after it had moved the branch
+        trouble = error
+    tip = heads(clone, remote, ref).get(ref)
+    if tip == commit:
+        return OwnBranch(moved=False)
+    if tip != seen:
+        return OwnBranch(moved=True)
+    raise trouble
+
+
+def try_push(clone: Clone, remote: Remote, branch: str, commit: str) -> None:
+    """Whether git gets in to push a branch, without pushing it. What the server's rules say of it is not known then.
+
+    Raises as `push_commit` does.
+    """
+    refspec = f"{commit}:refs/heads/{branch}"
+    git = clone.towards(remote)
+    done = run_remote(git, remote.shown_for_push, "push", "--dry-run", *_OPTIONS, "--", remote.name, refspec)
+    if done.code != 0:
+        raise _refusal(done, remote, branch)
+
+
+def push_for_review(clone: Clone, remote: Remote, commit: str, ref: str, options: Sequence[str]) -> str:
+    """Push a commit to what is no branch (`refs/for/main`): the server makes a request of it. What it said."""
+    sent = [word for option in options for word in ("-o", option)]
+    finished = run_remote(
+        clone.towards(remote),
+        remote.shown_for_push,
+        "push",
+        "--porcelain",
+        "--no-verify",
+        "--no-follow-tags",
+        "--recurse-submodules=no",
+        *sent,
+        "--",
+        remote.name,
+        f"{commit}:{ref}",
+    )
+    if finished.code != 0:
+        raise _refusal(finished, remote, ref)
+    return redact(finished.stderr)
+
+
+def delete_own_branch(clone: Clone, remote: Remote, branch: str, *, seen: str) -> bool:
+    """Remove a branch if it is where it was seen; whether it is gone. Raises as `push_commit` does."""
+    ref = f"refs/heads/{branch}"
+    lease = f"--force-with-lease={ref}:{seen}"
+    git = clone.towards(remote)
+    finished = run_remote(git, remote.shown_for_push, "push", *_OPTIONS, lease, "--", remote.name, f":{ref}")
+    tip = heads(clone, remote, ref).get(ref)
+    if tip == seen and finished.code != 0:
+        raise _refusal(finished, remote, branch)
+    return tip is None
 
 
 @dataclass(frozen=True)

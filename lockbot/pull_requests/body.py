@@ -51,7 +51,6 @@ def body(run: Run, commit: str, limit: int, *, landing: Landing, by_forge: bool 
         _list("When you switch", list_of(sentences.when_you_switch(side)), 0.2),
         _list("Warnings", list_of(sentences.warnings(side)), 0.05),
         _list("Held back", map(_held, sorted(run.held, key=lambda held: held.input)), 0.1, "input"),
-        _list("Notes", (f"- {_item(' '.join(note.split()))}" for note in run.notes), 0.05, "note"),
         _folded(_what_changes(side), list_of(sentences.what_changes(side, sized=True)), 0.1),
         _folded("Upstream's commits", _upstream(run), 0.05),
         Part((_next(run, landing, by_forge=by_forge),), 0.3, opening="### What happens next\n\n"),

@@ -7,29 +7,41 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lockbot.model import InputChange
-from lockbot.report import grouping, words
+from lockbot.model import Move
+from lockbot.report import words
 from lockbot.report.escape import name
 
 _MOVES = 5
 
 
-def replaced(commit: str, changes: Sequence[InputChange]) -> str:
-    """`changes`: from what the request asked for before to what it asks for now."""
-    return f"a newer candidate took its place, {words.short(commit)}: {_moves(changes)}"
+def replaced(commit: str, moves: Sequence[Move]) -> str:
+    """`moves`: from what the request asked for before to what it asks for now."""
+    told = f": {_moves(moves)}" if moves else ", with the same inputs"
+    return f"a newer candidate took its place, {words.short(commit)}{told}"
 
 
-def judged_anew(base: str, commit: str, changes: Sequence[InputChange]) -> str:
-    """`changes`: as in `replaced`; none where the inputs stand as they did."""
-    moved = f": {_moves(changes)}" if changes else ", with the same inputs"
+def judged_anew(base: str, commit: str, moves: Sequence[Move]) -> str:
+    """`moves`: as in `replaced`; none where the inputs stand as they did."""
+    moved = f": {_moves(moves)}" if moves else ", with the same inputs"
     return f"{name(base)} has moved; it was judged again on top of it, and is {words.short(commit)} now{moved}"
 
 
-def _moves(changes: Sequence[InputChange]) -> str:
-    heads = [family.head for family in grouping.families(changes)]
-    told = [f"{name(head.input)} {grouping.move(head)}" for head in heads[:_MOVES]]
-    left = len(heads) - len(told)
+def between(old: Sequence[Move], new: Sequence[Move]) -> tuple[Move, ...]:
+    """From what was asked for to what is; an input that is not asked for any more goes back to where it was."""
+    was, now = ({move.input: move.new for move in moves} for moves in (old, new))
+    stays = {move.input: move.old for move in (*old, *new)}
+    moved = (Move(one, was.get(one, stays[one]), now.get(one, stays[one])) for one in sorted(stays))
+    return tuple(move for move in moved if move.old != move.new)
+
+
+def _moves(moves: Sequence[Move]) -> str:
+    told = [f"{name(one.input)} {_revision(one.old)} → {_revision(one.new)}" for one in moves[:_MOVES]]
+    left = len(moves) - len(told)
     return ", ".join([*told, *([f"and {words.count(left, 'more input')}"] if left else [])])
+
+
+def _revision(revision: str | None) -> str:
+    return words.short(revision) if revision is not None else "nothing"
 
 
 def left_alone(branch: str, tip: str) -> str:
@@ -47,10 +59,8 @@ def branch_deleted(branch: str) -> str:
     return f"its branch {name(branch)} was deleted: lockbot takes that for a no to these revisions"
 
 
-def closed(*, by_person: bool) -> str:
-    return (
-        "it was closed: lockbot does not propose these revisions again" if by_person else "lockbot has closed it"
-    )
+def closed() -> str:
+    return "it was closed: lockbot does not propose these revisions again"
 
 
 def landed(base: str, commit: str) -> str:
@@ -71,17 +81,3 @@ def overtaken(by: str) -> str:
 
 def empty(base: str, inputs: Sequence[str]) -> str:
     return f"{name(base)} has moved {words.listed([name(one) for one in inputs])} itself: nothing of it is left"
-
-
-def not_updated(why: str) -> str:
-    return f"it was not updated: {why}"
-
-
-def waits_for(checks: Sequence[str]) -> str:
-    """`checks`: those that have not passed, by name; none: none has been reported yet."""
-    missing = words.listed([name(one) for one in checks]) if checks else "its first check"
-    return f"it lands when its checks have passed; it waits for {missing}"
-
-
-def failed_checks(checks: Sequence[str]) -> str:
-    return f"it does not land: {words.listed([name(one) for one in checks])} failed"

@@ -53,6 +53,8 @@ class AttemptResult:
     held: tuple[Held, ...] = ()
     judged: Judged | None = None
     good: bool = False
+    inputs: tuple[str, ...] = ()
+    """Those of the first commit of a series: they are published by themselves."""
     series: tuple[SeriesCommit, ...] = ()
     """What is to be published after it."""
     observations: tuple[Observation, ...] = ()
@@ -212,9 +214,8 @@ class _Conclusion:
         series = tuple(
             _series_commit(before, after, self.permission.locks, held) for before, after in pairwise(steps)
         )
-        return AttemptResult(
-            held, judged, _is_publishable(judged, self.workspace.config.gate), series, observations
-        )
+        good = _is_publishable(judged, self.workspace.config.gate)
+        return AttemptResult(held, judged, good, tuple(sorted(steps[0])), series, observations)
 
     def _rejected(self) -> Judged | None:
         """What was judged of all together, as the record of a run that published nothing."""

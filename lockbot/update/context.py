@@ -9,15 +9,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
+from lockbot.errors import LockbotError
 from lockbot.git.clone import Clone
+from lockbot.git.landing import BaseMoved
 from lockbot.git.source import Source
+from lockbot.git.sync import Base
 from lockbot.git.worktree import Identity, Signing
 from lockbot.history.store import History
 from lockbot.judge import verdict
 from lockbot.judge.hosts import HostPatterns
 from lockbot.lock import propose
-from lockbot.model import Gate, Progress
+from lockbot.model import Gate, Progress, RequestDone, Run
 from lockbot.nix.command import Nix
 from lockbot.policy.rules import PolicyRules
 from lockbot.policy.upstream_checks import AskChecks, nobody
@@ -72,6 +76,52 @@ class RunConfig:
 
 
 @dataclass(frozen=True)
+class Offer:
+    """What was judged, and may be taken: for a pull request. `run` tells of it as far as it has come."""
+
+    run: Run
+    base: Base
+    commit: str
+    inputs: tuple[str, ...] | None
+    """Which inputs this request is about; None: all that the flake has."""
+    flake_dir: str
+
+
+@dataclass(frozen=True)
+class Offered:
+    """What became of an offer, or of requests that were looked after."""
+
+    done: tuple[RequestDone, ...] = ()
+    notes: tuple[str, ...] = ()
+    landed: str | None = None
+    """The commit that the base branch has been moved to."""
+    moved: BaseMoved | None = None
+    """The base branch moved meanwhile: what was judged lies beside it."""
+    trouble: LockbotError | None = None
+    """Why it could not be opened; the next run goes on with it."""
+
+
+class PullRequests(Protocol):
+    """Publishes by pull requests. Raises what ends the whole run."""
+
+    def refusal(self, base: Base) -> LockbotError | None:
+        """Why none can be made on top of this base."""
+        ...
+
+    def look_after(self, base: Base, flake_dir: str) -> Offered:
+        """See how those that were opened before stand now, and land what may be landed."""
+        ...
+
+    def offer(self, offer: Offer) -> Offered:
+        """Open one, or make the one that there is ask for this commit."""
+        ...
+
+    def close_overtaken(self, base: Base, run: Run, flake_dir: str) -> Offered:
+        """Close those that this run has made pointless."""
+        ...
+
+
+@dataclass(frozen=True)
 class RunContext:
     """What a cycle works with. `directory` is the repository's own place in the state directory."""
 
@@ -83,3 +133,5 @@ class RunContext:
     clock: Callable[[], datetime]
     checks: AskChecks = nobody
     """Upstream's own verdict on its commits."""
+    requests: PullRequests | None = None
+    """None: what was judged is pushed."""

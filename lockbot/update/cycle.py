@@ -23,9 +23,10 @@ from lockbot.judge.verdict import Judged
 from lockbot.lock.request import UpdateRequest
 from lockbot.lock.unmovable import CANNOT_LOCK
 from lockbot.model import KILLED, HostBuild, HostStatus, Outcome, Phase, Run
+from lockbot.search.strategies import Strategy
 from lockbot.state import ROOTS
 from lockbot.update.attempt import Attempt, AttemptResult, SeriesCommit
-from lockbot.update.context import RunConfig, RunContext
+from lockbot.update.context import Offer, Offered, PullRequests, RunConfig, RunContext
 from lockbot.update.record import Record, error_text
 from lockbot.update.workspace import Workspace
 
@@ -85,6 +86,9 @@ def _root(context: RunContext, run: Run, builds: Iterable[HostBuild], newest: in
     return None
 
 
+_JUDGED = frozenset(
+    {Outcome.UNCHANGED, Outcome.PUBLISHED, Outcome.PARTLY_PUBLISHED, Outcome.REQUESTED, Outcome.REJECTED}
+)
 _HAVE_OUTPUTS = frozenset({HostStatus.BUILT, HostStatus.UNCHANGED})
 
 
@@ -98,6 +102,9 @@ class _Cycle:
         """Which of the series is on, after the first; None: the first."""
         self.series: list[SeriesCommit] = []
         """What is to come on top of the first commit, where each update group gets one of its own."""
+        self.base: Base | None = None
+        self.looked_after = False
+        """Earlier pull requests were looked after, once in a run."""
         self.unfinished: str | None = None
         """What an earlier run left undone in the user's repository, and this one could not do either."""
 
@@ -126,7 +133,7 @@ class _Cycle:
     def _go(self) -> None:
         """The update; and where each input gets a commit of its own, the others after the first."""
         self._attempts()
-        while self.series and self.record.run.commit is not None:
+        while self.series and (self.record.run.commit is not None or self.record.run.requests):
             first = self.record.run
             self.commit, *self.series = self.series
             self.request = UpdateRequest(None, self.commit.pins)
@@ -134,6 +141,7 @@ class _Cycle:
                 self._attempts()
             finally:
                 self.record.amend(first)
+        self._close_overtaken()
 
     def _attempts(self) -> None:
         for _ in range(self.config.publish_tries):
@@ -151,6 +159,11 @@ class _Cycle:
             hint = f"bring them together ({base.overtaken}), and push; lockbot then goes on"
             self.record.end(Outcome.STALE, error=base.notes[-1], hint=hint)
             return True
+        if self.context.requests is not None and not self.config.dry_run:
+            if (refusal := self.context.requests.refusal(base)) is not None:
+                self.record.end(Outcome.STALE, error=refusal.message, hint=refusal.hint)
+                return True
+            base = self._look_after(self.context.requests, base)
         with worktree(self.context.clone, base.commit, self.config.source) as tree:
             self.record.note(*tree.notes)
             flake_dir = self._flake_dir(base)
@@ -173,9 +186,32 @@ class _Cycle:
                 self.record.note(finished.trouble)
             if finished.moved:
                 base = sync(clone, source)
+        self.base = base
         self.record.set(base=base.commit, branch=base.branch)
         self.record.note(*base.notes)
         return base
+
+    def _look_after(self, requests: PullRequests, base: Base) -> Base:
+        """How earlier requests stand. What lands is what to go on from."""
+        if self.looked_after:
+            return base
+        self.looked_after = True
+        found = requests.look_after(base, self._flake_dir(base))
+        self._tell(found)
+        return self._sync() if found.landed is not None else base
+
+    def _tell(self, found: Offered) -> None:
+        self.record.note(*found.notes)
+        known = self.record.run.requests
+        self.record.set(requests=(*known, *(one for one in found.done if one not in known)))
+
+    def _close_overtaken(self) -> None:
+        """Not while it is not known how things stand: what went wrong is told, and the next run looks again."""
+        run, requests = self.record.run, self.context.requests
+        if requests is None or self.base is None or self.config.dry_run or run.outcome not in _JUDGED:
+            return
+        self._tell(requests.close_overtaken(self.base, run, self._flake_dir(self.base)))
+        self.context.history.save(self.record.run)
 
     def _flake_dir(self, base: Base) -> str:
         return self.config.flake_dir or base.subdirectory
@@ -194,6 +230,8 @@ class _Cycle:
             self.record.end(outcome)
             return True
         with self.record.phase(Phase.PUBLISH):
+            if self.context.requests is not None:
+                return self._offer(self.context.requests, base, result, judged, outcome)
             return self._publish(base, result, judged, outcome)
 
     def _end_unpublished(self, result: AttemptResult) -> None:
@@ -259,6 +297,40 @@ class _Cycle:
             case _:
                 assert_never(published)
         return True
+
+    def _offer(
+        self, requests: PullRequests, base: Base, result: AttemptResult, judged: Judged, outcome: Outcome
+    ) -> bool:
+        """A pull request for it; False where that is to land at once, and the base has moved."""
+        commit = judged.verdict.candidate.commit
+        inputs = self._inputs_of_request(result)
+        with self.record.publishing(commit):
+            made = requests.offer(Offer(self.record.run, base, commit, inputs, self._flake_dir(base)))
+        self._tell(made)
+        if made.moved is not None:
+            self.record.note(f"{made.moved.why} while lockbot worked: it began anew on top")
+            return False
+        if made.landed is not None:
+            self.record.set(commit=made.landed, pushed=True)
+            self.record.end(outcome)
+        elif made.trouble is not None:
+            hint = made.trouble.hint or "what was judged is kept; the next run goes on with it"
+            self.record.end(Outcome.FAILED, error=error_text(made.trouble), hint=hint)
+        else:
+            self.record.end(Outcome.REQUESTED)
+        self.series.extend(result.series)
+        self._observe(result, moved=made.landed is not None)
+        self._keep(commit, judged)
+        return True
+
+    def _inputs_of_request(self, result: AttemptResult) -> tuple[str, ...] | None:
+        """Which inputs share a request: each update group of a series has its own, and what was asked for by
+        name; else all that there are."""
+        if self.commit is not None:
+            return tuple(sorted(self.commit.pins))
+        if result.series or self.config.strategy is Strategy.EACH:
+            return result.inputs or None
+        return tuple(sorted(self.request.named)) or None
 
     def _end_half_way(self, trouble: LockbotError) -> None:
         """The remote has the commit and the user's branch has not: published, and yet no success."""

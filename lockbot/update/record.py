@@ -106,16 +106,18 @@ class Record:
         """Make one record of a commit that was published `before`, and of what came on top of it since."""
         after = self.run
         landed = after.commit is not None and after.commit != before.commit
+        took = landed or after.outcome is Outcome.REQUESTED
+        asked = Outcome.REQUESTED in (before.outcome, after.outcome) and not landed
         self.set(
             base=before.base,
             commit=after.commit or before.commit,
-            outcome=before.outcome if landed else Outcome.PARTLY_PUBLISHED,
-            changes=(*before.changes, *(after.changes if landed else ())),
+            outcome=Outcome.REQUESTED if asked else before.outcome if took else Outcome.PARTLY_PUBLISHED,
+            changes=(*before.changes, *(after.changes if took else ())),
             held=(*before.held, *(item for item in after.held if item not in before.held)),
             pushed=before.pushed,
-            differences=chained(before.differences, after.differences) if landed else before.differences,
-            upstream=chained_upstream(before.upstream, after.upstream) if landed else before.upstream,
-            error=None if landed else after.error,
+            differences=chained(before.differences, after.differences) if took else before.differences,
+            upstream=chained_upstream(before.upstream, after.upstream) if took else before.upstream,
+            error=None if took else after.error,
         )
         self._context.history.save(self.run)
 

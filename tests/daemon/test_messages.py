@@ -9,7 +9,7 @@ from pathlib import Path
 from lockbot.app import App
 from lockbot.config import load
 from lockbot.daemon.events import Event, Tell, Told
-from lockbot.daemon.messages import EVERY, SOONEST, Messages
+from lockbot.daemon.messages import EVERY, SOONEST, Errand, Messages
 from lockbot.model import Outcome, silent
 from lockbot.process import CancelToken
 from tests.daemon.world import Make, until
@@ -56,7 +56,7 @@ def test_what_a_hook_did_wrong_between_runs_is_in_the_journal(tmp_path: Path) ->
     with app.history(place) as past:
         past.start(run(1, place.identity, place.flake, outcome=Outcome.FAILED))
     messages = Messages(environ, told.append, Put().at, lambda: NOW)
-    messages.adopt({config: 60.0})
+    messages.adopt({config: Errand(60.0)})
     until(lambda: told)
     assert told == [Told(config, notes=("the hook /bin/sh (alarm) ended with code 3",))]
     messages.ended(Told(config))
@@ -80,7 +80,7 @@ def test_when_the_next_one_is() -> None:
     config = Path("/nowhere/lockbot.toml")
     messages.begin(config)
     assert not messages.any, "nobody wants it"
-    messages.adopt({config: 60.0})
+    messages.adopt({config: Errand(60.0)})
     until(lambda: told)
     for wanted, then in (
         (None, NOW + EVERY),

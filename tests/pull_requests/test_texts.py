@@ -9,13 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lockbot.model import Move
 from lockbot.pull_requests import news
 from lockbot.pull_requests.texts import COMMENT_MARK, comment, title
 from tests.pull_requests.parsing import is_folded_well, parse
-from tests.report.examples import ADDED, HOME_MANAGER, HOME_NEW, HOSTILE, NIXPKGS, NIXPKGS_NEW, NOW
+from tests.report.examples import HOME_NEW, HOSTILE, NIXPKGS, NIXPKGS_NEW, NOW
 from tests.report.forge_links import FORGE_LINKS, LINKED
 
 LIMIT = 65536
+NIXPKGS_MOVE = Move.of(NIXPKGS)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +38,7 @@ def test_a_title_is_one_line_that_forges_leave_alone(subject: str, shown: str) -
 
 def test_the_comment_has_the_newest_first() -> None:
     told = comment(
-        [(NOW, news.waits_for(["ci"])), (NOW + timedelta(days=1), news.landed("main", NIXPKGS_NEW))], LIMIT
+        [(NOW, news.closed()), (NOW + timedelta(days=1), news.landed("main", NIXPKGS_NEW))], LIMIT
     )
     assert told == (
         f"{COMMENT_MARK}\n"
@@ -44,7 +46,7 @@ def test_the_comment_has_the_newest_first() -> None:
         "lockbot keeps this comment up to date:\n"
         "\n"
         "- 2026-08-15 05:00 UTC: it has landed: main is at a1b2c3d, the very commit that was judged\n"
-        "- 2026-08-14 05:00 UTC: it lands when its checks have passed; it waits for ci"
+        "- 2026-08-14 05:00 UTC: it was closed: lockbot does not propose these revisions again"
     )
 
 
@@ -86,18 +88,16 @@ def test_a_sentence_that_has_no_room_is_shortened_rather_than_left_out() -> None
     ("sentence", "told"),
     [
         (
-            news.replaced(NIXPKGS_NEW, [NIXPKGS, ADDED]),
-            "a newer candidate took its place, a1b2c3d: disko added at 77aa0e2 (2026-08-13),"
-            " nixpkgs 33ddeb9 (2026-08-09) → a1b2c3d (2026-08-14)",
+            news.replaced(NIXPKGS_NEW, [Move("disko", None, HOME_NEW), NIXPKGS_MOVE]),
+            "a newer candidate took its place, a1b2c3d: disko nothing → 77aa0e2, nixpkgs 33ddeb9 → a1b2c3d",
         ),
         (
             news.judged_anew("main", NIXPKGS_NEW, []),
             "main has moved; it was judged again on top of it, and is a1b2c3d now, with the same inputs",
         ),
         (
-            news.judged_anew("main", NIXPKGS_NEW, [HOME_MANAGER]),
-            "main has moved; it was judged again on top of it, and is a1b2c3d now:"
-            " home-manager 9f3d2c1 (2026-08-01) → 77aa0e2 (2026-08-13)",
+            news.judged_anew("main", NIXPKGS_NEW, [NIXPKGS_MOVE]),
+            "main has moved; it was judged again on top of it, and is a1b2c3d now: nixpkgs 33ddeb9 → a1b2c3d",
         ),
         (
             news.left_alone("lockbot/update", HOME_NEW),
@@ -112,8 +112,7 @@ def test_a_sentence_that_has_no_room_is_shortened_rather_than_left_out() -> None
             news.branch_deleted("lockbot/update"),
             "its branch lockbot/update was deleted: lockbot takes that for a no to these revisions",
         ),
-        (news.closed(by_person=True), "it was closed: lockbot does not propose these revisions again"),
-        (news.closed(by_person=False), "lockbot has closed it"),
+        (news.closed(), "it was closed: lockbot does not propose these revisions again"),
         (
             news.merged_as(NIXPKGS_NEW, HOME_NEW),
             "it was merged as 77aa0e2, not as a1b2c3d, which was judged: the next run judges what came of it",
@@ -128,13 +127,6 @@ def test_a_sentence_that_has_no_room_is_shortened_rather_than_left_out() -> None
             news.empty("main", ["nixpkgs", "disko"]),
             "main has moved nixpkgs and disko itself: nothing of it is left",
         ),
-        (news.not_updated("no host could be judged"), "it was not updated: no host could be judged"),
-        (news.waits_for([]), "it lands when its checks have passed; it waits for its first check"),
-        (
-            news.waits_for(["ci", "a b"]),
-            'it lands when its checks have passed; it waits for ci and "a b"',
-        ),
-        (news.failed_checks(["ci"]), "it does not land: ci failed"),
     ],
 )
 def test_news(sentence: str, told: str) -> None:
@@ -142,8 +134,12 @@ def test_news(sentence: str, told: str) -> None:
 
 
 def test_of_many_moves_some_are_named() -> None:
-    many = [
-        NIXPKGS,
-        *(type(NIXPKGS)(f"input{number}", NIXPKGS.kind, NIXPKGS.old, NIXPKGS.new) for number in range(9)),
-    ]
-    assert news.replaced(NIXPKGS_NEW, many).endswith("a1b2c3d (2026-08-14), and 5 more inputs")
+    many = [NIXPKGS_MOVE, *(Move(f"input{number}", NIXPKGS_NEW, HOME_NEW) for number in range(9))]
+    assert news.replaced(NIXPKGS_NEW, many).endswith("→ 77aa0e2, and 5 more inputs")
+
+
+def test_what_moved_is_told_from_what_was_asked_for_before() -> None:
+    one, two, three = "1" * 40, "2" * 40, "3" * 40
+    old = [Move("a", one, two), Move("b", one, two), Move("c", one, two)]
+    new = [Move("a", one, three), Move("c", one, two), Move("d", None, one)]
+    assert news.between(old, new) == (Move("a", two, three), Move("b", two, one), Move("d", None, one))

@@ -129,6 +129,7 @@ def test_a_run() -> None:
         ],
         "differences": [],
         "upstream": [],
+        "pull_requests": [],
         "notes": ["web is built by hand since May"],
         "error": None,
         "hint": None,

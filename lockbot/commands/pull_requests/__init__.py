@@ -1,0 +1,1 @@
+"""`lockbot requests`, and how runs publish by pull requests."""

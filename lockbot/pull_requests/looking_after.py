@@ -1,0 +1,130 @@
+"""Looking after requests that are there: how each stands, what of it is unfinished, whether it may land."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from lockbot.errors import LockbotError
+from lockbot.git.sync import Base
+from lockbot.model import Outcome, PullRequest, PullRequestState, RequestStep, Run
+from lockbot.pull_requests import news
+from lockbot.pull_requests.branches import Branches
+from lockbot.pull_requests.closing import tidy
+from lockbot.pull_requests.landing import land, landed
+from lockbot.pull_requests.standing import Sight, Standing, standing_of
+from lockbot.pull_requests.work import Work, named
+
+
+def look_after_all(work: Work, base: Base) -> str | None:
+    """The commit that the base branch was moved to, if any request landed."""
+    branches, commit = work.branches(base), None
+    for request in work.kept.all(branches.base):
+        if request.tidied:
+            continue
+        with work.noting(f"{named(request)} could not be looked after"):
+            if not request.state.active:
+                tidy(work, request, work.sight(request, branches, base), branches)
+                continue
+            commit = _look_after(work, request, branches, base, landed=commit is not None) or commit
+    return commit
+
+
+def _look_after(work: Work, request: PullRequest, branches: Branches, base: Base, *, landed: bool) -> str | None:
+    sight = work.sight(request, branches, base)
+    request, standing = settle(work, request, sight)
+    if standing is not Standing.OURS:
+        return None
+    request = finish(work, request, sight, branches)
+    if landed:  # the base has moved by that: the next look finds out about this one
+        return None
+    result = land(work, request, base, sight.seen)
+    if result.commit is not None:
+        record_landing(work, result.request)
+    return result.commit
+
+
+def settle(work: Work, request: PullRequest, sight: Sight) -> tuple[PullRequest, Standing]:
+    """Take to record how a request stands. What people have done to it is told, on the request, too."""
+    standing, what = standing_of(request, sight)
+    request = _known_by(request, sight)
+    match standing:
+        case Standing.OURS:
+            if request.left_alone:
+                request = work.save(replace(request, left_alone=""))
+        case Standing.PEOPLES:
+            request = leave_alone(work, request, sight, what)
+        case Standing.LANDED:
+            record_landing(work, landed(work, request, sight.seen))
+        case Standing.MERGED:
+            merged_as = sight.seen.merged_as if sight.seen is not None else None
+            request = work.end(replace(request, merged_as=merged_as), PullRequestState.MERGED, news.merged_as(request.commit, merged_as))
+            work.tell(request, RequestStep.MERGED, _merged(request))
+        case Standing.CLOSED:
+            request = work.end(replace(request, tidied=True), PullRequestState.CLOSED, what)
+            work.tell(request, RequestStep.CLOSED, what)
+        case Standing.NEVER_PUSHED:
+            work.kept.forget(request.id)
+    return request, standing
+
+
+def _known_by(request: PullRequest, sight: Sight) -> PullRequest:
+    """A request that a person, or a lockbot that was stopped, has opened."""
+    if request.number is None and sight.seen is not None:
+        return replace(request, number=sight.seen.number, url=sight.seen.url)
+    return request
+
+
+def leave_alone(work: Work, request: PullRequest, sight: Sight, what: str) -> PullRequest:
+    """Somebody has changed it: nothing of it is touched but its comment, once."""
+    request = work.save(replace(work.news(request, what), left_alone=what))
+    work.tell(request, RequestStep.LEFT_ALONE, what)
+    with work.noting(f"{named(request)} is left alone, and its comment could not be written"):
+        return work.save(work.comment(request, sight.seen))
+    return request
+
+
+def _merged(request: PullRequest) -> str:
+    return (
+        f"as {request.merged_as}: `lockbot verify` compares it with what was judged" if request.merged_as else ""
+    )
+
+
+def finish(work: Work, request: PullRequest, sight: Sight, branches: Branches) -> PullRequest:
+    """Do what was left undone, by an outage or a kill: the push, what it says, its comment. Raises NoResponse."""
+    if sight.tip != request.commit:
+        done = branches.push(request, sight.tip)
+        if done.moved:
+            return request
+        request = replace(request, number=done.number or request.number, url=done.page or request.url)
+    if request.pushed != request.commit:
+        request = work.save(replace(request, pushed=request.commit))
+    if work.site is not None and work.site.writes:
+        request = work.save(work.site.write(request, sight.seen))
+        request = work.save(work.site.file(request))
+        if sight.seen is not None:
+            request = work.save(work.comment(request, sight.seen))
+    return request
+
+
+def record_landing(work: Work, request: PullRequest) -> None:
+    """The run that judged it has published it, too."""
+    try:
+        run = work.history.get(request.run)
+    except LockbotError:  # it was long ago
+        return
+    if run.commit == request.commit or run.outcome is None:
+        return
+    work.history.save(_published(run, request))
+
+
+def _published(run: Run, request: PullRequest) -> Run:
+    outcome = Outcome.PARTLY_PUBLISHED if run.held else Outcome.PUBLISHED
+    return replace(
+        run,
+        commit=request.commit,
+        pushed=True,
+        outcome=outcome,
+        error=None,
+        hint=None,
+        notes=(*run.notes, f"its pull request {named(request)} has landed"),
+    )

@@ -1,0 +1,206 @@
+"""Offering what was judged: one branch and one request for each group of inputs, opened once and then updated."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+
+from lockbot.errors import Cancelled, DeadlineExceeded, LockbotError
+from lockbot.git.landing import BaseMoved
+from lockbot.model import (
+    HostStatus,
+    Landing,
+    Move,
+    PullRequest,
+    PullRequestState,
+    RequestStep,
+    Text,
+)
+from lockbot.pull_requests import news
+from lockbot.pull_requests.body import body
+from lockbot.pull_requests.branches import Branches, known_tips
+from lockbot.pull_requests.landing import land
+from lockbot.pull_requests.looking_after import leave_alone, settle
+from lockbot.pull_requests.names import branch_of, group_key
+from lockbot.pull_requests.settings import USUAL_LIMITS
+from lockbot.pull_requests.standing import Sight, Standing, refused_before
+from lockbot.pull_requests.texts import title
+from lockbot.pull_requests.work import Work, named
+from lockbot.update.context import Offer
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an offer (as `update.context.Offered`)."""
+
+    landed: str | None = None
+    moved: BaseMoved | None = None
+    trouble: LockbotError | None = None
+
+
+_HELD = frozenset({HostStatus.FAILED, HostStatus.NEW_AND_BROKEN, HostStatus.UNJUDGED})
+
+
+def offer(work: Work, offered: Offer) -> Outcome:
+    """Raises what ends the whole run; all else that goes wrong is in the outcome, and the next run goes on."""
+    try:
+        return _offer(work, offered)
+    except (Cancelled, DeadlineExceeded):
+        raise
+    except LockbotError as error:
+        work.clone.cancel.check()
+        return Outcome(trouble=error)
+    finally:
+        work.take_notes()
+
+
+def _offer(work: Work, offered: Offer) -> Outcome:
+    branches = work.branches(offered.base)
+    wanted = _wanted(work, offered, branches)
+    earlier = work.kept.all(branches.base)
+    found = _active(work, offered, branches, [one for one in earlier if one.group == wanted.group])
+    if isinstance(found, Outcome):
+        return found
+    request, sight = found
+    if request is None:
+        return _open(work, offered, branches, wanted, earlier)
+    return _update(work, offered, branches, request, wanted, sight)
+
+
+def _wanted(work: Work, offered: Offer, branches: Branches) -> PullRequest:
+    """The request as it would be if there were none yet."""
+    run, group, now = offered.run, group_key(offered.inputs), work.clock()
+    statuses = {build.host.name: str(build.status) for build in run.hosts}
+    held = any(build.status in _HELD for build in run.hosts)
+    request = PullRequest(
+        id=f"{run.id}-{hashlib.sha256(group.encode()).hexdigest()[:8]}",
+        flake=run.flake,
+        base=branches.base,
+        group=group,
+        branch=branch_of(work.settings.prefix, branches.base, offered.flake_dir, group),
+        run=run.id,
+        commit=offered.commit,
+        parent=offered.base.commit,
+        opened=now,
+        changed=now,
+        moves=tuple(map(Move.of, run.changes)),
+        hosts=statuses,
+    )
+    return replace(request, text=_text(work, offered, request, draft=held and work.settings.draft))
+
+
+def _text(work: Work, offered: Offer, request: PullRequest, *, draft: bool) -> Text:
+    limits = work.site.limits if work.site is not None else USUAL_LIMITS
+    subject = work.clone.git.ask("show", "-s", "--format=%s", offered.commit, "--")
+    told = body(
+        offered.run,
+        offered.commit,
+        limits.body,
+        landing=work.settings.landing,
+        by_forge=work.settings.auto_merge,
+    )
+    return Text(title(subject, limits.title), told, draft)
+
+
+def _active(
+    work: Work, offered: Offer, branches: Branches, of_group: list[PullRequest]
+) -> tuple[PullRequest | None, Sight] | Outcome:
+    """The group's request that may be changed, and how it is seen; None: there is none. Or it is people's."""
+    for request in of_group:
+        if not request.state.active:
+            continue
+        sight = work.sight(request, branches, offered.base)
+        request, standing = settle(work, request, sight)
+        if standing is Standing.PEOPLES:
+            return Outcome()
+        if standing is Standing.OURS:
+            return request, sight
+    return None, Sight(None, contained=False)
+
+
+def _open(
+    work: Work, offered: Offer, branches: Branches, wanted: PullRequest, earlier: tuple[PullRequest, ...]
+) -> Outcome:
+    closed = [one for one in earlier if one.state is PullRequestState.CLOSED]
+    moves = frozenset((move.input, move.new) for move in wanted.moves)
+    if (before := refused_before(moves, closed)) is not None:
+        text = f"{named(before)} was closed with these revisions: none is opened until there are newer ones"
+        work.tell(replace(wanted, number=before.number, url=before.url), RequestStep.REFUSED, text)
+        return Outcome()
+    tip = branches.tip(wanted)
+    if tip is not None and tip not in known_tips(earlier, wanted.branch) and not branches.is_lockbots(wanted, tip):
+        text = (
+            f"the branch {wanted.branch} is there already, and somebody else's: rename it, or set publish.branches"
+        )
+        work.tell(wanted, RequestStep.LEFT_ALONE, text)
+        return Outcome()
+    seen = work.site.look(wanted) if work.site is not None and tip is not None else None
+    return _publish(work, offered, branches, wanted, Sight(tip, False, seen), RequestStep.OPENED)
+
+
+def _update(
+    work: Work, offered: Offer, branches: Branches, request: PullRequest, wanted: PullRequest, sight: Sight
+) -> Outcome:
+    if request.parent == wanted.parent and _same_files(work, request.commit, wanted.commit):
+        # It was judged, and is what this run would propose: another commit would only start its checks anew.
+        kept = replace(request, text=replace(wanted.text, body=request.text.body, written=request.text.written))
+        return _publish(work, offered, branches, kept, sight, RequestStep.UNCHANGED)
+    newer = replace(
+        wanted,
+        id=request.id,
+        opened=request.opened,
+        state=request.state,
+        pushed=request.pushed,
+        number=request.number,
+        url=request.url,
+        text=replace(wanted.text, written=request.text.written),
+        comment=request.comment,
+        filed=request.filed,
+    )
+    moved = news.between(request.moves, wanted.moves)
+    if request.parent == wanted.parent:
+        newer = work.news(newer, news.replaced(wanted.commit, moved))
+    else:
+        newer = work.news(newer, news.judged_anew(wanted.base, wanted.commit, moved))
+    return _publish(work, offered, branches, newer, sight, RequestStep.UPDATED)
+
+
+def _same_files(work: Work, one: str, other: str) -> bool:
+    if not (work.clone.has(one) and work.clone.has(other)):
+        return False
+    trees = [work.clone.git.ask("rev-parse", f"{commit}^{{tree}}") for commit in (one, other)]
+    return trees[0] == trees[1]
+
+
+def _publish(
+    work: Work, offered: Offer, branches: Branches, request: PullRequest, sight: Sight, step: RequestStep
+) -> Outcome:
+    work.save(request)  # before anything is pushed: the next start finds out what became of it
+    if sight.tip != request.commit:
+        done = branches.push(request, sight.tip)
+        if done.moved:
+            leave_alone(work, request, sight, f"somebody else has pushed to {request.branch} just now")
+            return Outcome()
+        request = replace(request, number=request.number or done.number, url=done.page or request.url)
+    request = work.save(replace(request, pushed=request.commit))
+    if work.site is not None and work.site.writes:
+        request = work.save(work.site.write(request, sight.seen))
+        request = work.save(work.site.file(request))
+        if sight.seen is not None:
+            request = work.save(work.comment(request, sight.seen))
+    elif request.number is not None:
+        request = work.save(replace(request, state=PullRequestState.OPEN))
+    work.tell(request, *_told(work, request, step))
+    if work.settings.landing is not Landing.AT_ONCE:
+        return Outcome()
+    result = land(work, request, offered.base, sight.seen)
+    return Outcome(result.commit, result.moved)
+
+
+def _told(work: Work, request: PullRequest, step: RequestStep) -> tuple[RequestStep, str]:
+    if request.state is PullRequestState.OPEN:
+        return step, ""
+    page = request.url or (work.site.page_to_open(request) if work.site is not None else "")
+    return RequestStep.WAITING, f"the branch {request.branch} is pushed; open a request for it: {page}".rstrip(
+        ": "
+    )

@@ -1,0 +1,48 @@
+"""What is wanted of pull requests, and by which way they come to be: plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from lockbot.forge.place import Account, Kind, Place
+from lockbot.forge.requests.interface import Limits, People
+from lockbot.model import Landing
+
+
+class Way(StrEnum):
+    """How a request comes to be."""
+
+    API = "api"
+    """By the forge's API, with a token."""
+    PUSH_OPTIONS = "push options"
+    """By a push to GitLab that says so."""
+    AGIT = "agit"
+    """By a push to Forgejo's or Gitea's `refs/for/BRANCH`."""
+    BRANCH = "branch"
+    """A person opens it: the branch is pushed, and where to open it is told."""
+
+
+def way_of(place: Place | None, account: Account) -> Way:
+    """`place` None: on no forge that is known."""
+    if place is None:
+        return Way.BRANCH
+    if account.token is not None:
+        return Way.API
+    return {Kind.GITLAB: Way.PUSH_OPTIONS, Kind.FORGEJO: Way.AGIT, Kind.GITHUB: Way.BRANCH}[place.kind]
+
+
+USUAL_LIMITS = Limits(title=200, body=60_000, comment=60_000)
+"""Where it is not known what the forge takes."""
+
+
+@dataclass(frozen=True)
+class RequestSettings:
+    """What the configuration says about them. `committer`: the mail address of who makes lockbot's commits."""
+
+    landing: Landing
+    committer: str
+    people: People = field(default_factory=People)
+    auto_merge: bool = False
+    draft: bool = True
+    prefix: str = "lockbot/"

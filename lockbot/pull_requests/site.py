@@ -1,0 +1,152 @@
+"""One repository on its forge: what lockbot's requests are there, and how they are made so.
+
+Where lockbot has no token, it only looks, as anybody may; what it is not told then is not known.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+
+from lockbot.pull_requests.texts import COMMENT_MARK, comment
+
+from lockbot.forge.http import Client
+from lockbot.forge.place import Place
+from lockbot.forge.requests.interface import (
+    Limits,
+    Path,
+    RepositorySeen,
+    RequestForge,
+    RequestSeen,
+    Wording,
+)
+from lockbot.forge.responses import NoResponse, NotThere, Refused, RequestState, Uncertain
+from lockbot.model import PullRequest, PullRequestState
+from lockbot.pull_requests import checks
+from lockbot.pull_requests.settings import RequestSettings
+
+
+@dataclass
+class Site:
+    """`writes`: lockbot has a token there."""
+
+    place: Place
+    forge: RequestForge
+    api: Client
+    settings: RequestSettings
+    writes: bool
+    notes: list[str] = field(default_factory=list)
+    """What a person is to be told."""
+    _seen: RepositorySeen | None = None
+
+    @property
+    def limits(self) -> Limits:
+        return self.forge.limits
+
+    @property
+    def repository(self) -> RepositorySeen:
+        """Asked for once. Raises NoResponse."""
+        if self._seen is None:
+            self._seen = self.forge.repository(self.api, self.place.path)
+            if self._seen.path != self.place.path:
+                was, now = ("/".join(path) for path in (self.place.path, self._seen.path))
+                self.notes.append(
+                    f"{was} is called {now} at {self.place.host} by now: change the remote's address"
+                )
+            if self._seen.archived:
+                raise Refused(f"{'/'.join(self._seen.path)} is archived at {self.place.host}", 403, "archived")
+        return self._seen
+
+    @property
+    def _path(self) -> Path:
+        return self.repository.path
+
+    def look(self, request: PullRequest) -> RequestSeen | None:
+        """How it stands; None: there is none, or nobody is told. With a token, raises NoResponse."""
+        try:
+            if request.number is None:
+                return self.forge.find(self.api, self._path, request.branch)
+            return self.forge.look(self.api, self._path, request.number)
+        except NotThere:
+            # The repository can be seen: so somebody has deleted the request.
+            if self.writes and request.number is not None and self._seen is not None:
+                return _deleted(request, request.number)
+            if self.writes:
+                raise
+            return None
+        except NoResponse:
+            if self.writes:
+                raise
+            return None
+
+    def write(self, request: PullRequest, seen: RequestSeen | None) -> PullRequest:
+        """Have it open, and say what it is to say. `seen`: as `look` told just now. Raises NoResponse."""
+        wording = Wording(request.text.title, request.text.body, request.text.draft)
+        seen = seen or self._open(request, wording)
+        digest = _digest(wording.title, wording.body, str(wording.draft))
+        if request.text.written != digest:
+            self.forge.change(self.api, self._path, seen, wording)
+        return replace(
+            request,
+            number=seen.number,
+            url=seen.url,
+            state=PullRequestState.OPEN,
+            text=replace(request.text, written=digest),
+        )
+
+    def file(self, request: PullRequest) -> PullRequest:
+        """Labels, reviewers, assignees: asked for once."""
+        assert request.number is not None
+        people = self.settings.people
+        if not request.filed and (people.labels or people.reviewers or people.assignees):
+            self.notes += self.forge.file(self.api, self._path, request.number, people)
+        return replace(request, filed=True)
+
+    def _open(self, request: PullRequest, wording: Wording) -> RequestSeen:
+        try:
+            return self.forge.open(self.api, self._path, request.branch, request.base, wording)
+        except (Refused, Uncertain):
+            # There is one: of a lockbot that was stopped, or an answer that was lost.
+            if (found := self.forge.find(self.api, self._path, request.branch)) is None:
+                raise
+            return found
+
+    def comment(self, request: PullRequest, seen: RequestSeen) -> PullRequest:
+        """Have its one comment tell the news. Raises NoResponse."""
+        kept = request.comment
+        if not kept.news:
+            return request
+        text = comment([(one.moment, one.text) for one in kept.news], self.limits.comment or self.limits.body)
+        digest = _digest(text)
+        if digest == kept.written:
+            return request
+        known = kept.id or self.forge.find_comment(self.api, self._path, seen, COMMENT_MARK)
+        written = self.forge.comment(self.api, self._path, seen.number, text, known)
+        return replace(request, comment=replace(kept, id=written, written=digest))
+
+    def close(self, seen: RequestSeen) -> None:
+        self.forge.close(self.api, self._path, seen.number)
+
+    def landed(self, seen: RequestSeen, commit: str) -> None:
+        self.forge.landed(self.api, self._path, seen, commit)
+
+    def waits_for_checks(self, request: PullRequest) -> str:
+        """What of its checks has not passed, in a sentence; empty: nothing."""
+        return checks.waits_for(self.forge.checks(self.api, self._path, request.base, request.commit))
+
+    def merge_when_passed(self, seen: RequestSeen, commit: str) -> None:
+        self.forge.merge_when_passed(self.api, self._path, seen, commit)
+
+    def page_to_open(self, request: PullRequest) -> str:
+        scheme = "http" if self.api.base.startswith("http://") else "https"
+        site = f"{scheme}://{self.place.host}"
+        return self.forge.page_to_open(site, self.place.path, request.branch, request.base)
+
+
+def _deleted(request: PullRequest, number: int) -> RequestSeen:
+    wording = Wording(request.text.title, request.text.body, request.text.draft)
+    return RequestSeen(number, request.url or "", RequestState.CLOSED, request.branch, request.base, "", wording)
+
+
+def _digest(*texts: str) -> str:
+    return hashlib.sha256("\0".join(texts).encode(errors="surrogatepass")).hexdigest()[:16]
