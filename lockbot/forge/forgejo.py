@@ -6,7 +6,7 @@ repoGetSingleCommit. It compares commits, too, but lists all that lie between, w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from urllib.parse import quote
 
 from lockbot.forge.responses import (
@@ -44,7 +44,7 @@ class Forgejo:
     def checks(self, ask: Asking, path: tuple[str, ...], revision: str) -> tuple[Check, ...]:
         found: list[Check] = []
         for page in range(1, _PAGES + 1):
-            answer = ask(f"{_repository(path)}/commits/{revision}/status?limit=50&page={page}")
+            answer = ask(f"{repository(path)}/commits/{revision}/status?limit=50&page={page}")
             some = _statuses(answer)
             found += some
             # It gives no `Link` here, `total_count` is that of this page, and its administrator limits pages.
@@ -53,25 +53,44 @@ class Forgejo:
         raise NoResponse(f"there are more than {_PAGES} pages of checks", everywhere=False)
 
     def pull_request(self, ask: Asking, path: tuple[str, ...], number: int) -> PullRequestStatus:
-        found = table(ask(f"{_repository(path)}/pulls/{number}").document)
-        if found.get("merged") is True:
-            return merged(text(found, "merge_commit_sha"), text(found, "merged_at"))
-        return not_merged(text(found, "state"), _NOT_MERGED)
+        return standing(table(ask(f"{repository(path)}/pulls/{number}").document))
 
     def contains(self, ask: Asking, path: tuple[str, ...], ref: str, commit: str) -> None:
         del ask, path, ref, commit
 
     def commit(self, ask: Asking, path: tuple[str, ...], digits: str) -> str:
         without = "stat=false&verification=false&files=false"
-        return commit_hash(table(ask(f"{_repository(path)}/git/commits/{digits}?{without}").document), "sha")
+        return commit_hash(table(ask(f"{repository(path)}/git/commits/{digits}?{without}").document), "sha")
 
 
 _NOT_MERGED = {"open": RequestState.OPEN, "closed": RequestState.CLOSED}
 
 
-def _repository(path: tuple[str, ...]) -> str:
+def standing(request: Mapping[str, object]) -> PullRequestStatus:
+    """What became of a pull request, as it is told itself."""
+    if request.get("merged") is True:
+        return merged(text(request, "merge_commit_sha"), text(request, "merged_at"))
+    return not_merged(text(request, "state"), _NOT_MERGED)
+
+
+def repository(path: tuple[str, ...]) -> str:
     owner, name = (quote(part, safe="") for part in path)
     return f"/repos/{owner}/{name}"
+
+
+def listed(ask: Asking, path: str, what: str) -> Iterator[Mapping[str, object]]:
+    """The entries of a list, page by page. `Link` would name the address that an administrator configured, which
+    need not be that by which the API is asked."""
+    count = 0
+    for page in range(1, _PAGES + 1):
+        answer = ask(f"{path}{'&' if '?' in path else '?'}limit=50&page={page}")
+        some = tables(answer.document)
+        yield from some
+        count += len(some)
+        # How many a page has at most is an administrator's choice.
+        if not some or (answer.total is not None and count >= answer.total):
+            return
+    raise NoResponse(f"there are more than {_PAGES} pages of {what}", everywhere=False)
 
 
 def _statuses(answer: ApiResponse) -> list[Check]:
