@@ -1,6 +1,7 @@
 """Which checks a branch requires at Forgejo and Gitea: patterns there, names here. Asks nobody.
 
-https://forgejo.org/docs/latest/user/protection/ (status check patterns); they are matched as
+https://codeberg.org/api/swagger#/repository, there repoGetBranch (`status_check_contexts`). They are matched by
+https://codeberg.org/forgejo/forgejo/src/branch/forgejo/services/pull/commit_status.go, which is as
 https://github.com/gobwas/glob says, without separators: `*` and `?` match any character, `{a,b}` either, and `\\`
 takes the next character as it is.
 """

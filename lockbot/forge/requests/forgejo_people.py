@@ -58,8 +58,8 @@ def _of_organization(api: Api, path: Path) -> Generator[str, None, dict[str, int
         return _numbers(api, f"/orgs/{quote(path[0], safe='')}/labels")
     except NotThere:
         return {}  # it belongs to a person
-    except NoRight as error:
-        yield f"the labels of the organization are not to be seen: {error.message}"
+    except NoRight:
+        yield "the organization's labels are not to be seen (scope read:organization)"
         return {}
 
 
