@@ -215,6 +215,14 @@ def test_pull_requests_that_are_turned_off_and_an_archive(
     assert changes(host) == []
 
 
+def test_an_archive_that_was_made_meanwhile(api: Client, forgejo: ForgejoStandIn) -> None:
+    seen = FORGE.repository(api, PATH)
+    forgejo.archived = True
+    found = FORGE.rights(api, PATH, seen)
+    assert [one.given for one in found] == [False, False, False]
+    assert "is archived" in found[1].lacks
+
+
 def test_a_token_that_is_not_known_lacks_everything(api: Client, host: GitHost) -> None:
     seen = FORGE.repository(api, PATH)
     found = FORGE.rights(api_of(host, "no-such-token"), PATH, seen)
