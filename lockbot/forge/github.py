@@ -38,7 +38,7 @@ class GitHub:
         return version | ({"Authorization": f"Bearer {token}"} if token else {})
 
     def checks(self, ask: Asking, path: tuple[str, ...], revision: str) -> tuple[Check, ...]:
-        commit = f"{_repository(path)}/commits/{revision}"
+        commit = f"{repository_at(path)}/commits/{revision}"
         runs = [
             _run(run)
             for answer in pages(ask, f"{commit}/check-runs?per_page=100")
@@ -55,30 +55,32 @@ class GitHub:
         return (*runs, *statuses)
 
     def pull_request(self, ask: Asking, path: tuple[str, ...], number: int) -> PullRequestStatus:
-        found = table(ask(f"{_repository(path)}/pulls/{number}").document)
+        found = table(ask(f"{repository_at(path)}/pulls/{number}").document)
         if found.get("merged") is True:
             # Of one that is open, `merge_commit_sha` is a trial.
             return merged(text(found, "merge_commit_sha"), text(found, "merged_at"))
-        return not_merged(text(found, "state"), _NOT_MERGED)
+        return not_merged(text(found, "state"), NOT_MERGED)
 
     def contains(self, ask: Asking, path: tuple[str, ...], ref: str, commit: str) -> bool:
         # Files that differ are on the first page only, and may be thousands.
-        compared = f"{_repository(path)}/compare/{quote(ref, safe='')}...{commit}?per_page=1&page=2"
+        compared = f"{repository_at(path)}/compare/{quote(ref, safe='')}...{commit}?per_page=1&page=2"
         status = text(table(ask(compared).document), "status")
         if status not in _CONTAINED:
             raise unexpected()
         return _CONTAINED[status]
 
     def commit(self, ask: Asking, path: tuple[str, ...], digits: str) -> str:
-        return commit_hash(table(ask(f"{_repository(path)}/commits/{digits}?per_page=1&page=2").document), "sha")
+        return commit_hash(table(ask(f"{repository_at(path)}/commits/{digits}?per_page=1&page=2").document), "sha")
 
 
-_NOT_MERGED = {"open": RequestState.OPEN, "closed": RequestState.CLOSED}
+NOT_MERGED = {"open": RequestState.OPEN, "closed": RequestState.CLOSED}
+"""A pull request's `state`, of one that is not merged."""
 _CONTAINED = {"behind": True, "identical": True, "ahead": False, "diverged": False}
 """How a commit stands to a branch."""
 
 
-def _repository(path: tuple[str, ...]) -> str:
+def repository_at(path: tuple[str, ...]) -> str:
+    """What follows the API's address for a repository."""
     owner, name = (quote(part, safe="") for part in path)
     return f"/repos/{owner}/{name}"
 

@@ -214,9 +214,9 @@ class Client:
 
     def _answer(self, response: Response) -> ApiResponse:
         if response.status == 200:
-            return ApiResponse(
-                self._document(response), response.next, _number(response.headers.get("X-Total-Count"))
-            )
+            headers = response.headers
+            total, scopes = _number(headers.get("X-Total-Count")), _listed(headers.get("X-OAuth-Scopes"))
+            return ApiResponse(self._document(response), response.next, total, scopes)
         self._refuse_limited(response)
         if response.status in (401, 403):
             raise self._no_right(response, "read them")
@@ -253,7 +253,8 @@ class Client:
         what = f"does not let this token {do}" if signed else "wants a token for them"
         lacking = plain(response.headers.get("X-Accepted-GitHub-Permissions") or told, 200)
         why = f": {lacking}" if lacking else ""
-        return NoRight(f"{self.host} {what}{why} (see [forge] in the configuration)", everywhere=False)
+        message = f"{self.host} {what}{why} (see [forge] in the configuration)"
+        return NoRight(message, everywhere=False, lacks=lacking)
 
     def _not_there(self, response: Response) -> NotThere:
         private = "for this token" if "Authorization" in self._headers else "without a token"
@@ -294,6 +295,10 @@ def _after(text: str | None, now: datetime) -> datetime | None:
 
 def _number(text: str | None) -> int | None:
     return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 16 else None
+
+
+def _listed(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(one.strip() for one in text.split(",") if one.strip())
 
 
 def _origin(url: str) -> tuple[str, str]:

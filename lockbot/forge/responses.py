@@ -32,7 +32,11 @@ class NotThere(NoResponse):
 
 
 class NoRight(NoResponse):
-    """It knows who asks (or wants to), and does not let them: 401, 403."""
+    """It knows who asks (or wants to), and does not let them: 401, 403. `lacks`: what is missing, as it says."""
+
+    def __init__(self, message: str, *, everywhere: bool = True, lacks: str = "") -> None:
+        super().__init__(message, everywhere=everywhere)
+        self.lacks = lacks
 
 
 class Refused(NoResponse):
@@ -65,6 +69,8 @@ class ApiResponse:
     """The address of the next page (`Link`)."""
     total: int | None = None
     """How many entries there are on all pages (`X-Total-Count`)."""
+    scopes: tuple[str, ...] | None = None
+    """What the token may do (`X-OAuth-Scopes`); None: that is told of other kinds of tokens only."""
 
 
 class Asking(Protocol):
@@ -159,7 +165,7 @@ def pages(ask: Asking, path: str) -> Iterator[ApiResponse]:
         yield answer
         following = answer.next
     if following is not None:
-        raise NoResponse(f"there are more than {_PAGES} pages of checks", everywhere=False)
+        raise NoResponse(f"there are more than {_PAGES} pages", everywhere=False)
 
 
 def table(document: object) -> Mapping[str, object]:

@@ -259,7 +259,7 @@ def _handler(host: GitHost) -> type[BaseHTTPRequestHandler]:
             self.send_response(reply.status)
             for name, value in reply.headers.items():
                 self.send_header(name, value)
-            if reply.status != 204:
+            if reply.status != 204 and "Content-Length" not in reply.headers:
                 self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             if reply.status == 204:
