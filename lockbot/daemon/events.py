@@ -40,6 +40,15 @@ class Beaten:
 
 
 @dataclass(frozen=True)
+class Errand:
+    """What is done beside a configuration's runs, by one child: `seconds` that it may take; `requests`: pull requests
+    are looked after, too."""
+
+    seconds: float
+    requests: bool = False
+
+
+@dataclass(frozen=True)
 class Tell:
     """Look what is to be told of a configuration's flake, and send it."""
 

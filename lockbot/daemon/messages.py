@@ -11,13 +11,12 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from lockbot import process, systemd
 from lockbot.daemon.children import program
-from lockbot.daemon.events import Event, Tell, Told
+from lockbot.daemon.events import Errand, Event, Tell, Told
 from lockbot.errors import LockbotError
 from lockbot.process import CancelToken, Deadline, Listener
 from lockbot.report import events
@@ -28,14 +27,6 @@ SOONEST = timedelta(seconds=30)
 _NOTES = 100
 Schedule = Callable[[datetime, Event, str], None]
 """When, what is put into the queue then, and under which name: a later one of that name takes its place."""
-
-
-@dataclass(frozen=True)
-class Errand:
-    """What one child is to do: `seconds` that it may take; `requests`: look after pull requests, too."""
-
-    seconds: float
-    requests: bool = False
 
 
 class Messages:

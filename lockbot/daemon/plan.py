@@ -15,7 +15,7 @@ from lockbot import oserrors
 from lockbot.config import Settings, load
 from lockbot.config.sections import Mode
 from lockbot.config.types import timing
-from lockbot.daemon.messages import Errand
+from lockbot.daemon.events import Errand
 from lockbot.errors import LockbotError, UsageError
 from lockbot.notify.kinds import HookEvent
 from lockbot.notify.ping_requests import Heartbeat

@@ -31,5 +31,6 @@ class Clients:
         """For a repository on a forge. `what` may not be there, in the words of an error."""
         forge, account = FORGES[place.kind], self.accounts.get(place.host, Account())
         base, headers = account.url or forge.api(place.host), forge.headers(account.token)
-        pace = self.paces.setdefault(place.host, Pace())
+        between = self.patience.between if self.patience.between is not None else forge.between
+        pace = self.paces.setdefault(place.host, Pace(between))
         return forge, Client(base, headers, self.cancel, self.clock, self.patience, what, pace)

@@ -35,6 +35,8 @@ _PAGES = 40
 
 
 class Forgejo:
+    between = 0.0
+
     def api(self, host: str) -> str:
         return f"https://{host}/api/v1"
 

@@ -30,6 +30,8 @@ _STATUSES = {"success": Standing.GREEN, "pending": Standing.PENDING}
 
 
 class GitHub:
+    between = 1.0  # docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api
+
     def api(self, host: str) -> str:
         return "https://api.github.com" if host == "github.com" else f"https://{host}/api/v3"
 

@@ -26,6 +26,8 @@ _ENDED = {"success": Standing.GREEN, "failed": Standing.RED, "canceled": Standin
 
 
 class GitLab:
+    between = 0.0
+
     def api(self, host: str) -> str:
         return f"https://{host}/api/v4"
 

@@ -50,19 +50,20 @@ class Patience:
     tries: int = 3
     delay: float = 1.0
     size: int = 8 * 1024 * 1024
-    between: float = 1.0
-    """Seconds between two requests that change something, as forges ask for."""
+    between: float | None = None
+    """Seconds between two requests that change something; None: as many as the forge asks for."""
 
 
 class Pace:
-    """When one host was asked last to change something."""
+    """When one host was asked last to change something, and how many seconds are to be between."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
         self._last = float("-inf")
 
-    def keep(self, cancel: CancelToken, seconds: float) -> None:
+    def keep(self, cancel: CancelToken) -> None:
         """Wait until it may be asked again."""
-        left = self._last + seconds - time.monotonic()
+        left = self._last + self._seconds - time.monotonic()
         if left > 0:
             cancel.sleep(left)
         self._last = time.monotonic()
@@ -102,7 +103,7 @@ class Client:
         self._clock = clock
         self._patience = patience
         self._what = what
-        self._pace = pace or Pace()
+        self._pace = pace or Pace(patience.between or 0.0)
         self.host = urlsplit(base).netloc
 
     def __call__(self, path: str) -> ApiResponse:
@@ -124,7 +125,7 @@ class Client:
         url = path if "://" in path else self.base + path
         if _origin(url) != _origin(self.base):
             raise NoResponse(f"{self.host} points to another host, which is not asked", everywhere=False)
-        self._pace.keep(self._cancel, self._patience.between)
+        self._pace.keep(self._cancel)
         try:
             response = self._once(url, method, document)
         except NoResponse as error:

@@ -128,6 +128,9 @@ _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 class Forge(Protocol):
     """What differs between forges. `path`: of a repository, as `place.Place` has it."""
 
+    between: float
+    """Seconds between two requests that change something, as it asks for."""
+
     def api(self, host: str) -> str:
         """Where a host's API begins."""
         ...

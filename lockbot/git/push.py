@@ -119,7 +119,7 @@ def push_own_branch(
 
 
 def try_push(clone: Clone, remote: Remote, branch: str, commit: str) -> None:
-    """Whether git gets in to push a branch, without pushing it. What the server's rules say of it is not known then.
+    """Whether git gets in to push a branch, without pushing it. What the server's rules say is not known then.
 
     Raises as `push_commit` does.
     """

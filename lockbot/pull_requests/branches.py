@@ -9,11 +9,10 @@ import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from lockbot.errors import LockbotError
 from lockbot.forge.place import Place
 from lockbot.forge.requests.interface import Wording
 from lockbot.forge.requests.push_options import Topic, agit, gitlab, said
-
-from lockbot.errors import LockbotError
 from lockbot.git.clone import REQUESTS, Clone
 from lockbot.git.push import delete_own_branch, push_for_review, push_own_branch
 from lockbot.git.source import LocalSource, Remote, Source, remote_at, remote_of

@@ -8,9 +8,9 @@ from lockbot.forge.responses import RequestState
 from lockbot.git.sync import Base
 from lockbot.model import PullRequest, PullRequestState, RequestDone, RequestStep, Run
 from lockbot.nix.lockfile import LOCK_NAME, LockFile, LockFileError
-from lockbot.pull_requests import news
 from lockbot.pull_requests.branches import Branches
 from lockbot.pull_requests.standing import Sight, Standing, standing_of
+from lockbot.pull_requests.wording import news
 from lockbot.pull_requests.work import Work, named
 
 _ASKING = frozenset({RequestStep.OPENED, RequestStep.UPDATED, RequestStep.UNCHANGED, RequestStep.LANDED})

@@ -14,7 +14,7 @@ from lockbot.git.landing import BaseMoved
 from lockbot.git.publish import Moved
 from lockbot.git.sync import Base
 from lockbot.model import Landing, PullRequest, PullRequestState, RequestStep
-from lockbot.pull_requests import news
+from lockbot.pull_requests.wording import news
 from lockbot.pull_requests.work import Work
 
 

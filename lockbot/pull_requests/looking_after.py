@@ -7,11 +7,11 @@ from dataclasses import replace
 from lockbot.errors import LockbotError
 from lockbot.git.sync import Base
 from lockbot.model import Outcome, PullRequest, PullRequestState, RequestStep, Run
-from lockbot.pull_requests import news
 from lockbot.pull_requests.branches import Branches
 from lockbot.pull_requests.closing import tidy
 from lockbot.pull_requests.landing import land, landed
 from lockbot.pull_requests.standing import Sight, Standing, standing_of
+from lockbot.pull_requests.wording import news
 from lockbot.pull_requests.work import Work, named
 
 
@@ -57,7 +57,8 @@ def settle(work: Work, request: PullRequest, sight: Sight) -> tuple[PullRequest,
             record_landing(work, landed(work, request, sight.seen))
         case Standing.MERGED:
             merged_as = sight.seen.merged_as if sight.seen is not None else None
-            request = work.end(replace(request, merged_as=merged_as), PullRequestState.MERGED, news.merged_as(request.commit, merged_as))
+            told = news.merged_as(request.commit, merged_as)
+            request = work.end(replace(request, merged_as=merged_as), PullRequestState.MERGED, told)
             work.tell(request, RequestStep.MERGED, _merged(request))
         case Standing.CLOSED:
             request = work.end(replace(request, tidied=True), PullRequestState.CLOSED, what)

@@ -16,15 +16,15 @@ from lockbot.model import (
     RequestStep,
     Text,
 )
-from lockbot.pull_requests import news
-from lockbot.pull_requests.body import body
 from lockbot.pull_requests.branches import Branches, known_tips
 from lockbot.pull_requests.landing import land
 from lockbot.pull_requests.looking_after import leave_alone, settle
 from lockbot.pull_requests.names import branch_of, group_key
 from lockbot.pull_requests.settings import USUAL_LIMITS
 from lockbot.pull_requests.standing import Sight, Standing, refused_before
-from lockbot.pull_requests.texts import title
+from lockbot.pull_requests.wording import news
+from lockbot.pull_requests.wording.body import body
+from lockbot.pull_requests.wording.texts import title
 from lockbot.pull_requests.work import Work, named
 from lockbot.update.context import Offer
 
@@ -86,10 +86,10 @@ def _wanted(work: Work, offered: Offer, branches: Branches) -> PullRequest:
         moves=tuple(map(Move.of, run.changes)),
         hosts=statuses,
     )
-    return replace(request, text=_text(work, offered, request, draft=held and work.settings.draft))
+    return replace(request, text=_text(work, offered, draft=held and work.settings.draft))
 
 
-def _text(work: Work, offered: Offer, request: PullRequest, *, draft: bool) -> Text:
+def _text(work: Work, offered: Offer, *, draft: bool) -> Text:
     limits = work.site.limits if work.site is not None else USUAL_LIMITS
     subject = work.clone.git.ask("show", "-s", "--format=%s", offered.commit, "--")
     told = body(
@@ -143,7 +143,7 @@ def _update(
 ) -> Outcome:
     if request.parent == wanted.parent and _same_files(work, request.commit, wanted.commit):
         # It was judged, and is what this run would propose: another commit would only start its checks anew.
-        kept = replace(request, text=replace(wanted.text, body=request.text.body, written=request.text.written))
+        kept = replace(request, text=replace(request.text, draft=_draft(request, wanted, sight)))
         return _publish(work, offered, branches, kept, sight, RequestStep.UNCHANGED)
     newer = replace(
         wanted,
@@ -153,7 +153,7 @@ def _update(
         pushed=request.pushed,
         number=request.number,
         url=request.url,
-        text=replace(wanted.text, written=request.text.written),
+        text=replace(wanted.text, written=request.text.written, draft=_draft(request, wanted, sight)),
         comment=request.comment,
         filed=request.filed,
     )
@@ -163,6 +163,14 @@ def _update(
     else:
         newer = work.news(newer, news.judged_anew(wanted.base, wanted.commit, moved))
     return _publish(work, offered, branches, newer, sight, RequestStep.UPDATED)
+
+
+def _draft(request: PullRequest, wanted: PullRequest, sight: Sight) -> bool:
+    """As lockbot would have it, unless a person has said otherwise."""
+    seen = sight.seen
+    return (
+        seen.wording.draft if seen is not None and seen.wording.draft != request.text.draft else wanted.text.draft
+    )
 
 
 def _same_files(work: Work, one: str, other: str) -> bool:

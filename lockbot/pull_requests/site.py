@@ -8,8 +8,6 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field, replace
 
-from lockbot.pull_requests.texts import COMMENT_MARK, comment
-
 from lockbot.forge.http import Client
 from lockbot.forge.place import Place
 from lockbot.forge.requests.interface import (
@@ -24,6 +22,7 @@ from lockbot.forge.responses import NoResponse, NotThere, Refused, RequestState,
 from lockbot.model import PullRequest, PullRequestState
 from lockbot.pull_requests import checks
 from lockbot.pull_requests.settings import RequestSettings
+from lockbot.pull_requests.wording.texts import COMMENT_MARK, comment
 
 
 @dataclass

@@ -11,7 +11,7 @@ from enum import StrEnum
 from lockbot.forge.requests.interface import RequestSeen
 from lockbot.forge.responses import RequestState
 from lockbot.model import PullRequest
-from lockbot.pull_requests import news
+from lockbot.pull_requests.wording import news
 
 
 class Standing(StrEnum):

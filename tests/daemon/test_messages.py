@@ -8,8 +8,8 @@ from pathlib import Path
 
 from lockbot.app import App
 from lockbot.config import load
-from lockbot.daemon.events import Event, Tell, Told
-from lockbot.daemon.messages import EVERY, SOONEST, Errand, Messages
+from lockbot.daemon.events import Errand, Event, Tell, Told
+from lockbot.daemon.messages import EVERY, SOONEST, Messages
 from lockbot.model import Outcome, silent
 from lockbot.process import CancelToken
 from tests.daemon.world import Make, until

@@ -30,8 +30,8 @@ from lockbot.model import (
     UpstreamCommit,
     WarningChange,
 )
-from lockbot.pull_requests.body import SHORTEST, body
-from lockbot.pull_requests.parts import Part, fitted
+from lockbot.pull_requests.wording.body import SHORTEST, body
+from lockbot.pull_requests.wording.parts import Part, fitted
 from tests.pull_requests.parsing import is_folded_well, parse
 from tests.report.examples import (
     HOME_OLD,
@@ -103,10 +103,6 @@ https://github.com/NixOS/nixpkgs/compare/\
 ### Held back
 
 - **nixos-hardware** stays at `9f3d2c1`: host web does not build with a newer one
-
-### Notes
-
-- web is built by hand since May
 
 <details>
 <summary>What changes: 1 package on 2 hosts</summary>

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lockbot.model import Move
-from lockbot.pull_requests import news
-from lockbot.pull_requests.texts import COMMENT_MARK, comment, title
+from lockbot.pull_requests.wording import news
+from lockbot.pull_requests.wording.texts import COMMENT_MARK, comment, title
 from tests.pull_requests.parsing import is_folded_well, parse
 from tests.report.examples import HOME_NEW, HOSTILE, NIXPKGS, NIXPKGS_NEW, NOW
 from tests.report.forge_links import FORGE_LINKS, LINKED
@@ -37,9 +37,7 @@ def test_a_title_is_one_line_that_forges_leave_alone(subject: str, shown: str) -
 
 
 def test_the_comment_has_the_newest_first() -> None:
-    told = comment(
-        [(NOW, news.closed()), (NOW + timedelta(days=1), news.landed("main", NIXPKGS_NEW))], LIMIT
-    )
+    told = comment([(NOW, news.closed()), (NOW + timedelta(days=1), news.landed("main", NIXPKGS_NEW))], LIMIT)
     assert told == (
         f"{COMMENT_MARK}\n"
         "\n"

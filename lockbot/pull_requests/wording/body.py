@@ -18,8 +18,8 @@ from typing import assert_never
 
 from lockbot.model import Held, HostBuild, HostStatus, InputChange, Landing, PackageMark, Run, UpstreamChanges
 from lockbot.nix.forges import compare_link
-from lockbot.pull_requests.hosts import entry_lines
-from lockbot.pull_requests.parts import Part, fitted
+from lockbot.pull_requests.wording.hosts import entry_lines
+from lockbot.pull_requests.wording.parts import Part, fitted
 from lockbot.report import grouping, words
 from lockbot.report.escape import log_line, markdown, markdown_code, name, plain
 from lockbot.report.review import sentences

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from lockbot.pull_requests.parts import Part, fitted
+from lockbot.pull_requests.wording.parts import Part, fitted
 from lockbot.report.escape import markdown, request_title
 
 COMMENT_MARK = "<!-- lockbot: what became of this pull request -->"

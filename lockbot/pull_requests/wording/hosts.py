@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from lockbot.pull_requests.parts import size
+from lockbot.pull_requests.wording.parts import size
 from lockbot.report.review.naming import Named, counts, named, namings
 from lockbot.report.review.page import Page
 from lockbot.report.review.sentences import Entry

@@ -1,0 +1,1 @@
+"""What pull requests say: title, body, and the one comment that tells the news. Pure."""
