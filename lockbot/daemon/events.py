@@ -41,8 +41,7 @@ class Beaten:
 
 @dataclass(frozen=True)
 class Errand:
-    """What is done beside a configuration's runs, by one child: `seconds` that it may take; `requests`: pull requests
-    are looked after, too."""
+    """What one child does beside runs. `seconds`: that it may take; `requests`: pull requests are looked after, too."""
 
     seconds: float
     requests: bool = False

@@ -1,0 +1,201 @@
+"""The three forges' stand-ins, as one: what a week of nights asks of a forge, whichever it is. It must not know
+lockbot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from tests.forge.requests.forgejo import ForgejoStandIn
+from tests.forge.requests.githost import GitHost
+from tests.forge.requests.github import GitHubStandIn
+from tests.forge.requests.gitlab import GitLabStandIn
+
+NAME = "owner/flake"
+TOKEN = "secret-token"  # noqa: S105  # of a stand-in
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A request as its page shows it. `state`: open, closed or merged."""
+
+    number: int
+    state: str
+    branch: str
+    base: str
+    head: str
+    title: str
+    body: str
+    draft: bool
+
+
+class Forge(Protocol):
+    host: GitHost
+    kind: str
+    api: str
+    """Where its API begins, behind the host's address."""
+
+    def requests(self) -> list[Shown]:
+        """All that there ever were, the oldest first."""
+        ...
+
+    def comments(self, number: int) -> list[str]: ...
+
+    def close(self, number: int) -> None: ...
+
+    def retarget(self, number: int, base: str) -> None: ...
+
+    def merge(self, number: int, how: str = "merge") -> str: ...
+
+    def check(self, commit: str, state: str) -> None:
+        """`success`, `failure` or `pending`."""
+        ...
+
+    def require_check(self) -> None:
+        """One must have passed before main may be merged into."""
+        ...
+
+    def rename(self, name: str) -> None: ...
+
+
+class OnGitHub:
+    kind, api = "github", "/api/v3"
+
+    def __init__(self, host: GitHost) -> None:
+        self.host, self.there = host, GitHubStandIn(host, NAME)
+        host.api, host.pushed = self.there, self.there.pushed
+
+    def requests(self) -> list[Shown]:
+        return [
+            Shown(
+                one.number,
+                "open" if one.open else "merged" if one.merged_as else "closed",
+                one.branch,
+                one.base,
+                one.sha,
+                one.title,
+                one.body,
+                one.draft,
+            )
+            for one in self.there.pulls.values()
+        ]
+
+    def comments(self, number: int) -> list[str]:
+        return [one.body for one in self.there.comments.values() if one.number == number]
+
+    def close(self, number: int) -> None:
+        self.there.close(number)
+
+    def retarget(self, number: int, base: str) -> None:
+        self.there.retarget(number, base)
+
+    def merge(self, number: int, how: str = "merge") -> str:
+        return self.there.merge(number, how)
+
+    def check(self, commit: str, state: str) -> None:
+        self.there.check(commit, "ci", None if state == "pending" else state)
+
+    def require_check(self) -> None:
+        self.there.required["main"] = ["ci"]
+
+    def rename(self, name: str) -> None:
+        self.there.rename(name)
+
+
+class OnGitLab:
+    kind, api = "gitlab", "/api/v4"
+
+    def __init__(self, host: GitHost) -> None:
+        self.host, self.there = host, GitLabStandIn(host, NAME)
+
+    def requests(self) -> list[Shown]:
+        words = {"opened": "open"}
+        return [
+            Shown(
+                one.iid,
+                words.get(one.state, one.state),
+                one.branch,
+                one.target,
+                one.sha,
+                one.title.removeprefix("Draft: "),
+                one.description,
+                one.draft,
+            )
+            for one in self.there.requests.values()
+        ]
+
+    def comments(self, number: int) -> list[str]:
+        return [note.body for note in self.there.requests[number].notes if not note.system]
+
+    def close(self, number: int) -> None:
+        self.there.close(number)
+
+    def retarget(self, number: int, base: str) -> None:
+        self.there.retarget(number, base)
+
+    def merge(self, number: int, how: str = "merge") -> str:
+        return self.there.merge(number, how)
+
+    def check(self, commit: str, state: str) -> None:
+        self.there.pipeline(commit, {"failure": "failed"}.get(state, state))
+
+    def require_check(self) -> None:
+        self.there.pipeline_must_succeed = True
+
+    def rename(self, name: str) -> None:
+        self.there.rename(name)
+
+
+class OnForgejo:
+    kind, api = "forgejo", "/api/v1"
+
+    def __init__(self, host: GitHost) -> None:
+        self.host, self.there = host, ForgejoStandIn(host, NAME)
+        host.api, host.pushed = self.there, self.there.pushed
+
+    def requests(self) -> list[Shown]:
+        return [
+            Shown(
+                one["number"],
+                "merged" if one.get("merged_as") else one["state"],
+                one["head"],
+                one["base"],
+                one["commit"],
+                one["title"].removeprefix("WIP: "),
+                one["body"],
+                one["title"].startswith("WIP: "),
+            )
+            for one in self.there.requests()
+        ]
+
+    def comments(self, number: int) -> list[str]:
+        return [one["body"] for one in self.there.request(number)["comments"]]
+
+    def close(self, number: int) -> None:
+        self.there.close(number)
+
+    def retarget(self, number: int, base: str) -> None:
+        self.there.retarget(number, base)
+
+    def merge(self, number: int, how: str = "merge") -> str:
+        return self.there.merge(number, how)
+
+    def check(self, commit: str, state: str) -> None:
+        self.there.status(commit, "ci", state)
+
+    def require_check(self) -> None:
+        self.there.required["main"] = ["ci"]
+
+    def rename(self, name: str) -> None:
+        self.there.rename(name)
+
+
+FORGES = {"github": OnGitHub, "gitlab": OnGitLab, "forgejo": OnForgejo}
+
+
+def host_of(directory: Path) -> GitHost:
+    """A machine with an empty repository NAME."""
+    host = GitHost(directory, tokens={TOKEN: "lockbot"})
+    host.create(NAME)
+    return host
