@@ -41,7 +41,7 @@ class Beaten:
 
 @dataclass(frozen=True)
 class Errand:
-    """What one child does beside runs. `seconds`: that it may take; `requests`: pull requests are looked after, too."""
+    """What one child does beside runs. `seconds`: how long it may; `requests`: it looks after pull requests."""
 
     seconds: float
     requests: bool = False

@@ -16,8 +16,8 @@ from tests.upstream import run_git
 
 
 class Nights:
-    """Host `web` uses input `a`, host `db` uses input `b`. lockbot has a token, and gives it to git, too; or (`token`
-    False) git has it and lockbot has none."""
+    """Host `web` uses input `a`, host `db` uses input `b`. lockbot has a token, for git, too; or git has one, and
+    lockbot none (`token` False)."""
 
     def __init__(
         self, nix: Nix, directory: Path, forge: Forge, *, token: bool = True, publish: str = "", more: str = ""
