@@ -82,10 +82,14 @@ def _refused(work: Work, request: PullRequest, seen: RequestSeen | None, error: 
     why = (error.output.strip().splitlines() or [error.message])[0]
     waits = f"{request.base} may not be pushed to ({why})"
     if work.settings.auto_merge and work.site is not None and work.site.writes and seen is not None:
-        work.site.merge_when_passed(seen, request.commit)
-        waits += (
-            ": the forge merges it when its checks have passed, as another commit than the one that was judged"
-        )
+        try:
+            work.site.merge_when_passed(seen, request.commit)
+            waits += f": the forge merges it {_LATER}"
+        except Refused as refused:  # as where no check has begun yet
+            waits += f", and the forge does not take it yet to be merged {_LATER}: {refused.message}"
     else:
         waits += ": people have to merge it"
     return work.save(replace(request, waits=waits))
+
+
+_LATER = "when its checks have passed, as another commit than what was judged"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lockbot.errors import LockbotError
+from lockbot.forge.requests.interface import RequestSeen
 from lockbot.git.sync import Base
 from lockbot.model import Outcome, PullRequest, PullRequestState, RequestStep, Run
 from lockbot.pull_requests.branches import Branches
@@ -99,12 +100,16 @@ def finish(work: Work, request: PullRequest, sight: Sight, branches: Branches) -
         request = replace(request, number=done.number or request.number, url=done.page or request.url)
     if request.pushed != request.commit:
         request = work.save(replace(request, pushed=request.commit))
-    if work.site is not None and work.site.writes:
-        request = work.save(work.site.write(request, sight.seen))
-        request = work.save(work.site.file(request))
-        if sight.seen is not None:
-            request = work.save(work.comment(request, sight.seen))
-    return request
+    return write(work, request, sight.seen)[0]
+
+
+def write(work: Work, request: PullRequest, seen: RequestSeen | None) -> tuple[PullRequest, RequestSeen | None]:
+    """Have the forge say what the request is to say, where it can be told. Raises NoResponse."""
+    if work.site is None or not work.site.writes:
+        return request, seen
+    request, seen = work.site.write(request, seen)
+    request = work.save(work.site.file(work.save(request)))
+    return work.save(work.site.comment(request, seen)), seen
 
 
 def record_landing(work: Work, request: PullRequest) -> None:

@@ -18,7 +18,7 @@ from lockbot.model import (
 )
 from lockbot.pull_requests.branches import Branches, known_tips
 from lockbot.pull_requests.landing import land
-from lockbot.pull_requests.looking_after import leave_alone, settle
+from lockbot.pull_requests.looking_after import leave_alone, settle, write
 from lockbot.pull_requests.names import branch_of, group_key
 from lockbot.pull_requests.settings import USUAL_LIMITS
 from lockbot.pull_requests.standing import Sight, Standing, refused_before
@@ -191,17 +191,13 @@ def _publish(
             return Outcome()
         request = replace(request, number=request.number or done.number, url=done.page or request.url)
     request = work.save(replace(request, pushed=request.commit))
-    if work.site is not None and work.site.writes:
-        request = work.save(work.site.write(request, sight.seen))
-        request = work.save(work.site.file(request))
-        if sight.seen is not None:
-            request = work.save(work.comment(request, sight.seen))
-    elif request.number is not None:
+    request, seen = write(work, request, sight.seen)
+    if not work.writes and request.number is not None:
         request = work.save(replace(request, state=PullRequestState.OPEN))
     work.tell(request, *_told(work, request, step))
     if work.settings.landing is not Landing.AT_ONCE:
         return Outcome()
-    result = land(work, request, offered.base, sight.seen)
+    result = land(work, request, offered.base, seen)
     return Outcome(result.commit, result.moved)
 
 

@@ -78,20 +78,18 @@ class Site:
                 raise
             return None
 
-    def write(self, request: PullRequest, seen: RequestSeen | None) -> PullRequest:
-        """Have it open, and say what it is to say. `seen`: as `look` told just now. Raises NoResponse."""
+    def write(self, request: PullRequest, seen: RequestSeen | None) -> tuple[PullRequest, RequestSeen]:
+        """Have it open, and say what it is to say; with how it stands then. `seen`: as `look` told just now.
+
+        Raises NoResponse."""
         wording = Wording(request.text.title, request.text.body, request.text.draft)
         seen = seen or self._open(request, wording)
         digest = _digest(wording.title, wording.body, str(wording.draft))
         if request.text.written != digest:
             self.forge.change(self.api, self._path, seen, wording)
-        return replace(
-            request,
-            number=seen.number,
-            url=seen.url,
-            state=PullRequestState.OPEN,
-            text=replace(request.text, written=digest),
-        )
+        text = replace(request.text, written=digest)
+        opened = PullRequestState.OPEN
+        return replace(request, number=seen.number, url=seen.url, state=opened, text=text), seen
 
     def file(self, request: PullRequest) -> PullRequest:
         """Labels, reviewers, assignees: asked for once."""

@@ -14,6 +14,8 @@ from tests.sampling import UNREVIEWED
 from tests.update.world import Result, World, finish
 from tests.upstream import run_git
 
+_HOSTS = (HostSpec("web", ["a"]), HostSpec("db", ["b"]))
+
 
 class Nights:
     """Host `web` uses input `a`, host `db` uses input `b`. lockbot has a token, for git, too; or git has one, and
@@ -23,8 +25,7 @@ class Nights:
         self, nix: Nix, directory: Path, forge: Forge, *, token: bool = True, publish: str = "", more: str = ""
     ) -> None:
         self.forge = forge
-        hosts = [HostSpec("web", ["a"]), HostSpec("db", ["b"])]
-        self.world = World.create(nix, directory, inputs="ab", hosts=hosts)
+        self.world = World.create(nix, directory, inputs="ab", hosts=_HOSTS)
         self.world.environment |= UNREVIEWED | {"NO_PROXY": "*"}
         host = forge.host
         url = f"{host.url}/{NAME}.git"
@@ -107,6 +108,14 @@ class Nights:
     def person_commits(self, branch: str = "main", file: str = "README") -> str:
         """Somebody's own commit on a branch, there at once."""
         return self.forge.host.commit_on(NAME, branch, "by hand", {file: "x\n"})
+
+    def adds_host(self, *hosts: HostSpec) -> None:
+        """Somebody changes the flake on main: these hosts beside the two; the lock is as it is there."""
+        fleet, url = self.world.fleet, self.forge.host.url.replace("://", f"://x:{TOKEN}@")
+        fleet.git("fetch", "--quiet", f"{url}/{NAME}.git", "main")
+        fleet.git("reset", "--quiet", "--hard", "FETCH_HEAD")
+        fleet.declare(hosts=[*_HOSTS, *hosts])
+        fleet.git("push", "--quiet", f"{url}/{NAME}.git", "main")
 
     def meanwhile(self, service: str, act: Callable[[], object]) -> None:
         """Once, just before git's next `push` or `fetch` is served."""

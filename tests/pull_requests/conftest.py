@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.nixes import Nix
+from tests.pull_requests.forges import FORGES, host_of
+from tests.pull_requests.world import Nights
+
+Make = Callable[..., Nights]
+
+
+@pytest.fixture(params=FORGES)
+def kind(request: pytest.FixtureRequest) -> str:
+    """Each forge in turn."""
+    return str(request.param)
+
+
+@pytest.fixture
+def nights(one_nix: Nix, tmp_path: Path, kind: str) -> Iterator[Make]:
+    """Makes a fleet on the forge; keywords as `Nights` has them."""
+    with ExitStack() as stack:
+
+        def make(**options: object) -> Nights:
+            host = stack.enter_context(host_of(tmp_path / "forge"))
+            return Nights(one_nix, tmp_path, FORGES[kind](host), **options)  # type: ignore[arg-type]  # by name
+
+        yield make
