@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from lockbot.errors import CommandError, LockbotError
 from lockbot.forge.requests.interface import RequestSeen
+from lockbot.forge.responses import Refused
 from lockbot.git import publish
 from lockbot.git.landing import BaseMoved
 from lockbot.git.publish import Moved

@@ -46,7 +46,11 @@ def test_when_their_commit_is_gone_lockbot_goes_on(nights: Make) -> None:
     here.check()
 
 
-STEPS: dict[str, str] = {"before the branch is pushed": "push", "before it is fetched": "fetch"}
+STEPS: dict[str, str] = {
+    "when lockbot has looked, and git has not": "look before push",
+    "when git has looked, too": "push",
+    "when nobody has looked": "look before fetch",
+}
 
 
 @pytest.mark.parametrize("when", STEPS)

@@ -78,6 +78,7 @@ def test_a_week(nights: Make) -> None:
     people.add(here.person_commits())
     forge.check(here.tip(B), "success")
     assert here.settle()["landed"] is None
+    assert "has moved" in next(one["waits"] for one in here.listed() if one["branch"] == B)
     here.check(people)
 
     # Sunday: judged again on top of that, and landed when its checks have passed.

@@ -57,7 +57,8 @@ class GitHost:
     each. `api` answers what is not git's. Listens while it is used as a context.
 
     `faults` come first: each may answer in the API's place (None: it does not); `between` is called before
-    each git request, with `fetch` or `push` and the repository's path, so that a test may push in between.
+    each git request, with `fetch` or `push` (`look before push`: the refs are asked for) and the repository's
+    path, so that a test may push in between.
     """
 
     directory: Path
@@ -220,8 +221,8 @@ def _handler(host: GitHost) -> type[BaseHTTPRequestHandler]:
                 self.send_header("Content-Length", "0")
                 self.end_headers()
                 return
-            if not path.endswith("info/refs"):
-                host.between("push" if pushing else "fetch", name)
+            service = "push" if pushing else "fetch"
+            host.between(f"look before {service}" if path.endswith("info/refs") else service, name)
             pairs = [("safe.directory", "*"), *host.git_config]
             environment = {
                 "PATH": os.environ["PATH"],
