@@ -44,13 +44,22 @@ class Branches:
 
     def tip(self, request: PullRequest) -> str | None:
         """Where it is; None: it is not there. Raises RemoteError."""
-        if self.way is Way.AGIT:
-            if request.number is None:
-                return None
-            ref = f"refs/pull/{request.number}/head"
-        else:
+        number = self.number(request)
+        if self.way is not Way.AGIT:
             ref = f"refs/heads/{request.branch}"
+        elif number is None:
+            return None
+        else:
+            ref = f"refs/pull/{number}/head"
         return heads(self.clone, self.remote, ref).get(ref)
+
+    def number(self, request: PullRequest) -> int | None:
+        """Its number, as far as it is known; of one that a push has made, also by what it was made of."""
+        if self.way is not Way.AGIT or request.number is not None:
+            return request.number
+        refs = heads(self.clone, self.remote, "refs/pull/*/head")
+        numbers = (ref.split("/")[2] for ref, commit in refs.items() if commit in request.ours)
+        return max((int(number) for number in numbers if number.isdecimal()), default=None)
 
     def push(self, request: PullRequest, seen: str | None) -> Pushed:
         """Put it at the request's commit, if it is where it was seen. Raises LockbotError where it is refused."""

@@ -63,7 +63,7 @@ def _waits(work: Work, request: PullRequest, base: Base) -> str | None:
     """What keeps it from landing; None: nothing."""
     if work.settings.landing is Landing.PEOPLE:
         return ""
-    if request.text.draft:
+    if work.settings.holds(request.hosts):
         return "a host is held back: it waits for people"
     if not work.clone.is_ancestor(base.commit, request.commit):
         return _moved(request)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 from lockbot.errors import LockbotError
 from lockbot.forge.requests.interface import RequestSeen
+from lockbot.forge.responses import RequestState
 from lockbot.git.sync import Base
 from lockbot.model import Outcome, PullRequest, PullRequestState, RequestStep, Run
 from lockbot.pull_requests.branches import Branches
@@ -19,15 +22,34 @@ from lockbot.pull_requests.work import Work, named
 def look_after_all(work: Work, base: Base) -> str | None:
     """The commit that the base branch was moved to, if any request landed."""
     branches, commit = work.branches(base), None
-    for request in work.kept.all(branches.base):
+    every = work.kept.all(branches.base)
+    for request in every:
         if request.tidied:
             continue
         with work.noting(f"{named(request)} could not be looked after"):
-            if not request.state.active:
+            if request.state is PullRequestState.CLOSED:
+                _see_whether_reopened(work, request, branches, every)
+            elif not request.state.active:
                 tidy(work, request, work.sight(request, branches, base), branches)
-                continue
-            commit = _look_after(work, request, branches, base, landed=commit is not None) or commit
+            else:
+                commit = _look_after(work, request, branches, base, landed=commit is not None) or commit
     return commit
+
+
+def _see_whether_reopened(
+    work: Work, request: PullRequest, branches: Branches, every: Sequence[PullRequest]
+) -> None:
+    """Somebody who closed it may think better of it. That is looked for a while, unless another took its place."""
+    newer = any(one.branch == request.branch and one.opened > request.opened for one in every)
+    if newer or not work.writes or work.clock() - request.changed > REOPENED_WITHIN:
+        work.save(replace(request, tidied=True))
+        return
+    seen = work.site.look(request) if work.site is not None else None
+    if seen is not None and seen.state is RequestState.OPEN and branches.tip(request) in request.ours:
+        work.save(replace(request, state=PullRequestState.OPEN, changed=work.clock()))
+
+
+REOPENED_WITHIN = timedelta(days=14)
 
 
 def _look_after(work: Work, request: PullRequest, branches: Branches, base: Base, *, landed: bool) -> str | None:
@@ -62,7 +84,7 @@ def settle(work: Work, request: PullRequest, sight: Sight) -> tuple[PullRequest,
             request = work.end(replace(request, merged_as=merged_as), PullRequestState.MERGED, told)
             work.tell(request, RequestStep.MERGED, _merged(request))
         case Standing.CLOSED:
-            request = work.end(replace(request, tidied=True), PullRequestState.CLOSED, what)
+            request = work.end(request, PullRequestState.CLOSED, what)
             work.tell(request, RequestStep.CLOSED, what)
         case Standing.NEVER_PUSHED:
             work.kept.forget(request.id)
@@ -71,9 +93,10 @@ def settle(work: Work, request: PullRequest, sight: Sight) -> tuple[PullRequest,
 
 def _known_by(request: PullRequest, sight: Sight) -> PullRequest:
     """A request that a person, or a lockbot that was stopped, has opened."""
-    if request.number is None and sight.seen is not None:
-        return replace(request, number=sight.seen.number, url=sight.seen.url)
-    return request
+    if request.number is not None or sight.number is None:
+        return request
+    url = sight.seen.url if sight.seen is not None else request.url
+    return replace(request, number=sight.number, url=url, state=PullRequestState.OPEN)
 
 
 def leave_alone(work: Work, request: PullRequest, sight: Sight, what: str) -> PullRequest:
@@ -108,8 +131,12 @@ def write(work: Work, request: PullRequest, seen: RequestSeen | None) -> tuple[P
     if work.site is None or not work.site.writes:
         return request, seen
     request, seen = work.site.write(request, seen)
-    request = work.save(work.site.file(work.save(request)))
-    return work.save(work.site.comment(request, seen)), seen
+    request = work.save(request)
+    with work.noting(f"{named(request)} is open, and was not labelled or assigned"):
+        request = work.save(work.site.file(request))
+    with work.noting(f"{named(request)} is open, and its comment could not be written"):
+        request = work.save(work.site.comment(request, seen))
+    return request, seen
 
 
 def record_landing(work: Work, request: PullRequest) -> None:

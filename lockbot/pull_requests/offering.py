@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from lockbot.errors import Cancelled, DeadlineExceeded, LockbotError
 from lockbot.git.landing import BaseMoved
 from lockbot.model import (
-    HostStatus,
     Landing,
     Move,
     PullRequest,
@@ -38,9 +37,6 @@ class Outcome:
     trouble: LockbotError | None = None
 
 
-_HELD = frozenset({HostStatus.FAILED, HostStatus.NEW_AND_BROKEN, HostStatus.UNJUDGED})
-
-
 def offer(work: Work, offered: Offer) -> Outcome:
     """Raises what ends the whole run; all else that goes wrong is in the outcome, and the next run goes on."""
     try:
@@ -49,6 +45,7 @@ def offer(work: Work, offered: Offer) -> Outcome:
         raise
     except LockbotError as error:
         work.clone.cancel.check()
+        work.silent(error)
         return Outcome(trouble=error)
     finally:
         work.take_notes()
@@ -71,7 +68,6 @@ def _wanted(work: Work, offered: Offer, branches: Branches) -> PullRequest:
     """The request as it would be if there were none yet."""
     run, group, now = offered.run, group_key(offered.inputs), work.clock()
     statuses = {build.host.name: str(build.status) for build in run.hosts}
-    held = any(build.status in _HELD for build in run.hosts)
     request = PullRequest(
         id=f"{run.id}-{hashlib.sha256(group.encode()).hexdigest()[:8]}",
         flake=run.flake,
@@ -86,7 +82,7 @@ def _wanted(work: Work, offered: Offer, branches: Branches) -> PullRequest:
         moves=tuple(map(Move.of, run.changes)),
         hosts=statuses,
     )
-    return replace(request, text=_text(work, offered, draft=held and work.settings.draft))
+    return replace(request, text=_text(work, offered, draft=work.settings.holds(statuses)))
 
 
 def _text(work: Work, offered: Offer, *, draft: bool) -> Text:

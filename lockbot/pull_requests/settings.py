@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from lockbot.forge.place import Account, Kind, Place
 from lockbot.forge.requests.interface import Limits, People
-from lockbot.model import Landing
+from lockbot.model import HostStatus, Landing
 
 
 class Way(StrEnum):
@@ -46,3 +47,11 @@ class RequestSettings:
     auto_merge: bool = False
     draft: bool = True
     prefix: str = "lockbot/"
+
+    def holds(self, hosts: Mapping[str, str]) -> bool:
+        """Whether a request waits for people because of how hosts fared (`hosts`: name → HostStatus). One that was
+        broken before is none of the update's."""
+        return self.draft and any(status in _HELD for status in hosts.values())
+
+
+_HELD = frozenset({HostStatus.FAILED, HostStatus.NEW_AND_BROKEN, HostStatus.UNJUDGED})

@@ -36,6 +36,8 @@ class Site:
     writes: bool
     notes: list[str] = field(default_factory=list)
     """What a person is to be told."""
+    silent: NoResponse | None = None
+    """Why it gives no answers at all, once that is known."""
     _seen: RepositorySeen | None = None
 
     @property
@@ -45,6 +47,8 @@ class Site:
     @property
     def repository(self) -> RepositorySeen:
         """Asked for once. Raises NoResponse."""
+        if self.silent is not None:
+            raise self.silent
         if self._seen is None:
             self._seen = self.forge.repository(self.api, self.place.path)
             if self._seen.path != self.place.path:

@@ -30,13 +30,13 @@ class Standing(StrEnum):
 @dataclass(frozen=True)
 class Sight:
     """What is seen of one request. `tip`: its branch's; None: there is none. `contained`: the base branch has the
-    commit. `seen`: what the forge says; None: it can't be asked, or does not know it yet."""
+    commit. `seen`: what the forge says; None: it can't be asked, or does not know it yet. `number`: the
+    request's, where that is known."""
 
     tip: str | None
     contained: bool
     seen: RequestSeen | None = None
-    has_branch: bool = True
-    """There is a branch on the remote that people may move; AGit makes none."""
+    number: int | None = None
 
 
 def standing_of(request: PullRequest, sight: Sight) -> tuple[Standing, str]:

@@ -12,6 +12,7 @@ from datetime import datetime
 
 from lockbot.errors import Cancelled, DeadlineExceeded, LockbotError
 from lockbot.forge.requests.interface import RequestSeen
+from lockbot.forge.responses import NoResponse
 from lockbot.git.clone import Clone
 from lockbot.git.source import Source
 from lockbot.git.sync import Base
@@ -55,9 +56,11 @@ class Work:
 
     def sight(self, request: PullRequest, branches: Branches, base: Base) -> Sight:
         """How a request stands, as it is seen just now. Raises RemoteError, NoResponse."""
+        request = replace(request, number=branches.number(request))
         tip = branches.tip(request)
         seen = self.site.look(request) if self.site is not None else None
-        return Sight(tip, self.contained(request.commit, base), seen)
+        number = seen.number if seen is not None else request.number
+        return Sight(tip, self.contained(request.commit, base), seen, number)
 
     def contained(self, commit: str, base: Base) -> bool:
         """Whether the base branch has a commit."""
@@ -97,9 +100,15 @@ class Work:
             raise
         except LockbotError as error:
             self.clone.cancel.check()
+            self.silent(error)
             self.notes.append(f"{what}: {error.message}; the next run tries again")
         finally:
             self.take_notes()
+
+    def silent(self, error: LockbotError) -> None:
+        """A forge that gives no answers is not asked again in this run."""
+        if self.site is not None and isinstance(error, NoResponse) and error.everywhere:
+            self.site.silent = error
 
     def take_notes(self) -> None:
         if self.site is not None:

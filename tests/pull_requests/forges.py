@@ -44,6 +44,8 @@ class Forge(Protocol):
 
     def close(self, number: int) -> None: ...
 
+    def reopen(self, number: int) -> None: ...
+
     def retarget(self, number: int, base: str) -> None: ...
 
     def merge(self, number: int, how: str = "merge") -> str: ...
@@ -86,6 +88,9 @@ class OnGitHub:
 
     def close(self, number: int) -> None:
         self.there.close(number)
+
+    def reopen(self, number: int) -> None:
+        self.there.reopen(number)
 
     def retarget(self, number: int, base: str) -> None:
         self.there.retarget(number, base)
@@ -131,6 +136,9 @@ class OnGitLab:
     def close(self, number: int) -> None:
         self.there.close(number)
 
+    def reopen(self, number: int) -> None:
+        self.there.reopen(number)
+
     def retarget(self, number: int, base: str) -> None:
         self.there.retarget(number, base)
 
@@ -174,6 +182,9 @@ class OnForgejo:
 
     def close(self, number: int) -> None:
         self.there.close(number)
+
+    def reopen(self, number: int) -> None:
+        self.there.reopen(number)
 
     def retarget(self, number: int, base: str) -> None:
         self.there.retarget(number, base)

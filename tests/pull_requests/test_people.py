@@ -122,6 +122,19 @@ def test_a_request_that_was_closed_stays_closed_for_these_revisions(nights: Make
     here.check()
 
 
+def test_who_closed_one_may_open_it_again(nights: Make) -> None:
+    here = opened(nights, publish='merge = "when-checks-pass"')
+    here.forge.require_check()
+    number, head = here.only().number, here.only().head
+    here.forge.close(number)
+    assert "closed" in [one["step"] for one in here.night("--input", "a")["pull_requests"]]
+    here.forge.reopen(number)
+    here.forge.check(head, "success")
+    here.settle()
+    assert here.settle()["landed"] == head
+    here.check()
+
+
 def test_a_branch_that_was_deleted_is_a_no_to_these_revisions(nights: Make) -> None:
     here = nights()
     here.upstream("a")

@@ -145,6 +145,28 @@ def test_by_choice_the_forge_merges_what_may_not_be_pushed(nights: Make) -> None
     assert one["state"] in ("landed", "merged")
 
 
+def test_a_request_that_may_not_be_labelled_is_open_all_the_same(nights: Make) -> None:
+    here = nights(publish='labels = ["bug"]\nassignees = ["nobody-there"]')
+    here.upstream("a")
+    here.forge.host.faults.append(
+        lambda call: Reply({"message": "no"}, 403) if "label" in call.path or "assignee" in call.path else None
+    )
+    assert here.night()["outcome"] == "requested"
+    assert here.only().head == here.tip("lockbot/update-main")
+    here.check()
+
+
+def test_a_forge_that_gives_no_answer_is_not_asked_for_each_request(nights: Make) -> None:
+    here = nights(more=EACH)
+    here.upstream("a", "b")
+    here.night()
+    here.upstream("a", "b")
+    before = len(here.forge.host.calls)
+    here.forge.host.faults.append(failing(OUTAGES["a rate limit"]))
+    here.night(ends=3)
+    assert len(here.forge.host.calls) == before + 1
+
+
 def test_what_another_request_has_is_closed(nights: Make) -> None:
     """One of a single input, by hand; then the night's, of all."""
     here = nights()
@@ -156,6 +178,25 @@ def test_what_another_request_has_is_closed(nights: Make) -> None:
     assert here.forge.host.tip("owner/flake", A) is None
     assert "has taken its place" in here.forge.comments(first)[0]
     here.check()
+
+
+def test_a_conflict_is_not_merged_but_judged_again(nights: Make) -> None:
+    """Somebody moves the same input on main, to another revision."""
+    here = nights()
+    here.upstream("a")
+    here.night()
+    number = here.only().number
+    lock = here.forge.host.git("owner/flake", "show", "lockbot/update-main:flake.lock")
+    here.upstream("a", "b")
+    here.night()
+    theirs = here.forge.host.commit_on("owner/flake", "main", "by hand", {"flake.lock": lock + "\n"})
+    assert steps(here.night()) == {"lockbot/update-main": "updated"}
+    assert here.only().number == number
+    assert here.forge.host.git("owner/flake", "rev-parse", "lockbot/update-main^") == theirs
+    assert here.locked("a", "lockbot/update-main") == here.world.upstreams["a"].head()
+    (comment,) = here.forge.comments(number)
+    assert "judged again on top of it" in comment
+    here.check({theirs})
 
 
 def test_what_the_branch_has_moved_itself_is_closed(nights: Make) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from lockbot.app import App
+from lockbot.app import App, Place
 from lockbot.commands.pull_requests.publishing import publisher, wanted
-from lockbot.errors import UsageError
+from lockbot.errors import BusyError, UsageError
 from lockbot.git.sync import sync
+from lockbot.history.store import History
 from lockbot.model import PullRequest, PullRequestState
 from lockbot.report import words
 from lockbot.report.document import Document
@@ -42,8 +43,19 @@ def settle(app: App, *, every: bool) -> Requests:
             "lockbot pushes what it has judged: it opens no pull requests", 'publish.mode = "request" lets it'
         )
     place = app.place()
+    with app.history(place) as history:
+        if all(one.tidied for one in history.pull_requests(place.flake).all()):
+            return Requests(_wanted(history.pull_requests(place.flake).all(), every=every))
+        try:
+            return _settle(app, place, history, every=every)
+        except BusyError:
+            note = "a run is at work on this repository: it looks after pull requests itself"
+            return Requests(_wanted(history.pull_requests(place.flake).all(), every=every), (note,))
+
+
+def _settle(app: App, place: Place, history: History, *, every: bool) -> Requests:
     lock = RunLock(place.directory / LOCK, "pull requests", app.clock, cancel=app.cancel, progress=app.progress)
-    with lock, app.history(place) as history:
+    with lock:
         clone = app.clone(place)
         base = sync(clone, place.source)
         publishing = publisher(app, place, clone, history)
