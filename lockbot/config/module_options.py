@@ -34,6 +34,8 @@ TYPED = (
     "build.timeout",
     "build.jobs",
     "commit.author",
+    "publish.mode",
+    "publish.merge",
     "policy.minimum_age",
     "policy.never_compile",
     "policy.upstream_checks",

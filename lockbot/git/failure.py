@@ -74,7 +74,8 @@ def explain_remote(finished: Finished, where: str) -> LockbotError:
         return RemoteError(
             FailureKind.AUTH,
             f"{where} does not let lockbot in: {words}",
-            "lockbot never asks for a password: give git a credential helper, or ssh a key that needs none",
+            "nobody is there to type one in: give git a credential helper (or the forge's token, by `git = true`),"
+            " and ssh a key that needs no passphrase",
         )
     if _REDIRECT.search(text):
         return RemoteError(

@@ -126,7 +126,7 @@ def _open(
     tip = branches.tip(wanted)
     if tip is not None and tip not in known_tips(earlier, wanted.branch) and not branches.is_lockbots(wanted, tip):
         text = (
-            f"the branch {wanted.branch} is there already, and somebody else's: rename it, or set publish.branches"
+            f"the branch {wanted.branch} is there already, and somebody else's: delete it, or set publish.branches"
         )
         work.tell(wanted, RequestStep.LEFT_ALONE, text)
         return Outcome()

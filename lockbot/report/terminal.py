@@ -133,12 +133,15 @@ def _requested(run: Run) -> str:
     asking = [one for one in run.requests if one.step in _ASKING]
     held = f", with {words.count(len(run.held), 'input')} held back" if run.held else ""
     if not asking:
-        return f"Judged, and left to people{held}: {run.branch or 'the branch'} stands as it was."
+        stands = f"{run.branch or 'the branch'} stands as it was"
+        if any(one.step is RequestStep.WAITING for one in run.requests):
+            return f"Judged and pushed, for you to open a pull request{held}: {stands}."
+        return f"Judged, and left to people{held}: {stands}."
     one = "A pull request asks" if len(asking) == 1 else f"{len(asking)} pull requests ask"
     return f"{one} to take what was judged{held}."
 
 
-_ASKING = frozenset({RequestStep.OPENED, RequestStep.UPDATED, RequestStep.UNCHANGED, RequestStep.WAITING})
+_ASKING = frozenset({RequestStep.OPENED, RequestStep.UPDATED, RequestStep.UNCHANGED})
 
 
 def _requests(requests: Sequence[RequestDone]) -> Iterator[Line]:

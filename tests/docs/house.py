@@ -33,6 +33,7 @@ NOT_RUN = {
     r"^(\w+=\S+ )?make ": "installs; `make -n` shows that there is such a target",
     r"^git (clone|fetch) ": "downloads",
     r"^lockbot hold .*--until-(merged|in|version) ": "waits for something on a forge; tests/holds has one",
+    r"^lockbot (--quiet )?requests --settle$": "pull requests need a forge; test_forges has some",
     r" -m pytest ": "runs tests; that the files are there is looked at",
 }
 """Lines that are only looked at: their shell syntax, and each `lockbot …` in them."""

@@ -84,7 +84,8 @@ def coded(text: str) -> list[str]:
 
 
 README = Page(PROJECT / "README.md")
-DOCS = {path.stem: Page(path) for path in sorted((PROJECT / "docs").glob("*.md"))}
+_DOCS = PROJECT / "docs"
+DOCS = {str(path.relative_to(_DOCS).with_suffix("")): Page(path) for path in sorted(_DOCS.rglob("*.md"))}
 FOR_USERS = [README, *DOCS.values()]
 EVERY_PAGE = [
     *FOR_USERS,

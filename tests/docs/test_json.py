@@ -11,6 +11,7 @@ import pytest
 
 from lockbot.commands import after_run, status
 from lockbot.commands.notify import hooks, send
+from lockbot.commands.pull_requests import requests
 from lockbot.commands.review import news, revert, verified
 from lockbot.commands.review.bisected import bisected_document
 from lockbot.commands.review.taken_back import TakenBack
@@ -41,6 +42,10 @@ from lockbot.model import (
     PackageMark,
     Phase,
     PhaseStarted,
+    PullRequest,
+    PullRequestState,
+    RequestDone,
+    RequestStep,
     Retrying,
     UntilIn,
     UntilMerged,
@@ -94,8 +99,18 @@ def told(title: str) -> list[str]:
 
 def test_every_field_of_a_run_is_explained() -> None:
     assert len(told("A run")) == len(set(told("A run")))
-    whole = replace(MORNING, differences=(DIFFERENCE,), upstream=(UPSTREAM,))
+    asked = RequestDone(RequestStep.OPENED, "lockbot/update-main")
+    whole = replace(MORNING, differences=(DIFFERENCE,), upstream=(UPSTREAM,), requests=(asked,))
     assert set(told("A run")) == set(fields(run_document(whole)))
+
+
+def test_every_field_of_pull_requests_is_explained() -> None:
+    request = PullRequest("1", "f", "main", "", "lockbot/update-main", "r", "c" * 40, "p" * 40, NOW, NOW)
+    assert set(told("Pull requests")) == set(fields(requests.document(requests.Requests((request,)))))
+    cells = {name: row[1] for row in rows(PAGE.section("Pull requests")) for name in coded(row[0])}
+    assert set(coded(cells["pull_requests[].state"])) == set(PullRequestState)
+    steps = {name: row[1] for row in rows(PAGE.section("A run")) for name in coded(row[0])}
+    assert set(coded(steps["pull_requests[].step"])) == set(RequestStep)
 
 
 def test_every_field_of_a_packages_changes_is_explained(house: House) -> None:

@@ -1,4 +1,5 @@
-"""docs/troubleshooting.md: each message that it quotes is one that the program can print."""
+"""docs/troubleshooting.md and the pages about forges: each message that they quote is one that the program can
+print."""
 
 from __future__ import annotations
 
@@ -9,11 +10,20 @@ from functools import cache
 
 import pytest
 
-from tests.docs.pages import DOCS, coded
+from tests.docs.pages import DOCS, coded, rows
 from tests.nixes import PROJECT
 
 PAGE = DOCS["troubleshooting"]
 QUOTED = re.findall(r"^\| `([^`]+)` \|", PAGE.text, re.MULTILINE)
+OF_FORGES = sorted(
+    {
+        message
+        for name, page in DOCS.items()
+        if name.startswith("forges")
+        for cells in rows(page.section("What it says"))
+        for message in coded(cells[0])
+    }
+)
 
 
 @cache
@@ -42,13 +52,13 @@ def can_be_said(message: str) -> bool:
     return any(wanted.search(text) for text in said())
 
 
-@pytest.mark.parametrize("message", QUOTED)
+@pytest.mark.parametrize("message", [*QUOTED, *OF_FORGES])
 def test_a_quoted_message_is_one_of_the_programs(message: str) -> None:
     assert can_be_said(message)
 
 
 def test_one_that_is_not_would_be_found() -> None:
-    assert len(QUOTED) > 40
+    assert len(QUOTED) > 40 and len(OF_FORGES) > 30
     assert not can_be_said("another lockbot works on this repository: …")
 
 
@@ -58,5 +68,5 @@ def test_the_bug_message() -> None:
 
 def test_no_message_says_less_than_three_words() -> None:
     """Else it would be found anywhere."""
-    short = [message for message in QUOTED if len(re.findall(r"\w+", message)) < 2]
+    short = [message for message in (*QUOTED, *OF_FORGES) if len(re.findall(r"\w+", message)) < 2]
     assert not short

@@ -13,6 +13,7 @@ from lockbot.git.failure import RemoteError
 from lockbot.git.source import LocalSource, RemoteSource, Repository, discover, remote_of
 from lockbot.git.sync import Base, sync
 from lockbot.model import FailureKind
+from lockbot.redact import redact
 from tests.git.world import World, script
 
 
@@ -188,6 +189,9 @@ def test_what_ssh_says(world: World, tmp_path: Path, words: str, kind: FailureKi
     with pytest.raises(RemoteError) as caught:
         synced(world)
     assert caught.value.kind is kind
+    assert redact(caught.value.hint) == caught.value.hint, (
+        "advice must not look like a secret: it is printed redacted"
+    )
     assert "-oBatchMode=yes" in (tmp_path / "argv").read_text()
 
 

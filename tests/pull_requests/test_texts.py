@@ -100,7 +100,7 @@ def test_a_sentence_that_has_no_room_is_shortened_rather_than_left_out() -> None
         (
             news.left_alone("lockbot/update", HOME_NEW),
             "lockbot/update has a commit that is not lockbot's (77aa0e2): lockbot leaves it alone, and proposes"
-            " nothing else until this request is merged or closed",
+            " nothing else until this request is merged or closed, and the branch deleted",
         ),
         (
             news.retargeted("main", "other branch"),

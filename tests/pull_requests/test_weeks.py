@@ -167,6 +167,20 @@ def test_a_forge_that_gives_no_answer_is_not_asked_for_each_request(nights: Make
     assert len(here.forge.host.calls) == before + 1
 
 
+def test_by_choice_the_forge_merges_what_has_passed_already(nights: Make) -> None:
+    """lockbot waits for the checks before it pushes, and so has no more to wait for when it may not."""
+    here = nights(publish='merge = "when-checks-pass"\nauto_merge = true')
+    here.forge.require_check()
+    here.forge.host.protect("owner/flake", "main")
+    here.upstream("a")
+    here.night()
+    judged = here.only().head
+    here.forge.check(judged, "success")
+    here.settle()
+    assert here.forge.requests()[0].state == "merged"
+    assert here.forge.host.has("owner/flake", "main", judged)
+
+
 def test_what_another_request_has_is_closed(nights: Make) -> None:
     """One of a single input, by hand; then the night's, of all."""
     here = nights()

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from lockbot.model import Failure, FailureKind, HostStatus, Outcome, Run
+from lockbot.model import Failure, FailureKind, HostStatus, Outcome, RequestDone, RequestStep, Run
 from lockbot.report.styled_lines import Style, line, text, write
 from lockbot.report.terminal import headline, summary
 from tests.report.examples import (
@@ -124,6 +124,11 @@ def test_a_failure_of_the_surroundings() -> None:
 PUBLISHED = replace(MORNING, outcome=Outcome.PUBLISHED, held=(), pushed=False)
 
 
+def requested(*steps: RequestStep) -> Run:
+    done = tuple(RequestDone(step, "lockbot/update-main") for step in steps)
+    return replace(PUBLISHED, outcome=Outcome.REQUESTED, commit=None, requests=done)
+
+
 @pytest.mark.parametrize(
     ("run", "said"),
     [
@@ -157,6 +162,16 @@ PUBLISHED = replace(MORNING, outcome=Outcome.PUBLISHED, held=(), pushed=False)
             "Not finished: still at work, or killed before it could say.",
         ),
         (replace(PUBLISHED, outcome=None), "Ended without an outcome."),
+        (requested(RequestStep.OPENED), "A pull request asks to take what was judged."),
+        (
+            requested(RequestStep.OPENED, RequestStep.UNCHANGED, RequestStep.CLOSED),
+            "2 pull requests ask to take what was judged.",
+        ),
+        (
+            requested(RequestStep.WAITING),
+            "Judged and pushed, for you to open a pull request: main stands as it was.",
+        ),
+        (requested(RequestStep.REFUSED), "Judged, and left to people: main stands as it was."),
     ],
 )
 def test_headlines(run: Run, said: str) -> None:

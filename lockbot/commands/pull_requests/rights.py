@@ -35,6 +35,7 @@ _WAYS = {
     Way.AGIT: "without a token for {host}, they are opened by pushing to refs/for; none is ever closed",
     Way.BRANCH: "a branch is pushed, and you open them yourself",
 }
+_PAGE = "see docs/forges.md"
 _HOW = 'give lockbot a token: [forge."HOST"] token (docs/forges.md)'
 
 
@@ -86,6 +87,8 @@ def _forge(site: Site, base: Base) -> Iterator[Found]:
         return
     for right in site.forge.rights(site.api, repository.path, repository):
         yield _right(right, host)
+        if right.note:
+            yield Found(None, right.note, _PAGE)
     try:
         site.forge.checks(site.api, repository.path, base.branch, base.commit)
     except NoResponse as error:
@@ -99,9 +102,7 @@ def _right(right: Right, host: str) -> Found:
         case True:
             return Found(True, f"the token can {right.what}")
         case False:
-            return Found(
-                False, f"the token can't {right.what} at {host}: it lacks {right.lacks}", "see docs/forges.md"
-            )
+            return Found(False, f"the token can't {right.what} at {host}: it lacks {right.lacks}", _PAGE)
         case None:
-            lacks = f": it needs {right.lacks}" if right.lacks else ""
-            return Found(None, f"whether the token can {right.what} shows in use{lacks}", "see docs/forges.md")
+            needs = f": it needs {right.lacks}" if right.lacks else ""
+            return Found(None, f"nobody says beforehand whether the token can {right.what}{needs}", _PAGE)

@@ -41,11 +41,13 @@ from lockbot.forge.responses import (
     unexpected,
 )
 from lockbot.nix.forges import is_plain
+from lockbot.policy.upstream_checks import Standing
 
 _NO_DRAFTS = "Draft pull requests are not supported"
 _NO_CONVERSION = "to convert the pull request"
 """What is said where the plan has no drafts: of a new one, and of one that is there already."""
 _NOTHING_NEW = "No commits between"
+_CLEAN = "is in clean status"
 _PUSH, _OPEN = "push a branch", "open a pull request"
 _TEAM = "team:"
 _METHODS = (
@@ -145,12 +147,21 @@ class GitHubRequests:
         return ChecksSeen(GitHub().checks(api, path, commit), _required(api, path, base))
 
     def merge_when_passed(self, api: Api, path: Path, seen: RequestSeen, commit: str) -> None:
-        """GitHub compares `commit` now, not when it merges: what who may push adds later is merged with it."""
+        """GitHub compares `commit` now, not when it merges: what who may push adds later is merged with it.
+
+        It schedules nothing that it could merge at once: where checks have passed, that is done."""
         found = table(api(_pull(path, seen.number)).document)
         if found.get("auto_merge") is not None and _seen(found).head == commit:
             return
-        asked = {"pullRequestId": seen.handle, "expectedHeadOid": commit, "mergeMethod": _method(api, path)}
-        mutate(api, "enablePullRequestAutoMerge", asked)
+        method = _method(api, path)
+        asked = {"pullRequestId": seen.handle, "expectedHeadOid": commit, "mergeMethod": method}
+        try:
+            mutate(api, "enablePullRequestAutoMerge", asked)
+        except Refused as error:
+            if _CLEAN not in error.words or not _passed(self.checks(api, path, seen.base, commit)):
+                raise
+            now = {"sha": commit, "merge_method": method.lower()}
+            api.send("PUT", f"{_pull(path, seen.number)}/merge", now)
 
     def landed(self, api: Api, path: Path, seen: RequestSeen, commit: str) -> None:
         """It sees that by itself."""
@@ -318,6 +329,11 @@ def _reviewers(wanted: tuple[str, ...]) -> dict[str, list[str]]:
         "reviewers": [one for one in wanted if not one.startswith(_TEAM)],
         "team_reviewers": [one.removeprefix(_TEAM) for one in wanted if one.startswith(_TEAM)],
     }
+
+
+def _passed(seen: ChecksSeen) -> bool:
+    """Each that has reported, one at least; what is required has, where GitHub would merge."""
+    return bool(seen.checks) and all(check.standing is Standing.GREEN for check in seen.checks)
 
 
 def _method(api: Api, path: Path) -> str:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from urllib.parse import quote
 
@@ -93,19 +93,19 @@ class GitLabRequests:
         scopes = _scopes(token)
         return (
             _right(_PUSH, seen, scopes, ("api", "write_repository"), role),
-            _right(_OPEN, seen, scopes, ("api",), (*role, *switched)),
-            *self._expires(token),
+            replace(_right(_OPEN, seen, scopes, ("api",), (*role, *switched)), note=self._expires(token)),
         )
 
-    def _expires(self, token: Mapping[str, object]) -> tuple[Right, ...]:
+    def _expires(self, token: Mapping[str, object]) -> str:
+        """A sentence, where a token is about to; else empty."""
         day = text(token, "expires_at")
         if not day:
-            return ()
+            return ""
         try:
             left = date.fromisoformat(day[:10]) - self.clock().date()
         except ValueError:
             raise unexpected() from None
-        return (Right("keep its token", None, f"expires on {day[:10]}"),) if left < _SOON else ()
+        return f"the token expires on {day[:10]}: make a new one before" if left < _SOON else ""
 
     def find(self, api: Api, path: Path, branch: str) -> RequestSeen | None:
         asked = f"{project(path)}/merge_requests?source_branch={quote(branch, safe='')}&state=opened&per_page=100"

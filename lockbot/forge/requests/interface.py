@@ -92,6 +92,8 @@ class Right:
     given: bool | None
     lacks: str = ""
     """The right that is missing, as the forge calls it: `Pull requests: write`, `scope api`."""
+    note: str = ""
+    """What to know of it all the same, in a sentence."""
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def _revision(revision: str | None) -> str:
 def left_alone(branch: str, tip: str) -> str:
     return (
         f"{name(branch)} has a commit that is not lockbot's ({words.short(tip)}): lockbot leaves it alone, and"
-        " proposes nothing else until this request is merged or closed"
+        " proposes nothing else until this request is merged or closed, and the branch deleted"
     )
 
 

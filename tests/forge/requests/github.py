@@ -271,6 +271,14 @@ class GitHubStandIn(GitHubRepository):
             raise Refuse(failed(f"Body is too long (maximum is {MOST_BODY} characters)", "data", "IssueComment"))
         return body
 
+    def _merge(self, call: Call, number: str) -> Reply:
+        pull, method = self._pull(number), call.document.get("merge_method", "merge")
+        if call.document.get("sha", pull.sha) != pull.sha:
+            return said("Head branch was modified. Review and try the merge again.", 409)
+        if not pull.open or self.standing(pull) not in ("clean", "unstable") or method not in self.methods:
+            return said("Pull Request is not mergeable", 405)
+        return Reply({"sha": self.merge(pull.number, method), "merged": True})
+
     # -- checks, protection
 
     def _runs(self, call: Call, commit: str) -> Reply:
@@ -411,6 +419,7 @@ _ROUTES: Sequence[tuple[str, str, str, _Answer]] = [
     ("POST", "/pulls", "pull_requests=write", GitHubStandIn._create),
     ("GET", r"/pulls/(\d+)", "pull_requests=read", GitHubStandIn._look),
     ("PATCH", r"/pulls/(\d+)", "pull_requests=write", GitHubStandIn._update),
+    ("PUT", r"/pulls/(\d+)/merge", "contents=write", GitHubStandIn._merge),
     ("POST", r"/pulls/(\d+)/requested_reviewers", "pull_requests=write", GitHubStandIn._review),
     ("POST", r"/issues/(\d+)/labels", _ON_IT, GitHubStandIn._label),
     ("POST", r"/issues/(\d+)/assignees", _ON_IT, GitHubStandIn._assign),

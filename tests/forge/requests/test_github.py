@@ -485,12 +485,44 @@ def test_it_merges_itself_when_its_checks_pass(
     assert seen.merged_as != opened.head
 
 
-@pytest.mark.parametrize(("conclusion", "state"), [("success", "clean"), ("failure", "unstable")])
-def test_one_that_nothing_holds_up_is_to_be_merged_right_now(
+@pytest.mark.parametrize("required", [True, False])
+def test_one_whose_checks_have_passed_is_merged_right_now(
+    api: Client, github: GitHubStandIn, host: GitHost, opened: RequestSeen, required: bool
+) -> None:
+    """GitHub schedules nothing that it could merge at once."""
+    if required:
+        github.required["main"] = ["ci"]
+    github.check(opened.head, "ci", "success")
+    GITHUB.merge_when_passed(api, PATH, opened, opened.head)
+    assert look(api, opened).state is RequestState.MERGED
+    assert host.has("owner/repo", "main", opened.head)
+
+
+@pytest.mark.parametrize(("conclusion", "state"), [("failure", "unstable"), ("none", "clean")])
+def test_one_that_nothing_holds_up_waits_for_checks_all_the_same(
     api: Client, github: GitHubStandIn, opened: RequestSeen, conclusion: str, state: str
 ) -> None:
-    github.check(opened.head, "ci", conclusion)
+    if conclusion != "none":
+        github.check(opened.head, "ci", conclusion)
     with pytest.raises(Refused, match=f"Pull request is in {state} status"):
+        GITHUB.merge_when_passed(api, PATH, opened, opened.head)
+    assert github.pulls[opened.number].open
+
+
+def test_what_has_passed_is_not_merged_with_another_commit(
+    api: Client, github: GitHubStandIn, clone: WorkingCopy, host: GitHost, opened: RequestSeen
+) -> None:
+    """Pushed just when it is about to be merged."""
+    github.check(opened.head, "ci", "success")
+
+    def push(call: Call) -> Reply | None:
+        if call.path.endswith("/merge"):
+            host.faults.clear()
+            clone.push(opened.branch, "a person's", on=opened.branch)
+        return None
+
+    host.faults.append(push)
+    with pytest.raises(Refused, match="Head branch was modified"):
         GITHUB.merge_when_passed(api, PATH, opened, opened.head)
     assert github.pulls[opened.number].open
 
