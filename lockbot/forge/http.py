@@ -220,7 +220,7 @@ class Client:
             return ApiResponse(self._document(response), response.next, total, scopes)
         self._refuse_limited(response)
         if response.status in (401, 403):
-            raise self._no_right(response, "read them")
+            raise self._no_right(response, "read that")
         if response.status in _NOT_THERE:
             raise self._not_there(response)
         raise NoResponse(f"{self.host} answers {response.status}", everywhere=False)
@@ -251,7 +251,7 @@ class Client:
         if response.status == 401:
             what = "does not accept the token" if signed else "wants a token"
             return NoRight(f"{self.host} {what} (see [forge] in the configuration)")
-        what = f"does not let this token {do}" if signed else "wants a token for them"
+        what = f"does not let this token {do}" if signed else "wants a token for that"
         lacking = plain(response.headers.get("X-Accepted-GitHub-Permissions") or told, 200)
         why = f": {lacking}" if lacking else ""
         message = f"{self.host} {what}{why} (see [forge] in the configuration)"

@@ -56,8 +56,8 @@ class Site:
                 self.notes.append(
                     f"{was} is called {now} at {self.place.host} by now: change the remote's address"
                 )
-            if self._seen.archived:
-                raise Refused(f"{'/'.join(self._seen.path)} is archived at {self.place.host}", 403, "archived")
+        if self._seen.archived:
+            raise Refused(f"{'/'.join(self._seen.path)} is archived at {self.place.host}", 403, "archived")
         return self._seen
 
     @property

@@ -63,7 +63,7 @@ def trailer_lines(
 def parse_trailers(message: str) -> Trailers:
     """Read back what `trailer_lines` wrote, from a whole commit message. What others added or broke is skipped."""
     found: dict[str, list[tuple[str, ...]]] = {RUN: [], INPUT: [], HOST: [], LEFT_OUT: []}
-    for line in message.rstrip().rpartition("\n\n")[2].split("\n"):
+    for line in _block(message).split("\n"):
         key, separator, value = line.partition(": ")
         if separator and key in found and (fields := _fields(value)):
             found[key].append(fields)
@@ -74,6 +74,17 @@ def parse_trailers(message: str) -> Trailers:
         hosts=tuple(_host(*fields) for fields in found[HOST] if len(fields) in (2, 3)),
         left_out=(int(counts[0][0]), int(counts[0][1])) if counts else (0, 0),
     )
+
+
+def _block(message: str) -> str:
+    """The message's last paragraph, without what a forge appends that squashes or merges: a rule, and trailers of
+    its own (`Co-authored-by`)."""
+    paragraphs = [one.strip("\n") for one in message.replace("\r\n", "\n").rstrip().split("\n\n")]
+    there = [one for one in paragraphs if one and not all(map(_APPENDED.fullmatch, one.split("\n")))]
+    return there[-1] if there else ""
+
+
+_APPENDED = re.compile(rf"-{{3,}}|(?!(?:{RUN}|{INPUT}|{HOST}|{LEFT_OUT}): )[A-Za-z][A-Za-z-]*-by: .*")
 
 
 def _host(name: str, status: str, drv: str | None = None) -> tuple[str, str, str | None]:

@@ -34,6 +34,7 @@ class FindingKind(StrEnum):
     ORIGIN = "origin-changed"
     CONTENT = "other-content"
     OTHER_FILE = "other-file"
+    NOT_JUDGED = "not-as-judged"
     DERIVATION = "other-derivation"
     FAILS = "host-fails"
     HOST_NOT_NAMED = "host-not-named"
@@ -108,6 +109,26 @@ class HostFound:
 
 
 @dataclass(frozen=True)
+class Judged:
+    """The commit, judged in a run, that another was made of: by merging, squashing, rebasing it, or by hand.
+
+    `parent`: what it was judged on. `differing`: the paths at which the two differ; None: it is not there any
+    more, and nobody can tell. `remembered`: lockbot's own history has it; else its message says so.
+    """
+
+    commit: str
+    run: str
+    differing: tuple[str, ...] | None = None
+    parent: str | None = None
+    remembered: bool = True
+
+    @property
+    def words(self) -> str:
+        by = "" if self.remembered else ", as its own message says"
+        return f"{self.commit}, which was judged in run {self.run}{by}"
+
+
+@dataclass(frozen=True)
 class HostRow:
     """One host: what the message says of it, and what was found; None: nothing is said, nobody looked."""
 
@@ -160,6 +181,24 @@ def compare_files(trailers: Trailers, files: Sequence[str], lock: str, allowed: 
     others = [file for file in files if file != lock and not any(fnmatchcase(file, one) for one in allowed)]
     said = "the commit changes {}, too: an update changes {} alone, and what [after_update] names"
     return Found.all(_found(FindingKind.OTHER_FILE, said.format(file, lock)) for file in others)
+
+
+def compare_judged(judged: Judged | None, parent: str | None) -> Found:
+    """Whether a commit that was made of a judged one has that one's files, all of them. `parent`: the commit's."""
+    if judged is None:
+        return NOTHING
+    if judged.differing is None:
+        gone = f"whether its files are those of {judged.words}, can't be known: it is not there any more"
+        return Found(unjudged=(gone,))
+    if not judged.differing:
+        return Found(notes=(f"its files are those of {judged.words}",))
+    verb = "differs" if len(judged.differing) == 1 else "differ"
+    what = f"{words.listed(judged.differing)} {verb}"
+    found = _found(FindingKind.NOT_JUDGED, f"its files are not those of {judged.words}: {what}")
+    if parent is None or judged.parent in (None, parent):
+        return found
+    moved = f"{judged.commit[:12]} was judged on top of {str(judged.parent)[:12]}, and this lies on {parent[:12]}"
+    return Found.all([found, Found(notes=(moved,))])
 
 
 def _bytes(*fields: str) -> int:

@@ -23,8 +23,9 @@ from tests.fleet import HostSpec
 from tests.sampling import nix_by_turns
 from tests.update.world import World
 
-FOLLOWS = {"other-derivation", "host-fails"}
-"""What may follow for a host: another content makes another derivation, or none."""
+FOLLOWS = {"other-derivation", "host-fails", "not-as-judged"}
+"""What may follow: for a host, another content makes another derivation, or none; and the run that the message
+names has judged the update itself, whose files are others."""
 
 
 @dataclass
@@ -140,7 +141,7 @@ def kinds(document: Mapping[str, Any]) -> set[str]:
 def test_what_lockbot_commits_is_as_claimed(reviewed: Reviewed) -> None:
     code, found = reviewed.verify("main", "--build")
     assert (code, found["findings"], found["unjudged"]) == (0, [], [])
-    assert set(found) == {"commit", "as_claimed", "findings", "hosts", "unjudged", "notes"}
+    assert set(found) == {"commit", "as_claimed", "judged", "findings", "hosts", "unjudged", "notes"}
     assert (found["commit"], found["as_claimed"]) == (reviewed.update, True)
     hosts = {row["host"]: row for row in found["hosts"]}
     assert set(hosts) == {"db", "web"}
@@ -165,13 +166,14 @@ def test_a_range_is_each_of_its_commits(one_reviewed: Reviewed) -> None:
     lines = said.splitlines()
     assert len(lines) == 3 and lines[-1] == "2 commits: 1 as claimed, 1 not as claimed"
     assert lines[0].startswith(f"{one_reviewed.update[:12]}  as claimed")
-    assert re.search("  not as claimed  .*: .* [(]and 1 more[)]$", lines[1])
+    assert re.search("  not as claimed  .*: .* [(]and 2 more[)]$", lines[1])
     assert one_reviewed.verify("--range", f"{one_reviewed.base}..main", "--host", "web")[0] == 0
     assert one_reviewed.run("--range", "main..main") == (0, "no commits in that range\n")
 
 
 def test_a_commit_without_trailers_makes_no_claims(one_reviewed: Reviewed) -> None:
-    merge = one_reviewed.commit({"web.nix": "1"}, "By hand", parents=(one_reviewed.base, one_reviewed.update))
+    other = one_reviewed.commit({"web.nix": "1"}, "Another's")
+    merge = one_reviewed.commit({"web.nix": "1"}, "By hand", parents=(one_reviewed.base, other))
     root = one_reviewed.commit({"web.nix": "1"}, 'Revert "by hand"\n\nThis reverts it.\n', parents=())
     code, found = one_reviewed.verify(merge, "--no-evaluate")
     assert (code, found["findings"], found["hosts"]) == (0, [], [])
@@ -330,7 +332,8 @@ def test_files_that_may_come_with_an_update_are_fine(one_reviewed: Reviewed) -> 
         _, found = one_reviewed.verify(commit, "--no-evaluate")
     finally:
         one_reviewed.environment.clear()
-    assert [finding["message"].split()[3] for finding in found["findings"]] == ["b.json,"]
+    said = [finding["message"] for finding in found["findings"] if finding["kind"] == "other-file"]
+    assert [message.split()[3] for message in said] == ["b.json,"]
 
 
 def test_a_flake_that_asks_for_another_place_is_told_and_is_no_finding(one_reviewed: Reviewed) -> None:
@@ -364,7 +367,9 @@ def test_what_can_not_be_found_out_is_not_called_wrong(one_reviewed: Reviewed) -
     assert any("flake.lock" in sentence for sentence in found["unjudged"])
     assert all(row["found"].startswith("unjudged: ") for row in found["hosts"]) and len(found["hosts"]) == 2
     assert text.splitlines()[-1] == "could not be found out"
-    assert (wrong[0], kinds(wrong[1])) == (1, {"other-file"}), "what is known to be wrong is told all the same"
+    assert (wrong[0], kinds(wrong[1])) == (1, {"other-file", "not-as-judged"}), (
+        "what is known to be wrong is told all the same"
+    )
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ FOLLOWED = [
 def test_a_page_leads_to_what_it_shows(name: str, kind: str, token: bool, one_nix: Nix, tmp_path: Path) -> None:
     page = DOCS[name]
     with host_of(tmp_path / "forge") as host:
-        forge: Forge = FORGES[kind](host)  # type: ignore[assignment]  # by name
+        forge: Forge = FORGES[kind](host)
         nights = Nights(one_nix, tmp_path / "nights", forge, token=token)
         follow(page, nights, HOSTS[kind])
         nights.upstream("a")

@@ -58,7 +58,7 @@ from lockbot.report import events
 from lockbot.report.document import dump, run_document
 from lockbot.report.review.commits import ReviewedCommit
 from lockbot.review.bisect.result import Blame, Result
-from lockbot.review.claims import Finding, FindingKind, Found, HostRow
+from lockbot.review.claims import Finding, FindingKind, Found, HostRow, Judged
 from lockbot.search.interface import FindingReason
 from lockbot.update import votes
 from tests.docs.house import House
@@ -179,8 +179,11 @@ def test_every_field_of_a_notification_is_explained() -> None:
 
 def test_every_field_of_a_verified_commit_is_explained() -> None:
     found = Found((Finding(FindingKind.LOCK, "it lacks a"),), ("a merge",), ("the network",))
-    document = verified.document(Verified("a" * 40, "update", found, (HostRow("web", "built", None),)))
+    judged = Judged("b" * 40, "20261126-183856-94dc", ("README",))
+    document = verified.document(Verified("a" * 40, "update", found, (HostRow("web", "built", None),), judged))
     assert set(told("A verified commit")) == set(fields(document))
+    (cell,) = [row[1] for row in rows(PAGE.section("A verified commit")) if coded(row[0]) == ["judged"]]
+    assert isinstance(document["judged"], dict) and set(document["judged"]) <= set(coded(cell))
     table = rows(DOCS["how-it-works"].section("Is a commit what it says"))
     assert sorted(kind for cells in table for kind in coded(cells[0])) == sorted(FindingKind)
 

@@ -238,7 +238,7 @@ def test_a_limit_of_requests(
     [
         (401, TOKEN, "does not accept the token"),
         (401, None, "wants a token"),
-        (403, TOKEN, "does not let this token read them"),
+        (403, TOKEN, "does not let this token read that"),
         (403, None, "wants a token"),
         (404, TOKEN, "no such repository or commit for this token"),
         (404, None, "no such repository or commit without a token"),

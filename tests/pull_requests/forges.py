@@ -3,6 +3,7 @@ lockbot."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -202,7 +203,7 @@ class OnForgejo:
         self.there.rename(name)
 
 
-FORGES = {"github": OnGitHub, "gitlab": OnGitLab, "forgejo": OnForgejo}
+FORGES: Mapping[str, Callable[[GitHost], Forge]] = {"github": OnGitHub, "gitlab": OnGitLab, "forgejo": OnForgejo}
 
 
 def host_of(directory: Path) -> GitHost:

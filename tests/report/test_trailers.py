@@ -126,3 +126,11 @@ def test_what_others_wrote_or_broke_is_skipped(text: str) -> None:
 def test_a_sign_off_added_by_hand_does_no_harm() -> None:
     text = message(trailer_lines(RUN_ID, [], HOSTS[:1], limit=1000)) + "Signed-off-by: me <me@example.org>\n"
     assert parse_trailers(text) == Trailers(RUN_ID, hosts=(("web", "built", None),))
+
+
+@pytest.mark.parametrize("between", ["", "---------\n\n"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_what_a_forge_appends_that_squashes_does_no_harm(between: str, end: str) -> None:
+    text = message(trailer_lines(RUN_ID, [], HOSTS[:1], limit=1000))
+    text += f"\n{between}Co-authored-by: me <me@example.org>\nSigned-off-by: you <you@example.org>\n"
+    assert parse_trailers(text.replace("\n", end)) == Trailers(RUN_ID, hosts=(("web", "built", None),))

@@ -9,6 +9,7 @@ from lockbot.report import words
 from lockbot.report.document import Document
 from lockbot.report.styled_lines import Line, Style, line
 from lockbot.report.table import table
+from lockbot.review.claims import Judged
 
 _SHOWN = 50
 """Sentences of one kind that are printed; JSON has all."""
@@ -19,11 +20,17 @@ def document(one: Verified) -> Document:
     return {
         "commit": one.commit,
         "as_claimed": one.as_claimed,
+        "judged": _judged(one.judged) if one.judged is not None else None,
         "findings": [{"kind": each.kind, "message": each.message} for each in one.found.findings],
         "hosts": [{"host": row.host, "claimed": row.claimed, "found": row.found} for row in one.hosts],
         "unjudged": list(one.found.unjudged),
         "notes": list(one.found.notes),
     }
+
+
+def _judged(judged: Judged) -> Document:
+    files = list(judged.differing) if judged.differing is not None else None
+    return {"commit": judged.commit, "run": judged.run, "remembered": judged.remembered, "files": files}
 
 
 def range_document(commits: Sequence[Verified]) -> Document:

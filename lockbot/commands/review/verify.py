@@ -24,6 +24,7 @@ from lockbot.git.commits.described import Commit, describe, signature
 from lockbot.git.commits.links import followed
 from lockbot.git.commits.named import commit_named, commits_between, split_range
 from lockbot.git.worktree import Worktree, incomplete, worktree
+from lockbot.history.store import History
 from lockbot.judge.hosts import HostPatterns, select
 from lockbot.judge.verdict import Checkout
 from lockbot.lock import asked
@@ -38,7 +39,8 @@ from lockbot.redact import redact
 from lockbot.report import words
 from lockbot.report.trailers import Trailers, parse_trailers
 from lockbot.review import claims
-from lockbot.review.claims import Finding, FindingKind, Found, HostFound, HostRow
+from lockbot.review.claims import Finding, FindingKind, Found, HostFound, HostRow, Judged
+from lockbot.review.judged import claims_of, judged_for
 from lockbot.review.look import Looking
 from lockbot.update.context import RunConfig
 
@@ -63,6 +65,8 @@ class Verified:
     subject: str
     found: Found
     hosts: tuple[HostRow, ...] = ()
+    judged: Judged | None = None
+    """Of a commit that was made of one that was judged: that one."""
 
     @property
     def as_claimed(self) -> bool:
@@ -105,8 +109,9 @@ def _opened(app: App, extent: Extent) -> Iterator[_Verifier]:
     lock = places.RunLock(
         place.directory / places.LOCK, "verifying", app.clock, cancel=app.cancel, wait=True, progress=app.progress
     )
-    with lock:
-        yield _Verifier(app, place, app.clone(place), nix, run_config(app, place, Options(), nix), extent)
+    with lock, app.history(place) as history:
+        config = run_config(app, place, Options(), nix)
+        yield _Verifier(app, place, app.clone(place), history, nix, config, extent)
 
 
 @dataclass
@@ -114,6 +119,7 @@ class _Verifier:
     app: App
     place: Place
     clone: Clone
+    history: History
     nix: Nix
     config: RunConfig
     extent: Extent
@@ -140,9 +146,10 @@ class _Verifier:
 
     def verify(self, commit: str) -> Verified:
         about = describe(self.clone, commit)
-        trailers = parse_trailers(about.message)
+        judged = judged_for(self.clone, self.history, self.place.flake, about)
+        trailers = self._claims(about, judged)
         files = claims.compare_files(trailers, about.files, self.lock_path, self.config.after_update.paths)
-        found = [self._about(about, trailers), files]
+        found = [self._about(about, trailers), claims.compare_judged(judged, about.parent), files]
         hosts: tuple[HostFound, ...] = ()
         # Below the worktrees' directory: what a killed run leaves there is removed by the next one.
         memory = tempfile.TemporaryDirectory(prefix=TREE_PREFIX, dir=self.clone.trees)
@@ -154,12 +161,19 @@ class _Verifier:
                 found += [unlisted, claims.compare_hosts(trailers, hosts)]
         rows = tuple(claims.rows(trailers, hosts)) if self.extent.evaluate else ()
         shown = tuple(row for row in rows if self.extent.takes(row.host))
-        return Verified(commit, about.subject, Found.all(found), shown)
+        return Verified(commit, about.subject, Found.all(found), shown, judged)
+
+    def _claims(self, about: Commit, judged: Judged | None) -> Trailers:
+        """What its message says or, where that says nothing, the message of the judged commit that it brings."""
+        own = parse_trailers(about.message)
+        return own if claims.makes_claims(own) else claims_of(self.clone, judged)
 
     def _about(self, about: Commit, trailers: Trailers) -> Found:
         notes = []
         if not claims.makes_claims(trailers):
             notes.append("its message makes no claims: only the lock and the hosts themselves are looked at")
+        elif not claims.makes_claims(parse_trailers(about.message)):
+            notes.append("its message makes no claims: it is held to those of the commit that it brings")
         if len(about.parents) > 1:
             notes.append(f"it is a merge, and is compared with its first parent, {about.parents[0][:12]}")
         if about.parent is None:

@@ -19,6 +19,7 @@ from lockbot.forge.forgejo import Forgejo, listed, repository, standing
 from lockbot.forge.requests.forgejo_checks import required
 from lockbot.forge.requests.forgejo_people import file
 from lockbot.forge.requests.interface import (
+    PUSH,
     Api,
     ChecksSeen,
     Limits,
@@ -64,6 +65,8 @@ comes first."""
 class ForgejoRequests:
     # Texts were 65,535 bytes long in MySQL once, and are LONGTEXT since.
     limits = Limits(title=_TITLE - len(_DRAFT), body=65_535, comment=65_535)
+    needs = "the scopes write:repository and write:issue, and write access to the repository"
+    needs_for_checks = "the scope read:repository"
 
     def repository(self, api: Api, path: Path) -> RepositorySeen:
         found = table(api(repository(path)).document)
@@ -84,9 +87,9 @@ class ForgejoRequests:
         else:
             opening = _lacking(api, f"{repository(path)}/pulls")
             commenting = _lacking(api, f"{repository(path)}/issues/0/comments")
-        pushing = "write access to the repository" if seen.may_push is False else opening
+        pushing = "write access to the repository" if seen.may_push is False else opening.removeprefix(_OFF)
         return (
-            Right("push a branch", False if pushing else seen.may_push, pushing),
+            Right(PUSH, False if pushing else seen.may_push, pushing),
             Right("open a pull request", not opening, opening),
             Right("comment on it and label it", not commenting, commenting),
         )
@@ -245,15 +248,18 @@ def _passed(seen: ChecksSeen) -> bool:
 _SCOPE = re.compile(r"\b(?:read|write):[a-z]+")
 
 
+_OFF = "pull requests, which are turned off there"
+
+
 def _lacking(api: Api, path: str) -> str:
     """What is missing for a POST there, found by one that asks for nothing; empty: nothing is."""
     try:
         api.send("POST", path, {})
     except NoRight as error:
         scope = _SCOPE.search(error.message)
-        return f"scope {scope[0]}" if scope else error.message
+        return f"the scope {scope[0]}" if scope else error.message
     except NotThere:
-        return "pull requests, which are turned off there"
+        return _OFF
     except Refused as error:
         return "" if error.status == 422 else error.message
     raise unexpected()

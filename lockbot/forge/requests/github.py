@@ -14,6 +14,7 @@ from urllib.parse import quote
 from lockbot.forge.github import NOT_MERGED, GitHub, repository_at
 from lockbot.forge.requests.github_graphql import mutate
 from lockbot.forge.requests.interface import (
+    PUSH,
     Api,
     ChecksSeen,
     Limits,
@@ -48,7 +49,8 @@ _NO_CONVERSION = "to convert the pull request"
 """What is said where the plan has no drafts: of a new one, and of one that is there already."""
 _NOTHING_NEW = "No commits between"
 _CLEAN = "is in clean status"
-_PUSH, _OPEN = "push a branch", "open a pull request"
+_OPEN = "open a pull request"
+_ROLE = "the role Write"
 _TEAM = "team:"
 _METHODS = (
     ("allow_merge_commit", "MERGE"),  # the only one that leaves the judged commit in the branch's history
@@ -62,6 +64,8 @@ class GitHubRequests:
 
     # As its refusals say: "is too long (maximum is 65536 characters)".
     limits = Limits(title=256, body=65536, comment=65536)
+    needs = "Contents: write and Pull requests: write (of a classic token, the scope repo)"
+    needs_for_checks = "Checks: read and Commit statuses: read"
 
     def repository(self, api: Api, path: Path) -> RepositorySeen:
         found = table(api(repository_at(path)).document)
@@ -77,7 +81,7 @@ class GitHubRequests:
         try:
             answer = api(repository_at(seen.path))
         except NoRight as error:
-            return tuple(Right(what, False, error.lacks) for what in (_PUSH, _OPEN))
+            return tuple(Right(what, False, error.lacks) for what in (PUSH, _OPEN))
         found = table(answer.document)
         if answer.scopes is not None:
             return _rights_by_scopes(found, answer.scopes)
@@ -248,13 +252,14 @@ def _rights_by_scopes(found: Mapping[str, object], scopes: tuple[str, ...]) -> t
     """Of a classic token, which may what its account may, within its scopes:
     https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/scopes-for-oauth-apps"""
     enough = "repo" in scopes or ("public_repo" in scopes and _flag(found, "private") is False)
-    lacks, push = "" if enough else "scope repo", _may_push(found)
-    return Right(_PUSH, push if enough else False, lacks), Right(_OPEN, enough, lacks)
+    lacks, push = "" if enough else "the scope repo", _may_push(found)
+    pushing = Right(PUSH, push, "" if push else _ROLE) if enough else Right(PUSH, False, lacks)
+    return pushing, Right(_OPEN, enough, lacks)
 
 
 def _push_right(found: Mapping[str, object]) -> Right:
     """Of a fine-grained token, or an app's: nothing tells what it may, but it may no more than its account."""
-    return Right(_PUSH, False if _may_push(found) is False else None, "Contents: write")
+    return Right(PUSH, False, _ROLE) if _may_push(found) is False else Right(PUSH, None, "Contents: write")
 
 
 def _open_right(api: Api, path: Path, found: Mapping[str, object]) -> Right:

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from urllib.parse import quote
 
 from lockbot.forge.gitlab import NOT_MERGED, GitLab, merged_as, project
 from lockbot.forge.requests.interface import (
+    PUSH,
     Api,
     ChecksSeen,
     Limits,
@@ -68,6 +69,8 @@ class GitLabRequests:
 
     clock: Callable[[], datetime] = now
     limits = Limits(title=255 - len(_DRAFT), body=1_048_576, comment=1_000_000)
+    needs = "the scope api, and the role Developer"
+    needs_for_checks = "the scope api"
 
     def repository(self, api: Api, path: Path) -> RepositorySeen:
         found = table(api(project(path)).document)
@@ -87,25 +90,25 @@ class GitLabRequests:
         try:
             token = table(api("/personal_access_tokens/self").document)
         except NoRight:
-            return tuple(Right(what, False, "a token with the scope api") for what in (_PUSH, _OPEN))
+            return tuple(Right(what, False, "the scope api") for what in (PUSH, _OPEN))
         except NotThere:  # a token of another kind, which has scopes, but does not tell them
             token = {}
         scopes = _scopes(token)
         return (
-            _right(_PUSH, seen, scopes, ("api", "write_repository"), role),
-            replace(_right(_OPEN, seen, scopes, ("api",), (*role, *switched)), note=self._expires(token)),
+            _right(PUSH, seen, scopes, ("api", "write_repository"), role),
+            _right(_OPEN, seen, scopes, ("api",), (*role, *switched)),
+            *self._expires(token),
         )
 
-    def _expires(self, token: Mapping[str, object]) -> str:
-        """A sentence, where a token is about to; else empty."""
+    def _expires(self, token: Mapping[str, object]) -> tuple[Right, ...]:
         day = text(token, "expires_at")
         if not day:
-            return ""
+            return ()
         try:
             left = date.fromisoformat(day[:10]) - self.clock().date()
         except ValueError:
             raise unexpected() from None
-        return f"the token expires on {day[:10]}: make a new one before" if left < _SOON else ""
+        return (Right("keep its token", None, said=f"the token expires on {day[:10]}"),) if left < _SOON else ()
 
     def find(self, api: Api, path: Path, branch: str) -> RequestSeen | None:
         asked = f"{project(path)}/merge_requests?source_branch={quote(branch, safe='')}&state=opened&per_page=100"
@@ -237,7 +240,7 @@ def _scopes(token: Mapping[str, object]) -> frozenset[str] | None:
     return None if "granular" in scopes else frozenset(scopes)
 
 
-_PUSH, _OPEN = "push a branch", "open a merge request"
+_OPEN = "open a merge request"
 
 
 def _right(

@@ -83,6 +83,10 @@ class ChecksSeen:
     required: tuple[str, ...] | None = None
 
 
+PUSH = "push a branch"
+"""What only matters of a token that git signs in with."""
+
+
 @dataclass(frozen=True)
 class Right:
     """Something that lockbot has to be able to do, and whether it can (None: that can't be known beforehand)."""
@@ -92,8 +96,8 @@ class Right:
     given: bool | None
     lacks: str = ""
     """The right that is missing, as the forge calls it: `Pull requests: write`, `scope api`."""
-    note: str = ""
-    """What to know of it all the same, in a sentence."""
+    said: str = ""
+    """A sentence in place of all that, about what is no right."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,10 @@ class RequestForge(Protocol):
     """All raise NoResponse and its kinds: NotThere, NoRight, Refused, Uncertain, Renamed."""
 
     limits: Limits
+    needs: str
+    """The rights that a token needs for all of this but `checks`, as the forge calls them."""
+    needs_for_checks: str
+    """Those that it needs for `checks`, beside them."""
 
     def repository(self, api: Api, path: Path) -> RepositorySeen: ...
 

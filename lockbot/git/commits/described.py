@@ -41,6 +41,12 @@ def describe(clone: Clone, commit: str) -> Commit:
     return Commit(commit, tuple(parents), message, tuple(filter(None, files)))
 
 
+def differing(clone: Clone, one: str, other: str) -> tuple[str, ...]:
+    """The paths, from the repository's top, at which two commits that the clone has differ."""
+    listing = ("diff-tree", "-r", "-z", "--name-only", "--no-renames", one, other, "--")
+    return tuple(filter(None, clone.git.run(*listing).stdout.split("\0")))
+
+
 def signature(git: Git, commit: str) -> str | None:
     """What git itself says of a commit's signature, in words; None: it has none.
 

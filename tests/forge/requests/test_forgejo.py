@@ -186,7 +186,7 @@ def test_a_token_with_every_right(api: Client, forgejo: ForgejoStandIn) -> None:
 def test_a_scope_that_is_missing_is_told_by_its_name(api: Client, forgejo: ForgejoStandIn, gitea: bool) -> None:
     forgejo.gitea = gitea
     forgejo.scopes["secret-token"] = frozenset({"read:repository", "write:issue"})
-    repository = "scope write:repository"
+    repository = "the scope write:repository"
     assert rights(api) == {
         PUSH: Right(PUSH, False, repository),
         OPEN: Right(OPEN, False, repository),
@@ -194,7 +194,7 @@ def test_a_scope_that_is_missing_is_told_by_its_name(api: Client, forgejo: Forge
     }
     forgejo.scopes["secret-token"] = frozenset({"write:repository", "read:issue"})
     assert rights(api)[OPEN].given is True
-    assert rights(api)[TALK] == Right(TALK, False, "scope write:issue")
+    assert rights(api)[TALK] == Right(TALK, False, "the scope write:issue")
 
 
 @pytest.mark.usefixtures("forgejo")
@@ -209,6 +209,7 @@ def test_pull_requests_that_are_turned_off_and_an_archive(
 ) -> None:
     forgejo.pull_requests = False
     assert rights(api)[OPEN] == Right(OPEN, False, "pull requests, which are turned off there")
+    assert rights(api)[PUSH] == Right(PUSH, True), "branches are pushed all the same"
     forgejo.pull_requests, forgejo.archived = True, True
     host.calls.clear()
     assert {right.lacks for right in rights(api).values()} == {"a repository that is not archived"}

@@ -118,7 +118,7 @@ PUSH, OPEN = "push a branch", "open a pull request"
     [
         (Token(("repo", "gist")), True, (Right(PUSH, True), Right(OPEN, True))),
         (Token(("public_repo",)), False, (Right(PUSH, True), Right(OPEN, True))),
-        (Token(()), False, (Right(PUSH, False, "scope repo"), Right(OPEN, False, "scope repo"))),
+        (Token(()), False, (Right(PUSH, False, "the scope repo"), Right(OPEN, False, "the scope repo"))),
         (Token(), True, (Right(PUSH, None, "Contents: write"), Right(OPEN, True))),
         (
             Token(permissions={"contents": "write", "pull_requests": "read"}),
@@ -138,7 +138,7 @@ def test_rights(
 
 def test_rights_of_an_account_that_may_not_write(api: Client, github: GitHubStandIn) -> None:
     github.writers.clear()
-    assert GITHUB.rights(api, PATH, GITHUB.repository(api, PATH))[0] == Right(PUSH, False, "Contents: write")
+    assert GITHUB.rights(api, PATH, GITHUB.repository(api, PATH))[0] == Right(PUSH, False, "the role Write")
 
 
 def test_rights_that_are_gone(api: Client, github: GitHubStandIn, host: GitHost) -> None:
