@@ -131,7 +131,7 @@ def show(flags: Flags, run: str, host: str | None, raw: bool, as_json: bool) -> 
         elif as_json:
             output.document(document.run_document(found))
         else:
-            output.lines(terminal.summary(found, output.width()))
+            output.lines(terminal.summary(found, output.width(), past.by_now(store, found)))
 
 
 @click.command(short_help="Print the log of a run, or follow it.")

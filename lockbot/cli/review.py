@@ -281,10 +281,12 @@ def requests(flags: Flags, every: bool, settle: bool, as_json: bool) -> None:
 
     Runs look after them, too; --settle does it without an update, as the daemon does from time to time.
     """
+    from lockbot.commands.after_run import after_requests
     from lockbot.commands.pull_requests import requests as asked
 
     with opened_app(flags) as app:
         found = asked.settle(app, every=every) if settle else asked.listed(app, every=every)
+        after_requests(app, found.done)
     if as_json:
         output.document(asked.document(found))
     else:

@@ -7,14 +7,16 @@ then, and the repository's lock is free: a hook may call lockbot.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from lockbot.app import App, cancelled_by_signals
 from lockbot.commands.notify import hooks, look_after
 from lockbot.config import Settings
 from lockbot.errors import BusyError, Cancelled, LockbotError
-from lockbot.model import Note, Run
+from lockbot.history.notices.runs import run_of
+from lockbot.model import Note, PullRequestState, RequestDone, RequestStep, Run
 from lockbot.notify.kinds import Hook, HookEvent
 from lockbot.notify.ping_requests import Signal
 from lockbot.notify.pings import RunPings, signal_of
@@ -55,9 +57,12 @@ def after_run(app: App, run: Run, followers: Followers) -> None:
     followers.pings.end(run)
     document = hook_document(run, run.error, run.hint)
     problems = [
-        problem
-        for event in events_of(run)
-        for problem in hooks.run_those_of(app, followers.hooks, event, document)
+        *_told_of_landings(app, followers.hooks, run.requests, run.id),
+        *(
+            problem
+            for event in events_of(run)
+            for problem in hooks.run_those_of(app, followers.hooks, event, document)
+        ),
     ]
     found = look_after(app, run)
     problems += [*found.notes, *hooks.run_those_of_alarms(app, found.news)]
@@ -65,6 +70,44 @@ def after_run(app: App, run: Run, followers: Followers) -> None:
     _note(app, problems)
     with contextlib.suppress(LockbotError):  # it has been told
         _record(app, run, problems)
+
+
+def after_requests(app: App, done: Sequence[RequestDone]) -> None:
+    """Tell what has become of pull requests when no run was about it."""
+    if all(one.step is RequestStep.UNCHANGED for one in done):
+        return
+    problems = _told_of_landings(app, hooks.hooks_of(app.settings), done, None)
+    found = look_after(app)
+    _note(app, [*problems, *found.notes, *hooks.run_those_of_alarms(app, found.news)])
+
+
+def _told_of_landings(app: App, wanted: Sequence[Hook], done: Sequence[RequestDone], run: str | None) -> list[str]:
+    """Of those requests that have landed now, and whose commit another run than this had judged: that one has
+    published by it."""
+    landed = {one.commit for one in done if one.step is RequestStep.LANDED}
+    if not landed or not any(hook.event is HookEvent.PUBLISHED for hook in wanted):
+        return []
+    try:
+        found = _judged_by(app, landed)
+    except LockbotError as error:
+        return [f"no hook was run for a pull request that has landed: {error.message}"]
+    return [
+        problem
+        for one in found
+        if one.id != run
+        for problem in hooks.run_those_of(app, wanted, HookEvent.PUBLISHED, hook_document(one, None, None))
+    ]
+
+
+def _judged_by(app: App, commits: Collection[str | None]) -> list[Run]:
+    place = app.place()
+    with app.history(place) as past:
+        found = [
+            past.ask(partial(run_of, id=one.run))
+            for one in past.pull_requests(place.flake).all()
+            if one.state is PullRequestState.LANDED and one.commit in commits
+        ]
+    return [one for one in found if one is not None]
 
 
 def events_of(run: Run) -> tuple[HookEvent, ...]:

@@ -60,7 +60,7 @@ def look(app: App, limits: Limits) -> Health:
         *_runs(totals, now, limits, app.settings),
         *(found.alarms if known else ()),
     )
-    return Health(_fine(totals, len(found.rows), now, memory.paused(app.settings.state.directory)), problems)
+    return Health(_fine(totals, found, now), problems)
 
 
 def _daemon(settings: Settings) -> Iterator[str]:
@@ -92,12 +92,14 @@ def _runs(totals: Totals, now: datetime, limits: Limits, settings: Settings) -> 
         yield f"the last {words.count(totals.in_vain, 'run')} came to nothing, the newest {ended.outcome}{why}"
 
 
-def _fine(totals: Totals, inputs: int, now: datetime, paused: memory.Pause | None) -> str:
-    parts = [f"{words.count(inputs, 'input')} looked after"]
+def _fine(totals: Totals, found: standing.Status, now: datetime) -> str:
+    parts, paused = [f"{words.count(len(found.rows), 'input')} looked after"], found.pause
     if totals.latest is not None and totals.latest.outcome is None:
         parts.append(f"a run began {words.ago(totals.latest.started, now)}")
     if totals.ended is not None:
         parts.append(f"the last one ended {words.ago(totals.ended.finished or now, now)}: {totals.ended.outcome}")
+    if found.requests:
+        parts.append(f"{words.count(len(found.requests), 'pull request')} open")
     if paused is not None:
         parts.append(f"the daemon is paused: {paused.why}")
     return ", ".join(parts)

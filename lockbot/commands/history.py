@@ -9,12 +9,14 @@ from datetime import datetime
 
 from lockbot import files
 from lockbot.app import App
+from lockbot.commands.pull_requests import telling
 from lockbot.errors import LockbotError, UsageError
 from lockbot.history.store import History
 from lockbot.history.summaries.runs import RunSummary
 from lockbot.model import Run
 from lockbot.report import events, words
 from lockbot.report.document import Document
+from lockbot.report.escape import plain
 from lockbot.report.events import Record
 from lockbot.report.styled_lines import Line, line
 from lockbot.report.table import table
@@ -36,6 +38,7 @@ def _run_cells(run: RunSummary, now: datetime) -> list[str]:
         words.count(run.hosts, "host") if run.hosts else "",
         f"{run.failed} failed" if run.failed else "",
         f"{run.held} held" if run.held else "",
+        f"in {', '.join(plain(one, 60) for one in run.requests)}" if run.requests and not run.commit else "",
         f"→ {run.commit[:10]}" if run.commit else "",
         f"parked on {run.parked}" if run.parked else "",
         "dry run" if run.dry_run else "",
@@ -49,9 +52,14 @@ def history_document(runs: Sequence[RunSummary]) -> Document:
 
 
 def _run_document(run: RunSummary) -> Document:
-    told = {"flake": run.flake or None}
+    told = {"flake": run.flake or None, "pull_requests": list(run.requests)}
     times = {"started": run.started.isoformat(), "finished": run.finished.isoformat() if run.finished else None}
-    return {"run": run.id} | {name: value for name, value in asdict(run).items() if name != "id"} | told | times
+    return (
+        {"run": run.id}
+        | {name: value for name, value in asdict(run).items() if name not in ("id", "requests")}
+        | told
+        | times
+    )
 
 
 @contextmanager
@@ -63,6 +71,11 @@ def opened(app: App, name: str) -> Iterator[tuple[History, Run]]:
         if run is None:
             raise LockbotError("no run of this flake is recorded yet", "`lockbot update` makes the first")
         yield past, run
+
+
+def by_now(past: History, run: Run) -> dict[str, str]:
+    """Branch → how its pull request stands by now."""
+    return telling.by_now(run, past.pull_requests(run.flake).all()) if run.requests else {}
 
 
 def log(past: History, run: Run, host: str) -> str:

@@ -128,7 +128,9 @@ GAUGES: Mapping[str, _Kind] = {
     "last_run_start_timestamp_seconds": _Kind("When the last run began; it may be running.", _OF),
     "last_run_end_timestamp_seconds": _Kind("When the last run that ended did so.", _OF),
     "last_success_timestamp_seconds": _Kind("When a run last ended that published, or had nothing to.", _OF),
-    "last_publish_timestamp_seconds": _Kind("When a run last ended that published something.", _OF),
+    "last_publish_timestamp_seconds": _Kind(
+        "When a run last ended that published something, or a pull request landed.", _OF
+    ),
     "last_run_unfinished": _Kind("Whether the run that began last has no outcome: it runs, or was killed.", _OF),
     "last_run_outcome": _Kind("1 for how the last run that ended did so, 0 else.", (*_OF, "outcome")),
     "last_run_phase_seconds": _Kind("Wall time that the last run that ended took.", (*_OF, "phase")),
@@ -140,6 +142,9 @@ GAUGES: Mapping[str, _Kind] = {
     "inputs": _Kind("Inputs that lockbot looks after.", _OF),
     "alarms": _Kind("Alarms of `lockbot status`.", _OF),
     "held_inputs": _Kind("Inputs that are kept back, by reason.", (*_OF, "reason")),
+    "pull_requests": _Kind("Pull requests that are not over.", _OF),
+    "pull_requests_left_alone": _Kind("Those of them that people have changed, and lockbot leaves alone.", _OF),
+    "pull_requests_oldest_timestamp_seconds": _Kind("When the oldest of them was opened.", _OF),
     "input_state": _Kind("1; the labels say how the input stands.", (*_INPUT, "state", "reason")),
     "input_age_seconds": _Kind("Age of the locked revision, by its own date.", _INPUT),
     "input_behind_seconds": _Kind("From the locked revision to the newest that was seen upstream.", _INPUT),
@@ -244,12 +249,16 @@ def _word(outcome: Outcome | None) -> str:
     return outcome.value if outcome is not None else UNFINISHED
 
 
-_FREE = frozenset({StateWord.CURRENT, StateWord.NEVER, StateWord.MOVED})
+_FREE = frozenset({StateWord.CURRENT, StateWord.NEVER, StateWord.MOVED, StateWord.REQUESTED})
 
 
 def _inputs(families: _Families, found: standing.Status, of: Mapping[str, str]) -> None:
     families.set("inputs", len(found.rows), **of)
     families.set("alarms", len(found.alarms), **of)
+    families.set("pull_requests", len(found.requests), **of)
+    families.set("pull_requests_left_alone", sum(bool(one.left_alone) for one in found.requests), **of)
+    oldest = min((one.opened for one in found.requests), default=None)
+    families.set("pull_requests_oldest_timestamp_seconds", oldest, **of)
     held = Counter(row.reason for row in found.rows if row.word not in _FREE)
     for reason, number in sorted(held.items()):
         families.set("held_inputs", number, **of, reason=label(reason))

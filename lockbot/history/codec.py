@@ -124,7 +124,7 @@ def read_run(connection: sqlite3.Connection, row: sqlite3.Row) -> Run:
         differences=differences,
         upstream=upstream,
         flake=row["flake"] or "",
-        requests=_read_done(row["requests"]),
+        requests=read_done(row["requests"]),
     )
 
 
@@ -336,7 +336,7 @@ def _done_text(done: Iterable[RequestDone]) -> str | None:
     return storable(json.dumps(told, ensure_ascii=False)) if told else None
 
 
-def _read_done(text: str | None) -> tuple[RequestDone, ...]:
+def read_done(text: str | None) -> tuple[RequestDone, ...]:
     if text is None:
         return ()
     return tuple(

@@ -80,6 +80,8 @@ class StateWord(StrEnum):
     UNREACHABLE = "unreachable"
     MOVED = "moved"
     """By another hand, since the last run had to do with it. Never stored: what lies in the lock tells."""
+    REQUESTED = "requested"
+    """A pull request asks to take its newest revision. Never stored: what is remembered of requests tells."""
 
 
 @dataclass(frozen=True)

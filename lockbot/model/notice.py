@@ -16,6 +16,8 @@ class NoticeKind(StrEnum):
     SILENT = "silent-too-long"
     """Nothing is heard: of an upstream, of a host, of runs."""
     PUBLISHED = "published"
+    REQUESTED = "requested"
+    """A pull request asks to take an update."""
     FAILED = "failed"
     """A run did not get to its end, where the one before it did."""
 

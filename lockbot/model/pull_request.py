@@ -35,6 +35,8 @@ class PullRequestState(StrEnum):
     """lockbot closed it: another request has its changes, or newer ones."""
     EMPTY = "empty"
     """lockbot closed it: the base branch has moved its inputs by itself."""
+    HELD = "held"
+    """lockbot closed it: the user holds one of its inputs elsewhere."""
 
     @property
     def active(self) -> bool:
@@ -43,7 +45,12 @@ class PullRequestState(StrEnum):
     @property
     def ours_to_close(self) -> bool:
         """lockbot has decided that it is over: what is still open on the forge is closed, its branch removed."""
-        return self in (PullRequestState.LANDED, PullRequestState.OVERTAKEN, PullRequestState.EMPTY)
+        return self in (
+            PullRequestState.LANDED,
+            PullRequestState.OVERTAKEN,
+            PullRequestState.EMPTY,
+            PullRequestState.HELD,
+        )
 
 
 @dataclass(frozen=True)
@@ -127,6 +134,18 @@ class PullRequest:
     """Nothing is left to be done about it: it is closed on the forge, and its branch is gone or another's."""
 
     @property
+    def label(self) -> str:
+        """`#5`, or its branch: for a sentence."""
+        return f"#{self.number}" if self.number is not None else self.branch
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(move.input for move in self.moves))
+
+    def move_of(self, input: str) -> Move | None:
+        return next((move for move in self.moves if move.input == input), None)
+
+    @property
     def ours(self) -> frozenset[str]:
         """What the branch's tip may be, if nobody else has moved it."""
         return frozenset(filter(None, (self.commit, self.pushed)))
@@ -159,6 +178,11 @@ class RequestStep(StrEnum):
     WAITING = "waiting"
     """Its branch is pushed, and the forge could not be asked to open it, or has no way to."""
 
+    @property
+    def asks(self) -> bool:
+        """Whether it has what was judged, and waits to be taken."""
+        return self in (RequestStep.OPENED, RequestStep.UPDATED, RequestStep.UNCHANGED, RequestStep.WAITING)
+
 
 @dataclass(frozen=True)
 class RequestDone:
@@ -172,3 +196,8 @@ class RequestDone:
     inputs: tuple[str, ...] = ()
     text: str = ""
     """What to tell a person of it, beside."""
+
+    @property
+    def label(self) -> str:
+        """`#5`, or its branch."""
+        return f"#{self.number}" if self.number is not None else self.branch

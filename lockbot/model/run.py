@@ -111,6 +111,11 @@ class Run:
     requests: tuple[RequestDone, ...] = ()
     """What it has done about pull requests."""
 
+    @property
+    def asks(self) -> bool:
+        """Whether a pull request asks (or its branch waits for somebody to open one) to take what it judged."""
+        return self.outcome is Outcome.REQUESTED and any(one.step.asks for one in self.requests)
+
 
 class Phase(StrEnum):
     SYNC = "sync"

@@ -5,7 +5,7 @@ A condition is told when it begins and when it ends, and never in between. Who i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
@@ -96,15 +96,17 @@ def decide(
     targets: Sequence[Target],
     looked: Looked,
     new_id: Callable[[], str],
+    requests: Mapping[str, NoticeKind],
 ) -> Decision:
-    """What is kept of a look, with a letter for each target that wants to hear of something."""
+    """What is kept of a look, with a letter for each target that wants to hear of something. `published`: what has
+    happened; `requests`: what was told of each pull request, after it."""
     letters = [
         Letter(new_id(), target.name, notice, looked.moment + _AFTER * place, target.due(looked.moment))
         for target in targets
         for place, notice in enumerate(together(filter(target.wants, _for(known, changes, published, target))))
     ]
     dues = {target.name: target.due(looked.moment) for target in targets}
-    return Decision(changes.stands, looked, tuple(letters), dues)
+    return Decision(changes.stands, looked, tuple(letters), dues, requests)
 
 
 def _for(known: Known, changes: Changes, published: Sequence[Notice], target: Target) -> Iterable[Notice]:

@@ -42,6 +42,8 @@ class InputFact:
     locked: Locked | None = None
     newest: str | None = None
     held: bool = False
+    request: str = ""
+    """The pull request that asks to take its newest revision, as one calls it."""
 
     @property
     def breaks(self) -> bool:

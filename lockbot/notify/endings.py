@@ -8,6 +8,7 @@ from lockbot.model import Answer, Condition, NoticeKind, Outcome
 from lockbot.notify.conditions import HOLD_OF, JUDGING, RUNS, Facts, InputFact, host_answer, of_host
 from lockbot.report import words
 from lockbot.report.escape import name as shown
+from lockbot.report.escape import plain
 
 
 def ending(facts: Facts, told: Condition) -> str | None:
@@ -46,6 +47,8 @@ def _input(facts: Facts, told: Condition) -> str | None:
     fact = _fact(facts, told)
     if fact is None:
         return f"{_about(told)} is no longer an input"
+    if fact.request:
+        return f"{shown(fact.name)} can move again: pull request {plain(fact.request, 120)} asks to take it"
     moved = fact.state is not None and fact.state.state in (StateWord.CURRENT, StateWord.MOVED)
     return f"{shown(fact.name)} moves again, to {words.state(fact.locked)}" if moved else None
 

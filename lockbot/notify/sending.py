@@ -154,6 +154,7 @@ _TYPES = {
     NoticeKind.HELD: apprise.NotifyType.WARNING,
     NoticeKind.SILENT: apprise.NotifyType.WARNING,
     NoticeKind.PUBLISHED: apprise.NotifyType.INFO,
+    NoticeKind.REQUESTED: apprise.NotifyType.INFO,
 }
 
 

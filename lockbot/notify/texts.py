@@ -98,16 +98,16 @@ def _more(lines: int) -> str:
 
 # -- what was published
 
-_MOST_CHANGES = 12
+MOST_CHANGES = 12
 
 
 def published(run: Run) -> Notice:
     """An update that landed: what it moves, and which hosts need a reboot."""
     title, _ = headline(run)
     moved = [f"{shown(one.input)} {grouping.move(one)}" for one in grouping.in_order(run.changes)]
-    more = [f"… and {words.count(len(moved) - _MOST_CHANGES, 'more input')}"] if len(moved) > _MOST_CHANGES else []
+    more = [f"… and {words.count(len(moved) - MOST_CHANGES, 'more input')}"] if len(moved) > MOST_CHANGES else []
     held = [f"held back: {shown(one.input)}: {one.detail or one.reason}" for one in run.held]
-    body = [*moved[:_MOST_CHANGES], *more, *_reboots(run), *held[:_MOST_CHANGES]]
+    body = [*moved[:MOST_CHANGES], *more, *reboots(run), *held[:MOST_CHANGES]]
     return Notice(
         NoticeKind.PUBLISHED,
         title,
@@ -118,7 +118,8 @@ def published(run: Run) -> Notice:
     )
 
 
-def _reboots(run: Run) -> list[str]:
+def reboots(run: Run) -> list[str]:
+    """Which hosts need one, and why."""
     told = when_you_switch(side_by_side(run.differences, run.hosts))
     return [
         f"{entry.label}: {', '.join(map(shown, entry.hosts))} ({', '.join(entry.items)})"

@@ -36,13 +36,16 @@ class PolicyEngine:
         base: str,
         now: datetime,
         checks: AskChecks = upstream_checks.nobody,
+        asked: Collection[tuple[str, str]] = (),
     ) -> None:
+        """`asked`: to which revisions pull requests of their own ask to bring inputs."""
         self._rules = rules
         self._ledger = ledger
         self._log = log
         self._base = base
         self._now = now
         self._checks = checks
+        self._asked = asked
         self._holds = ledger.holds()
         self._accepted = ledger.accepted()
         self._states = ledger.states()
@@ -186,9 +189,9 @@ class PolicyEngine:
         return self._log.only_own_updates(self._base, old.rev, new.rev)
 
     def _stay_at(self, result: PolicyResult, name: str, change: InputChange, at: str, decision: Hold) -> None:
-        """Held at a revision: that is where it goes, if it is not there."""
+        """Held at a revision: that is where it goes, if it is not there, and if nothing else brings it there."""
         result.hold(name, change.old, decision)
-        if change.old is not None and change.old.revision != at:
+        if change.old is not None and change.old.revision != at and (name, at) not in self._asked:
             result.targets[name] = at
 
     def _newest_old_enough(self, result: PolicyResult, name: str, change: InputChange, decision: Hold) -> None:

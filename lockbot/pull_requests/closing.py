@@ -17,7 +17,7 @@ _ASKING = frozenset({RequestStep.OPENED, RequestStep.UPDATED, RequestStep.UNCHAN
 
 
 def close_pointless(work: Work, base: Base, run: Run, flake_dir: str) -> None:
-    """Those whose inputs another request of this run has, or the base branch has moved by itself."""
+    """Those whose inputs another request of this run has, the user holds, or the base has moved by itself."""
     branches = work.branches(base)
     asking = [one for one in run.requests if one.step in _ASKING]
     touched = {one.branch for one in run.requests}
@@ -43,6 +43,8 @@ def _pointless(
         by = [one for one in asking if inputs & set(one.inputs)]
         told = ", ".join(f"#{one.number}" if one.number is not None else one.branch for one in by)
         return PullRequestState.OVERTAKEN, news.overtaken(told)
+    if held := work.held(request):
+        return PullRequestState.HELD, news.held(held)
     if request.moves and _moved_elsewhere(work, request, base, flake_dir):
         return PullRequestState.EMPTY, news.empty(request.base, [move.input for move in request.moves])
     return None, ""

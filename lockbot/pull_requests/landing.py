@@ -17,6 +17,8 @@ from lockbot.git.sync import Base
 from lockbot.model import Landing, PullRequest, PullRequestState, RequestStep
 from lockbot.pull_requests.wording import news
 from lockbot.pull_requests.work import Work
+from lockbot.report import words
+from lockbot.report.escape import name as shown
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ def _waits(work: Work, request: PullRequest, base: Base) -> str | None:
     """What keeps it from landing; None: nothing."""
     if work.settings.landing is Landing.PEOPLE:
         return ""
+    if held := work.held(request):
+        return f"{words.listed([shown(name) for name in held])}: held by you; the next run leaves it out"
     if work.settings.holds(request.hosts):
         return "a host is held back: it waits for people"
     if not work.clone.is_ancestor(base.commit, request.commit):

@@ -60,6 +60,17 @@ class Publisher:
         work.kept.prune()
         return Offered(tuple(work.done), tuple(work.notes), landed)
 
+    def asked(self, base: Base) -> frozenset[tuple[str, str]]:
+        """By those that were asked for by name, as by `lockbot revert`: a run of all would take them over."""
+        work = self._make()
+        return frozenset(
+            (move.input, move.new)
+            for one in work.kept.all(work.branches(base).base)
+            if one.state.active and one.group and one.parent == base.commit
+            for move in one.moves
+            if move.new is not None
+        )
+
     def offer(self, offer: Offer) -> Offered:
         """Open one, or make the one that there is ask for this commit."""
         work = self._make()

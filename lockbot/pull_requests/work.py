@@ -66,6 +66,15 @@ class Work:
         """Whether the base branch has a commit."""
         return self.clone.has(commit) and self.clone.is_ancestor(commit, base.commit)
 
+    def held(self, request: PullRequest) -> tuple[str, ...]:
+        """Those of its inputs that the user holds elsewhere than where it would bring them."""
+        holds, now = self.history.ledger(self.flake).holds(), self.clock()
+        return tuple(
+            move.input
+            for move in request.moves
+            if (hold := holds.get(move.input)) is not None and hold.active(now) and hold.at != move.new
+        )
+
     def save(self, request: PullRequest) -> PullRequest:
         """Keep it as it is now."""
         self.kept.save(request)
@@ -80,9 +89,8 @@ class Work:
         return request.says(News(self.clock(), text))
 
     def tell(self, request: PullRequest, step: RequestStep, text: str = "") -> None:
-        inputs = tuple(dict.fromkeys(move.input for move in request.moves))
         self.done.append(
-            RequestDone(step, request.branch, request.commit, request.number, request.url, inputs, text)
+            RequestDone(step, request.branch, request.commit, request.number, request.url, request.inputs, text)
         )
 
     def comment(self, request: PullRequest, seen: RequestSeen | None) -> PullRequest:
@@ -118,4 +126,4 @@ class Work:
 
 def named(request: PullRequest) -> str:
     """`#5`, or its branch: for a sentence."""
-    return f"#{request.number}" if request.number is not None else request.branch
+    return request.label

@@ -169,7 +169,11 @@ class Kept:
             "held": [h.input for h in run.held],
         }
         failed = [build.host.name for build in run.hosts if build.failure is not None]
-        self.write(_record("info", ENDED, **told, failed=failed, repository=run.repository))
+        asked = [
+            {"step": one.step, "number": one.number, "url": one.url, "inputs": list(one.inputs)}
+            for one in run.requests
+        ]
+        self.write(_record("info", ENDED, **told, failed=failed, pull_requests=asked, repository=run.repository))
         return run
 
 

@@ -5,7 +5,7 @@ Returns lines; where and in which colours they are written is `lines`' business.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from lockbot.model import (
     Difference,
@@ -45,11 +45,12 @@ STATUS_STYLE = {
 }
 
 
-def summary(run: Run, width: int | None = None) -> tuple[Line, ...]:
-    """The whole story of one run, sections parted by empty lines. `width`: of a terminal, in columns."""
+def summary(run: Run, width: int | None = None, by_now: Mapping[str, str] | None = None) -> tuple[Line, ...]:
+    """The whole story of one run, sections parted by empty lines. `width`: of a terminal, in columns. `by_now`:
+    branch → how its pull request stands, long after the run."""
     sections = [
-        tuple(_outcome(run)),
-        tuple(_requests(run.requests)),
+        tuple(_outcome(run, by_now or {})),
+        tuple(_requests(run.requests, by_now or {})),
         tuple(_changes(run)),
         tuple(_hosts(run.hosts)),
         *review(run.differences, run.hosts, width),
@@ -79,8 +80,12 @@ def review(
     )
 
 
-def headline(run: Run) -> tuple[str, Style]:
-    """What became of a run in one sentence."""
+OPEN = "open"
+"""How a pull request stands that asks for what a run has judged still."""
+
+
+def headline(run: Run, by_now: Mapping[str, str] | None = None) -> tuple[str, Style]:
+    """What became of a run in one sentence. `by_now` as for `summary`."""
     branch = run.branch or "the branch"
     match run.outcome:
         case Outcome.UNCHANGED if run.held:
@@ -92,7 +97,7 @@ def headline(run: Run) -> tuple[str, Style]:
         case Outcome.PARTLY_PUBLISHED:
             return f"{_published(run)}, with {words.count(len(run.held), 'input')} held back.", Style.WARN
         case Outcome.REQUESTED:
-            return _requested(run), Style.WARN if run.held else Style.GOOD
+            return _requested(run, by_now or {}), Style.WARN if run.held else Style.GOOD
         case Outcome.REJECTED:
             failed = sum(build.status is HostStatus.FAILED for build in run.hosts)
             why = f"{words.count(failed, 'host')} would no longer build" if failed else "nothing could be taken"
@@ -129,28 +134,29 @@ def _published(run: Run) -> str:
     return f"Published {words.short(run.commit)} to {branch}{pushed}"
 
 
-def _requested(run: Run) -> str:
-    asking = [one for one in run.requests if one.step in _ASKING]
+def _requested(run: Run, by_now: Mapping[str, str]) -> str:
+    asking = [one for one in run.requests if one.step.asks]
     held = f", with {words.count(len(run.held), 'input')} held back" if run.held else ""
-    if not asking:
+    if all(one.step is RequestStep.WAITING for one in asking):
         stands = f"{run.branch or 'the branch'} stands as it was"
-        if any(one.step is RequestStep.WAITING for one in run.requests):
+        if asking:
             return f"Judged and pushed, for you to open a pull request{held}: {stands}."
         return f"Judged, and left to people{held}: {stands}."
-    one = "A pull request asks" if len(asking) == 1 else f"{len(asking)} pull requests ask"
-    return f"{one} to take what was judged{held}."
+    ask = "ask" if any(by_now.get(one.branch, OPEN) == OPEN for one in asking) else "asked"
+    ask += "s" if len(asking) == 1 and ask == "ask" else ""
+    which = "A pull request" if len(asking) == 1 else f"{len(asking)} pull requests"
+    return f"{which} {ask} to take what was judged{held}."
 
 
-_ASKING = frozenset({RequestStep.OPENED, RequestStep.UPDATED, RequestStep.UNCHANGED})
-
-
-def _requests(requests: Sequence[RequestDone]) -> Iterator[Line]:
+def _requests(requests: Sequence[RequestDone], by_now: Mapping[str, str]) -> Iterator[Line]:
     if requests:
         yield line(("Pull requests", Style.TITLE))
     for one in requests:
-        named = f"#{one.number}" if one.number is not None else plain(one.branch, 120)
+        named = plain(one.label, 120)
         inputs = f" ({', '.join(map(name, one.inputs))})" if one.inputs else ""
-        yield line("  ", f"{named}{inputs}: ", (str(one.step), _REQUEST_STYLE.get(one.step, Style.WARN)))
+        stands = by_now.get(one.branch, OPEN) if one.step.asks else OPEN
+        now = f"; by now {plain(stands, 200)}" if stands != OPEN else ""
+        yield line("  ", f"{named}{inputs}: ", (str(one.step), _REQUEST_STYLE.get(one.step, Style.WARN)), now)
         for said in (one.url, one.text):
             if said:
                 yield line((f"    {plain(said, 500)}", Style.QUIET))
@@ -166,8 +172,8 @@ _REQUEST_STYLE = {
 }
 
 
-def _outcome(run: Run) -> Iterator[Line]:
-    yield line(headline(run))
+def _outcome(run: Run, by_now: Mapping[str, str]) -> Iterator[Line]:
+    yield line(headline(run, by_now))
     told = 1 if run.outcome in (Outcome.FAILED, Outcome.STALE) else 0
     for said in (run.error or "").strip().splitlines()[told:]:
         yield line(f"  {log_line(said)}")

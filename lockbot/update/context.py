@@ -112,6 +112,10 @@ class PullRequests(Protocol):
         """See how those that were opened before stand now, and land what may be landed."""
         ...
 
+    def asked(self, base: Base) -> frozenset[tuple[str, str]]:
+        """Which input a request of its own asks to bring to which revision, on top of this very base."""
+        ...
+
     def offer(self, offer: Offer) -> Offered:
         """Open one, or make the one that there is ask for this commit."""
         ...

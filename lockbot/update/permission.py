@@ -114,6 +114,7 @@ def _engine(
         workspace.base.commit,
         context.clock(),
         context.checks,
+        context.requests.asked(workspace.base) if context.requests is not None else (),
     )
     # A revision that the user named need not be where the branch is; one below a tip that can't be locked has been
     # out for as long.

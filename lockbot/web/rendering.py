@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
-from lockbot.model import HostStatus, Outcome
+from lockbot.model import HostStatus, Outcome, RequestStep
 from lockbot.process import duration
 from lockbot.report import words
 from lockbot.report.escape import block, plain
@@ -186,6 +186,13 @@ _TONES: dict[str, str] = {
     HostStatus.EVALUATED: "good",
     HostStatus.BROKEN_BEFORE: "warn",
     HostStatus.NEW_AND_BROKEN: "bad",
+    RequestStep.OPENED: "good",
+    RequestStep.UPDATED: "good",
+    RequestStep.LANDED: "good",
+    RequestStep.MERGED: "good",
+    RequestStep.REFUSED: "warn",
+    RequestStep.LEFT_ALONE: "warn",
+    RequestStep.WAITING: "warn",
     "current": "good",
     "held": "warn",
     "waiting-for-age": "quiet",

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 import stat
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -28,10 +30,12 @@ from lockbot.model import (
     HostStatus,
     InputChange,
     Outcome,
+    PullRequestState,
     UntilMerged,
 )
 from tests.commands.test_healthcheck import HOUR, Watched, watched  # noqa: F401 -- a fixture
 from tests.commands.test_status import LOCKED_AT, ONE, TWO, lock
+from tests.history.samples import PULL_REQUEST
 from tests.nixes import PROJECT
 
 Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -104,6 +108,25 @@ def waiting(watched: Watched) -> None:  # noqa: F811
     app = watched.app
     with app.history() as past:
         past.ledger(app.place().flake).hold(hold)
+
+
+def request(watched: Watched, **fields: Any) -> None:  # noqa: F811
+    with watched.app.history() as past:
+        past.pull_requests(watched.app.place().flake).save(replace(PULL_REQUEST, **fields))
+
+
+def test_pull_requests(watched: Watched) -> None:  # noqa: F811
+    eventful(watched)
+    assert value(read(watched), "lockbot_pull_requests") == 0
+    then = watched.now - 3 * HOUR
+    request(watched, opened=then)
+    request(watched, id="other", opened=watched.now, left_alone="")
+    request(watched, id="over", opened=then - HOUR, state=PullRequestState.LANDED, changed=watched.now)
+    series = read(watched)
+    assert value(series, "lockbot_pull_requests") == 2
+    assert value(series, "lockbot_pull_requests_left_alone") == 1
+    assert value(series, "lockbot_pull_requests_oldest_timestamp_seconds") == then.timestamp()
+    assert value(series, "lockbot_last_publish_timestamp_seconds") == watched.now.timestamp()
 
 
 def test_runs(watched: Watched) -> None:  # noqa: F811
@@ -294,6 +317,7 @@ def test_alerts_use_metrics_and_labels_that_there_are(watched: Watched) -> None:
     eventful(watched)
     scheduled(watched)
     waiting(watched)
+    request(watched)
     labels: dict[str, set[str]] = {}
     for name, given in read(watched):
         labels.setdefault(name, set()).update(key for key, _ in given)

@@ -71,6 +71,8 @@ from tests.review.bisect.test_lines import BISECTED
 
 PAGE = DOCS["json"]
 
+OPENED = RequestDone(RequestStep.OPENED, "lockbot/update-main", "c" * 40, 5)
+
 MORE = {
     "History": "lockbot history --json",
     "A comparison": "lockbot diff $(git rev-list --max-parents=0 main) main --json",

@@ -63,6 +63,7 @@ TOLD = Decision(
     Looked(clock(), clock(), clock(), "r00001"),
     (LETTER, replace(LETTER, id="def")),
     {"phone": clock()},
+    {"full-1": NoticeKind.REQUESTED},
 )
 
 

@@ -294,6 +294,7 @@ def test_the_list_counts(history: History) -> None:
             hosts=3,
             failed=1,
             held=2,
+            requests=("#5",),
         ),
     )
 

@@ -44,7 +44,7 @@ def told_over(states: list[State]) -> list[list[Notice]]:
         standing = [condition(*name) for name, stands in state.items() if stands]
         found = compare(known, standing, partial(ending, state), now)
         said.append(list(found.news))
-        known = kept(decide(known, found, (), [Target("one", "")], Looked(NOON, now), lambda: "id"))
+        known = kept(decide(known, found, (), [Target("one", "")], Looked(NOON, now), lambda: "id", {}))
     return said
 
 

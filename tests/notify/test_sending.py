@@ -47,6 +47,7 @@ def test_each_kind_of_notification_reaches_each_service(
         lambda: told.record(broken("web"), inputs=[BREAKS]),
         lambda: told.record(good("web"), outcome=Outcome.PUBLISHED, commit="c" * 40, inputs=[HELD]),
         lambda: told.record(outcome=Outcome.FAILED, error="no network"),
+        lambda: told.request(),
     ]
     for step in steps:
         step()

@@ -30,11 +30,12 @@ from lockbot.model import (
     HostStatus,
     Judgement,
     Outcome,
+    PullRequest,
     Run,
     silent,
 )
 from tests.commands.test_status import ONE, THREE, World, seen
-from tests.history.samples import host, run
+from tests.history.samples import PULL_REQUEST, host, run
 
 GOOD, BAD, OPEN = (
     Judgement(Answer.GOOD, "built"),
@@ -119,6 +120,14 @@ class Told:
         with app.history(place) as past:
             past.start(one)
             past.ledger(place.flake).record(inputs)
+        return one
+
+    def request(self, **fields: Any) -> PullRequest:
+        """One that asks for input a, as lockbot remembers it now."""
+        place = self.app.place()
+        one = replace(PULL_REQUEST, opened=self.world.now, left_alone="", merged_as=None, **fields)
+        with self.app.history(place) as past:
+            past.pull_requests(place.flake).save(one)
         return one
 
     def close(self, outcome: str, error: str | None) -> None:

@@ -19,7 +19,7 @@ from click.testing import CliRunner
 
 from lockbot.cli import cli
 from lockbot.errors import UsageError
-from lockbot.model import Held, HostBuild, HostStatus, InputChange, Outcome
+from lockbot.model import Held, HostBuild, HostStatus, InputChange, Outcome, PullRequestState
 from lockbot.model.change import ChangeKind
 from lockbot.process import process_start
 from lockbot.web.live import LARGEST_STEP, Followed
@@ -47,6 +47,26 @@ def test_now(world: World, service: Served) -> None:
     assert page["alarms"] or page["notes"] == []
     assert "refresh" not in service.ask("/").headers
     assert service.ask("/?refresh=7").headers["refresh"] == "7"
+
+
+def test_pull_requests_are_links_where_their_pages_are_of_the_web(tmp_path: Path) -> None:
+    world = World.create(tmp_path / "flake", git_environment(tmp_path / "home"))
+    world.has_past_of_requests("https://git.example.org/o/r/pulls/5")
+    with served(world.config, environ=world.environ) as service:
+        link = '<a href="https://git.example.org/o/r/pulls/5" rel="noreferrer noopener">#5</a>'
+        for page in ("/", "/inputs", "/inputs/one", "/runs/latest"):
+            assert link in service.ask(page).text, page
+        (one,) = service.ask("/index.json").json["pull_requests"]
+        assert (one["number"], one["waits"]) == (5, "a check")
+        assert "a check" in service.ask("/").text
+        run = service.ask("/runs/latest.json").json
+        assert [one["by_now"] for one in run["pull_requests"]] == ["open"]
+        assert run["headline"] == "A pull request asks to take what was judged."
+        world.has_past_of_requests("javascript:alert(1)", PullRequestState.MERGED)
+        found = service.ask("/runs/latest").text
+        assert "javascript:" not in found
+        assert "A pull request asked to take what was judged." in found
+        assert "by now merged" in found
 
 
 def test_a_run_whose_process_is_gone_is_not_at_work(tmp_path: Path) -> None:

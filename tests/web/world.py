@@ -32,8 +32,14 @@ from lockbot.model import (
     HostStatus,
     InputChange,
     Locked,
+    Move,
     Outcome,
+    PullRequest,
+    PullRequestState,
+    RequestDone,
+    RequestStep,
     Run,
+    Text,
     silent,
 )
 from lockbot.nix.lockfile import spelled
@@ -147,8 +153,9 @@ class World:
             self.run(
                 2 * day, Outcome.PARTLY_PUBLISHED, commit="b" * 40, changes=moved[:1], hosts=built, held=held
             ),
-            self.run(day, Outcome.FAILED, error="\n".join(self.names), hint=self.names[0]),
+            self.run(day, Outcome.FAILED, error="\n".join(self.names), hint=self.names[0], requests=self.asked),
         )
+        self.has_requests()
         self._remember()
 
     def _remember(self) -> None:
@@ -163,6 +170,39 @@ class World:
                 if number == 0:
                     ledger.hold(UserHold(name, f"I want {name}", self.now))
 
+    @property
+    def asked(self) -> tuple[RequestDone, ...]:
+        """What a run has done about pull requests."""
+        return tuple(
+            RequestDone(RequestStep.OPENED, name, "c" * 40, None, f"javascript:{name}", (name,), name)
+            for name in self.inputs
+        )
+
+    def has_requests(self) -> None:
+        """A pull request for each input."""
+        with self.app() as (app, place), app.history(place) as history:
+            kept = history.pull_requests(place.flake)
+            for number, (name, done) in enumerate(zip(self.inputs, self.asked, strict=True)):
+                one = PullRequest(
+                    f"{number}", place.flake, "main", "", name, "a-run", "c" * 40, OLD, self.now, self.now
+                )
+                told = {"moves": (Move(name, OLD, NEW),), "text": Text(name), "waits": name, "url": done.url}
+                kept.save(replace(one, **told, left_alone=name if number % 2 else ""))  # type: ignore[arg-type]
+
+    def has_past_of_requests(self, url: str, state: PullRequestState = PullRequestState.OPEN) -> None:
+        """A run that has opened one, for the first input, and what became of that."""
+        name = self.names[0]
+        done = RequestDone(RequestStep.OPENED, "lockbot/update", "c" * 40, 5, url, (name,))
+        with self.app() as (app, place), app.history(place) as history:
+            run = replace(self.run(timedelta(hours=1), Outcome.REQUESTED), id="a-run", requests=(done,))
+            history.save(replace(run, repository=place.identity, flake=place.flake, branch="main"))
+            ledger = history.ledger(place.flake)
+            ledger.record([Observation(name, StateWord.CURRENT, OLD, asked=True)])
+            one = PullRequest("r", place.flake, "main", "", done.branch, run.id, "c" * 40, OLD, self.now, self.now)
+            moves, text = (Move(name, OLD, NEW),), Text("a title")
+            one = replace(one, state=state, number=5, url=url, moves=moves, text=text, waits="a check")
+            history.pull_requests(place.flake).save(one)
+
     def run_ids(self) -> list[str]:
         """The newest first."""
         with self.app() as (app, place), app.history(place) as history:
@@ -170,7 +210,7 @@ class World:
 
     def runs_now(self, pid: int) -> str:
         """A run of this process that is in the midst of things. Its id."""
-        run = self.run(timedelta(minutes=3), None)
+        run = self.run(timedelta(minutes=3), None, requests=self.asked)
         self.record(run)
         lines: list[dict[str, Any]] = [
             {"event": "run started", "pid": pid},

@@ -14,6 +14,7 @@ from lockbot.commands.status.alarms import Alarm, of_input, of_unjudged
 from lockbot.daemon import memory
 from lockbot.daemon.plan import scheduled, timetables
 from lockbot.errors import Cancelled, LockbotError, UsageError
+from lockbot.history.input_states import StateWord
 from lockbot.history.notices.runs import newest_ended, newest_judged
 from lockbot.history.notices.values import Looked
 from lockbot.history.store import History
@@ -64,7 +65,8 @@ def _inputs(app: App) -> tuple[Sequence[status.Row], Sequence[Alarm]]:
 
 def _input(row: status.Row) -> InputFact:
     newest = row.newest.revision if row.newest is not None else None
-    return InputFact(row.input, row.state, row.locked, newest, row.hold is not None)
+    request = row.request.label if row.request is not None and row.word is StateWord.REQUESTED else ""
+    return InputFact(row.input, row.state, row.locked, newest, row.hold is not None, request)
 
 
 def _alarms(found: status.Status) -> Iterator[Alarm]:

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 from lockbot.app import App, Place
 from lockbot.commands.pull_requests.publishing import publisher, wanted
+from lockbot.commands.pull_requests.telling import request_document
 from lockbot.errors import BusyError, UsageError
 from lockbot.git.sync import sync
 from lockbot.history.store import History
-from lockbot.model import PullRequest, PullRequestState
+from lockbot.model import PullRequest, PullRequestState, RequestDone
 from lockbot.report import words
 from lockbot.report.document import Document
 from lockbot.report.escape import name, plain
 from lockbot.report.styled_lines import Line, Style, line
-from lockbot.report.words import iso_time
 from lockbot.state import LOCK, RunLock
 
 
@@ -27,6 +27,7 @@ class Requests:
     requests: tuple[PullRequest, ...]
     notes: tuple[str, ...] = ()
     landed: str | None = None
+    done: tuple[RequestDone, ...] = ()
 
 
 def listed(app: App, *, every: bool) -> Requests:
@@ -64,7 +65,7 @@ def _settle(app: App, place: Place, history: History, *, every: bool) -> Request
         found = publishing.look_after(base, app.flake_dir(place))
         requests = _wanted(history.pull_requests(place.flake).all(), every=every)
         told = (f"{one.branch}: {one.step}{f' ({one.text})' if one.text else ''}" for one in found.done)
-        return Requests(requests, (*told, *found.notes), found.landed)
+        return Requests(requests, (*told, *found.notes), found.landed, found.done)
 
 
 def _wanted(requests: Sequence[PullRequest], *, every: bool) -> tuple[PullRequest, ...]:
@@ -96,8 +97,8 @@ def _all(found: Requests) -> Iterator[Line]:
 
 
 def _lines(one: PullRequest) -> Iterator[Line]:
-    named = f"#{one.number}" if one.number is not None else plain(one.branch, 120)
-    inputs = ", ".join(map(name, _inputs(one)))
+    named = plain(one.label, 120)
+    inputs = ", ".join(map(name, one.inputs))
     yield line(
         f"{named}  ", (str(one.state), _STYLE.get(one.state, Style.PLAIN)), f"  {inputs} → {plain(one.base, 60)}"
     )
@@ -110,35 +111,9 @@ def _lines(one: PullRequest) -> Iterator[Line]:
             yield line((f"    {plain(said, 500)}", Style.WARN))
 
 
-def _inputs(one: PullRequest) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(move.input for move in one.moves))
-
-
 def document(found: Requests) -> Document:
     return {
-        "pull_requests": [_document(one) for one in found.requests],
+        "pull_requests": [request_document(one) for one in found.requests],
         "notes": list(found.notes),
         "landed": found.landed,
-    }
-
-
-def _document(one: PullRequest) -> Document:
-    return {
-        "state": one.state,
-        "number": one.number,
-        "url": one.url,
-        "branch": one.branch,
-        "base": one.base,
-        "commit": one.commit,
-        "parent": one.parent,
-        "run": one.run,
-        "title": one.text.title,
-        "draft": one.text.draft,
-        "changes": [{"input": move.input, "old": move.old, "new": move.new} for move in one.moves],
-        "hosts": dict(one.hosts),
-        "left_alone": one.left_alone or None,
-        "waits": one.waits or None,
-        "merged_as": one.merged_as,
-        "opened": iso_time(one.opened),
-        "changed": iso_time(one.changed),
     }

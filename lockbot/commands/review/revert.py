@@ -118,8 +118,9 @@ def _held(app: App, done: Reverted, wish: Wish, until: datetime | None) -> Rever
 
 
 def is_taken(run: Run) -> bool:
-    """Whether a run's commit is on the branch, or waits on another to be taken: it was judged in any case."""
-    return not run.dry_run and (run.commit is not None or run.parked is not None)
+    """Whether a run's commit is on the branch, or waits to be taken, on another or in a pull request: it was
+    judged in any case."""
+    return not run.dry_run and (run.commit is not None or run.parked is not None or run.asks)
 
 
 def is_there_already(run: Run) -> bool:

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from lockbot.commands.pull_requests.telling import waits_for
 from lockbot.commands.status.rows import Row
-from lockbot.history.input_states import InputState, UserHold
+from lockbot.history.input_states import InputState, StateWord, UserHold
 from lockbot.history.summaries.unjudged import NIGHTS, Unjudged
-from lockbot.model import NoticeKind
+from lockbot.model import NoticeKind, PullRequest
 from lockbot.notify.conditions import HOLD_OF, JUDGING
 from lockbot.report import words
 from lockbot.report.escape import name as shown
+from lockbot.report.escape import plain
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ def of_input(row: Row, now: datetime) -> Iterator[Alarm]:
         yield Alarm(NoticeKind.SILENT, "input", row.input, why, since)
     if (why := _stuck(row, row.state, now)) is not None:
         yield Alarm(NoticeKind.HELD, "input", row.input, why, row.state.stuck_since)
+    elif row.request is not None and (why := _untaken(row, row.request, now)) is not None:
+        yield Alarm(NoticeKind.HELD, "input", row.input, why, row.request.opened)
 
 
 def of_unjudged(found: Sequence[Unjudged]) -> Iterator[Alarm]:
@@ -98,3 +102,11 @@ def _stuck(row: Row, state: InputState, now: datetime) -> str | None:
     if seconds <= max(rules.stale_after, rules.minimum_age, rules.wait_for_cache):
         return None
     return f"kept back for {words.age(seconds)}" + (f": {state.detail}" if state.detail else "")
+
+
+def _untaken(row: Row, request: PullRequest, now: datetime) -> str | None:
+    """Nothing is broken, and yet the input grows old. A request keeps its age when it is updated."""
+    seconds = (now - request.opened).total_seconds()
+    if row.word is not StateWord.REQUESTED or seconds <= row.rules.stale_after:
+        return None
+    return f"in pull request {plain(request.label, 120)} for {words.age(seconds)}: {waits_for(request)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from lockbot.app import App
@@ -11,7 +12,7 @@ from lockbot.commands.status.rows import Row, Status
 from lockbot.daemon import memory
 from lockbot.history.input_states import Acceptance, SeenTip, StateWord, UserHold
 from lockbot.history.ledger import Ledger
-from lockbot.model import Locked
+from lockbot.model import Locked, PullRequest, PullRequestState
 from lockbot.report.escape import name as shown
 
 
@@ -26,6 +27,7 @@ def look(app: App) -> Status:
         unjudged = past.unjudged(place.flake)
         deliveries = past.notices(place.flake).deliveries([target.name for target in app.settings.notify])
         ledger = past.ledger(place.flake)
+        requests = past.pull_requests(place.flake).all()
         states, holds, accepted = input_states(ledger, lock), ledger.holds(), ledger.accepted()
         names = [name for name, root in lock.root_inputs.items() if root.updatable]
         names += sorted(name for name in {*states, *holds} - set(names) if lock.input(name) is not None)
@@ -37,7 +39,9 @@ def look(app: App) -> Status:
                 states.get(name),
                 _active(holds.get(name), now),
                 _unused(accepted.get(name), locked),
-                _newest(ledger, name, locked),
+                newest := _newest(ledger, name, locked),
+                _request(requests, name, locked),
+                _closed(requests, name, locked, newest),
             )
             for name in names
         )
@@ -56,6 +60,7 @@ def look(app: App) -> Status:
         last[0] if last else None,
         unjudged,
         deliveries,
+        tuple(one for one in requests if one.state.active),
     )
 
 
@@ -71,3 +76,21 @@ def _newest(ledger: Ledger, input: str, locked: Locked | None) -> SeenTip | None
 def _unused(acceptance: Acceptance | None, locked: Locked | None) -> Acceptance | None:
     """An acceptance that still holds: the input has not moved since, by anybody's hand."""
     return acceptance if acceptance and locked and acceptance.locked == locked.revision else None
+
+
+def _request(requests: Sequence[PullRequest], input: str, locked: Locked | None) -> PullRequest | None:
+    """The pull request that would move the input from where it is."""
+    at = locked.revision if locked is not None else None
+    moving = ((one, one.move_of(input)) for one in reversed(requests) if one.state.active)
+    return next((one for one, move in moving if move is not None and move.new != at), None)
+
+
+def _closed(
+    requests: Sequence[PullRequest], input: str, locked: Locked | None, newest: SeenTip | None
+) -> PullRequest | None:
+    """The pull request with the input's newest revision, if a person has closed it."""
+    if newest is None or locked is None or newest.revision == locked.revision:
+        return None
+    moving = [(one, one.move_of(input)) for one in reversed(requests)]
+    found = next((one for one, move in moving if move is not None and move.new == newest.revision), None)
+    return found if found is not None and found.state is PullRequestState.CLOSED else None

@@ -10,14 +10,15 @@ from lockbot.history.input_states import Acceptance, InputState, SeenTip, StateW
 from lockbot.history.notices.values import Delivery
 from lockbot.history.summaries.runs import RunSummary
 from lockbot.history.summaries.unjudged import Unjudged
-from lockbot.model import Locked
+from lockbot.model import Locked, PullRequest
 from lockbot.policy.decisions import HoldReason
 from lockbot.policy.rules import InputRules, PolicyAction
 
 
 @dataclass(frozen=True)
 class Row:
-    """One input. `hold` is an active one of the user's; `newest` the tip that was seen last."""
+    """One input. `hold` is an active one of the user's; `newest` the tip that was seen last; `request`: a pull
+    request that would move it; `closed`: the one with its newest revision that a person has closed."""
 
     input: str
     rules: InputRules
@@ -26,12 +27,16 @@ class Row:
     hold: UserHold | None = None
     accepted: Acceptance | None = None
     newest: SeenTip | None = None
+    request: PullRequest | None = None
+    closed: PullRequest | None = None
 
     @property
     def word(self) -> StateWord:
         if self.hold is not None:
             return StateWord.HELD
-        return self.state.state if self.state is not None else StateWord.NEVER
+        found = self.state.state if self.state is not None else StateWord.NEVER
+        # What a run took counts as current: it is not on the branch before its request lands.
+        return StateWord.REQUESTED if self.request is not None and found is StateWord.CURRENT else found
 
     @property
     def reason(self) -> str:
@@ -71,6 +76,8 @@ class Status:
     """Hosts and inputs that the newest runs could not judge."""
     deliveries: tuple[Delivery, ...] = ()
     """How it stands with the messages to each [[notify]]."""
+    requests: tuple[PullRequest, ...] = ()
+    """The pull requests that are not over, the oldest first."""
 
 
 _KEYS = {

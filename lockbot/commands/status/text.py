@@ -7,6 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import assert_never
 
+from lockbot.commands.pull_requests.telling import request_document, request_sentence
 from lockbot.commands.status.delivery import delivery_document, delivery_words
 from lockbot.commands.status.rows import Row, Status, answer
 from lockbot.daemon.memory import Service
@@ -49,6 +50,8 @@ def _service_lines(status: Status) -> Iterator[Line]:
             yield line(f"waiting: {shown(name)}")
         for name, moment in service.next.items():
             yield line(f"next: {shown(name)} at {plain(_clock(moment))}")
+    for request in status.requests:
+        yield line(request_sentence(request))
     if last is not None:
         outcome = last.outcome if last.outcome is not None else "unfinished"
         yield line(f"last: {last.id}, {outcome}, {words.ago(last.started, status.now)}")
@@ -66,15 +69,24 @@ def alarm_lines(status: Status) -> tuple[Line, ...]:
 
 
 def _cells(row: Row, now: datetime) -> list[str]:
-    since = row.hold.since if row.hold is not None else row.state.since if row.state is not None else None
+    requested = row.word is StateWord.REQUESTED
+    since = _since(row)
     return [
         row.input,
         words.state(row.locked),
         _behind(row.behind),
-        row.word,
+        f"in pull request {plain(row.request.label, 60)}" if requested and row.request else row.word,
         words.ago(since, now) if since is not None else "",
         _next_try(row, now),
     ]
+
+
+def _since(row: Row) -> datetime | None:
+    if row.hold is not None:
+        return row.hold.since
+    if row.request is not None and row.word is StateWord.REQUESTED:
+        return row.request.opened
+    return row.state.since if row.state is not None else None
 
 
 def _behind(seconds: float | None) -> str:
@@ -87,6 +99,8 @@ def _next_try(row: Row, now: datetime) -> str:
     state = row.state
     if row.hold is not None:
         return _hold_ends(row.hold)
+    if row.word is StateWord.REQUESTED:
+        return "when it lands"
     if row.accepted is None and state is not None and state.state is StateWord.HELD:
         match answer(state, row.rules):
             case PolicyAction.HOLD:
@@ -120,6 +134,8 @@ def _details(row: Row, now: datetime) -> Iterator[Line]:
         state and state.detail if row.hold is None else None,
         row.word is StateWord.MOVED and f"moved since the last run, which left it at {_left_at(state)}",
         state and state.unreachable_since and f"not reached since {state.unreachable_since:%Y-%m-%d %H:%M} UTC",
+        row.request and row.word is not StateWord.REQUESTED and _asked(row),
+        row.closed and f"pull request {plain(row.closed.label, 120)} with its newest revision was closed",
         row.accepted and "its next move is accepted" + _to(row.accepted.revision),
         state and state.last_good and f"last good: {words.short(state.last_good)}",
         *(_bad_words(state.culprit) if state and state.culprit else ()),
@@ -130,6 +146,13 @@ def _details(row: Row, now: datetime) -> Iterator[Line]:
         yield line((shown(row.input), Style.TITLE))
         for text in found:
             yield from (line(f"  {one}") for one in text.splitlines())
+
+
+def _asked(row: Row) -> str:
+    """Of an input that is kept back, or was moved by another hand: a pull request from before is there still."""
+    move = row.request.move_of(row.input) if row.request is not None else None
+    assert row.request is not None
+    return f"pull request {plain(row.request.label, 120)} asks for {words.short(move.new if move else None)}"
 
 
 def _left_at(state: InputState | None) -> str:
@@ -170,6 +193,7 @@ def document(status: Status) -> Document:
         "last_run": status.last.id if status.last is not None else None,
         "unjudged": [{**asdict(host), "since": _iso(host.since)} for host in status.unjudged],
         "notifications": [delivery_document(one) for one in status.deliveries],
+        "pull_requests": [request_document(one) for one in status.requests],
         "inputs": [_row_document(row, status.now) for row in status.rows],
     }
 
@@ -197,7 +221,9 @@ def _row_document(row: Row, now: datetime) -> Document:
         "state": row.word,
         "reason": row.reason or None,
         "detail": hold.why if hold else (state.detail or None if state else None),
-        "since": _iso(hold.since if hold else state.since if state else None),
+        "since": _iso(_since(row)),
+        "pull_request": row.request.number if row.request is not None else None,
+        "closed_pull_request": row.closed.number if row.closed is not None else None,
         "held_by_user": hold_document(hold),
         "accepted": {"revision": row.accepted.revision} if row.accepted else None,
         "last_attempt": _iso(state.last_attempt if state else None),

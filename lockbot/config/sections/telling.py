@@ -22,7 +22,7 @@ from lockbot.notify import kinds, ping_requests
 from lockbot.notify.kinds import HookEvent, PingStyle
 from lockbot.notify.ping_requests import Heartbeat, Target
 
-TOLD = tuple(kind for kind in NoticeKind if kind is not NoticeKind.PUBLISHED)
+TOLD = tuple(kind for kind in NoticeKind if kind not in (NoticeKind.PUBLISHED, NoticeKind.REQUESTED))
 
 
 class Web(Section):
@@ -63,7 +63,7 @@ class NotifyTarget(Section):
     events: Annotated[tuple[NoticeKind, ...], Field(min_length=1)] = key(
         TOLD,
         "What is told: `broke`, `recovered`, `held-too-long`, `silent-too-long`, `failed`; `published`, too, for "
-        "every update that lands.",
+        "every update that lands, and `requested` for every pull request that is opened.",
     )
     inputs: Names = key(("*",), "Only what is about an input with such a name; what is about none is told anyway.")
     hosts: Names = key(("*",), "Only what is about a host with such a name; what is about none is told anyway.")

@@ -61,6 +61,11 @@ def target(row: Row) -> str:
     return damage.text(row["target"])
 
 
+@damage.reading("what was told of a pull request")
+def told_request(row: Row) -> tuple[str, NoticeKind]:
+    return damage.text(row["id"]), codec.word(NoticeKind, row["kind"])
+
+
 @damage.reading("a message")
 def letter(row: Row) -> Letter:
     notice = Notice(
@@ -125,7 +130,10 @@ def known(connection: sqlite3.Connection, flake: str) -> Known:
     conditions = [condition(row) for row in connection.execute(_CONDITIONS, (flake,)).fetchall()]
     found = [looked(row) for row in connection.execute("SELECT * FROM looked WHERE flake = ?", (flake,))]
     targets = [target(row) for row in connection.execute("SELECT * FROM told_targets WHERE flake = ?", (flake,))]
-    return Known({key(one): one for one in conditions}, found[0] if found else None, frozenset(targets))
+    query = "SELECT * FROM told_requests WHERE flake = ?"
+    requests = dict(told_request(row) for row in connection.execute(query, (flake,)).fetchall())
+    by_key = {key(one): one for one in conditions}
+    return Known(by_key, found[0] if found else None, frozenset(targets), requests)
 
 
 _CONDITIONS = "SELECT * FROM conditions WHERE flake = ? ORDER BY kind, subject"

@@ -51,6 +51,13 @@ def published_since(connection: sqlite3.Connection, flake: str, looked: Looked) 
     return tuple(codec.read_run(connection, row) for row in reversed(rows))
 
 
+@damage.reading("the run of a pull request")
+def run_of(connection: sqlite3.Connection, id: str) -> Run | None:
+    """A run whole; None: it was long ago."""
+    row = connection.execute("SELECT * FROM runs WHERE id = ?", (texts.storable(id),)).fetchone()
+    return None if row is None else codec.read_run(connection, row)
+
+
 def _first(connection: sqlite3.Connection, query: str, values: tuple[str, str, int]) -> Run | None:
     row = connection.execute(query, values).fetchone()
     return None if row is None else codec.read_run(connection, row)

@@ -57,10 +57,13 @@ class Notices:
 
     def _keep(self, connection: sqlite3.Connection, decided: Decision) -> None:
         flake = self._flake
-        for table in ("conditions", "told_targets"):
+        for table in ("conditions", "told_targets", "told_requests"):
             connection.execute(f"DELETE FROM {table} WHERE flake = ?", (flake,))  # noqa: S608 -- our own names
         for condition in decided.conditions:
             codec.insert(connection, "conditions", rows.condition_columns(flake, condition))
+        for request, kind in decided.requests.items():
+            row: dict[str, codec.Value] = {"id": texts.storable(request), "flake": flake, "kind": kind}
+            codec.insert(connection, "told_requests", row)
         codec.insert(connection, "looked", rows.looked_columns(flake, decided.looked), replacing="flake")
         targets = {texts.storable(name): due for name, due in sorted(decided.targets.items())}
         for target, due in targets.items():

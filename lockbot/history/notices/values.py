@@ -29,12 +29,13 @@ class Looked:
 
 @dataclass(frozen=True)
 class Known:
-    """What was told of a flake so far: the conditions that stood, the last look (None: nobody ever did), and the
-    targets that were told."""
+    """What was told of a flake so far: the conditions that stood, the last look (None: nobody ever did), the
+    targets that were told, and of pull requests (by id) what was told last."""
 
     conditions: Mapping[Key, Condition] = field(default_factory=dict)
     looked: Looked | None = None
     targets: frozenset[str] = frozenset()
+    requests: Mapping[str, NoticeKind] = field(default_factory=dict)
 
 
 class LetterState(StrEnum):
@@ -84,12 +85,14 @@ def pause(attempts: int) -> timedelta:
 @dataclass(frozen=True)
 class Decision:
     """What is to be kept after a look: all conditions that stand, and new letters. `targets`: those that there
-    are, and when something new would be sent to each: what waits waits no longer. The letters of others go."""
+    are, and when something new would be sent to each: what waits waits no longer. The letters of others go.
+    `requests`: of each pull request, what was told last."""
 
     conditions: tuple[Condition, ...]
     looked: Looked
     letters: tuple[Letter, ...]
     targets: Mapping[str, datetime]
+    requests: Mapping[str, NoticeKind] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 # One row for each that there ever was (`model.PullRequest`). `moves`, `hosts` and `news` are JSON: `[input, old,
 # new]` each, host to status, `[moment, text]` each. `text_written` and `comment_written` are digests of what the
 # forge has.
+# `told_requests`: what people were told last of one (a NoticeKind), or would have been.
 # `runs.requests`: what a run has done about them, a JSON array.
 STEP: tuple[str, ...] = (
     """
@@ -41,4 +42,11 @@ STEP: tuple[str, ...] = (
     """,
     "CREATE INDEX pull_requests_by_flake ON pull_requests (flake, base, opened)",
     "ALTER TABLE runs ADD COLUMN requests TEXT",
+    """
+    CREATE TABLE told_requests (
+        id TEXT NOT NULL PRIMARY KEY,
+        flake TEXT NOT NULL,
+        kind TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID
+    """,
 )

@@ -31,6 +31,8 @@ class RunSummary:
     hosts: int
     failed: int
     held: int
+    requests: tuple[str, ...] = ()
+    """The pull requests that it has opened, or made ask for what it judged: `#5`, or a branch."""
 
 
 def summaries_query(*, by_flake: bool, paged: bool) -> str:
@@ -47,7 +49,7 @@ def of_runs(number: int) -> str:
 
 _SUMMARIES = """
     SELECT id, repository, flake, started, finished, outcome, branch, base, published, parked, pushed, dry_run,
-        error,
+        error, requests,
         (SELECT count(*) FROM changes WHERE run = runs.id) AS changes,
         (SELECT count(*) FROM hosts WHERE run = runs.id) AS hosts,
         (SELECT count(*) FROM hosts WHERE run = runs.id AND status = 'failed') AS failed,
@@ -76,4 +78,5 @@ def summary(row: sqlite3.Row) -> RunSummary:
         hosts=row["hosts"],
         failed=row["failed"],
         held=row["held"],
+        requests=tuple(one.label for one in codec.read_done(row["requests"]) if one.step.asks),
     )

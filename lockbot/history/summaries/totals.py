@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from lockbot.history import codec, damage
-from lockbot.model import Outcome, Run
+from lockbot.model import Outcome, PullRequestState, Run
 
 IN_VAIN = frozenset({Outcome.FAILED, Outcome.STALE, Outcome.INTERRUPTED, Outcome.UNJUDGED})
 """Runs that did not get to the end of their work, whatever the inputs are like."""
@@ -28,7 +28,7 @@ class Totals:
     ended: Run | None = None
     """The last one that has an outcome."""
     published: datetime | None = None
-    """When the last run that published something ended."""
+    """When something was published last: a run that did ended, or the pull request of an earlier one landed."""
     succeeded: datetime | None = None
     """When the last run ended that has exit code 0."""
     in_vain: int = 0
@@ -45,7 +45,7 @@ def read_totals(connection: sqlite3.Connection, flake: str) -> Totals:
         seconds={row["phase"]: row["total"] for row in seconds.fetchall()},
         latest=_newest(connection, flake, ""),
         ended=_newest(connection, flake, "AND outcome IS NOT NULL"),
-        published=_last(connection, flake, "published IS NOT NULL"),
+        published=_published(connection, flake),
         succeeded=_last(connection, flake, f"outcome IN ({_GOOD})"),
         in_vain=_in_vain(connection, flake),
     )
@@ -74,6 +74,14 @@ def _last(connection: sqlite3.Connection, flake: str, condition: str) -> datetim
     query = f"SELECT max(finished) AS moment {_RUNS} AND {condition}"
     row = connection.execute(query, (flake,)).fetchone()
     return damage.moment_or_none(row["moment"])
+
+
+def _published(connection: sqlite3.Connection, flake: str) -> datetime | None:
+    """A run's pull request may land long after the run."""
+    query = "SELECT max(changed) AS moment FROM pull_requests WHERE flake = ? AND state = ?"
+    row = connection.execute(query, (flake, PullRequestState.LANDED)).fetchone()
+    moments = (_last(connection, flake, "published IS NOT NULL"), damage.moment_or_none(row["moment"]))
+    return max((one for one in moments if one is not None), default=None)
 
 
 def _in_vain(connection: sqlite3.Connection, flake: str) -> int:

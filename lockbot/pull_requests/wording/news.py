@@ -79,5 +79,9 @@ def overtaken(by: str) -> str:
     return f"{by} has taken its place"
 
 
+def held(inputs: Sequence[str]) -> str:
+    return f"{words.listed([name(one) for one in inputs])} is held by hand: this is closed, and not merged"
+
+
 def empty(base: str, inputs: Sequence[str]) -> str:
     return f"{name(base)} has moved {words.listed([name(one) for one in inputs])} itself: nothing of it is left"

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import cast
 
 from lockbot.commands import status as standing_of
+from lockbot.commands.pull_requests.telling import request_document
 from lockbot.commands.status import Row, Status
 from lockbot.nix.flakeref import FlakeRef, FlakeRefError
 from lockbot.nix.forges import commit_link, range_link
@@ -28,9 +29,13 @@ def page(view: View, query: Query) -> Page:  # noqa: ARG001 -- a page's shape
 
 
 def rows(status: Status, now: datetime) -> list[Document]:
-    """As `lockbot status --json` has them, with how old each is, and where to read what it lacks."""
+    """As `lockbot status --json` has them, with how old each is, where to read what it lacks, and the pull request
+    that would move it."""
     told = cast(list[Document], standing_of.document(replace(status, now=now))["inputs"])
-    return [{**one, **_age(row, now), **_links(row)} for one, row in zip(told, status.rows, strict=True)]
+    return [
+        {**one, **_age(row, now), **_links(row), **_request(row)}
+        for one, row in zip(told, status.rows, strict=True)
+    ]
 
 
 def _age(row: Row, now: datetime) -> Document:
@@ -41,6 +46,10 @@ def _age(row: Row, now: datetime) -> Document:
         "age_days": round(max(seconds, 0) / DAY, 2) if seconds is not None else None,
         "behind_seconds": row.behind,
     }
+
+
+def _request(row: Row) -> Document:
+    return {"request": request_document(row.request) if row.request is not None else None}
 
 
 def _links(row: Row) -> Document:

@@ -34,6 +34,7 @@ def page(view: View, query: Query) -> Page:
         "daemon": told["daemon"],
         "runs": live(view),
         "last": last(view),
+        "pull_requests": told["pull_requests"],
         "inputs": {"total": len(status.rows), "states": dict(sorted(words.items()))},
         "refresh": refresh,
         "usual_refresh": _USUAL_REFRESH,

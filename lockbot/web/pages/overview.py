@@ -24,6 +24,7 @@ def row(site: Site) -> Document:
                 "alarms": list(status.alarms),
                 "inputs": len(status.rows),
                 "held": sum(one.word is StateWord.HELD for one in status.rows),
+                "pull_requests": len(status.requests),
                 "paused": status.pause is not None,
             }
     except LockbotError as error:

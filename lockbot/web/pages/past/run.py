@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
+from lockbot.commands import history as past
 from lockbot.errors import UsageError
 from lockbot.history import texts
 from lockbot.model import InputChange, Run
@@ -25,7 +26,8 @@ LATEST = "latest"
 def page(view: View, query: Query) -> Page:
     """`run` is an id, its beginning where that is the only one, or `latest`."""
     found = find_run(view, query["run"])
-    document = _document(found, [texts.storable(name) for name in view.history.log_names(found.id)])
+    stands = past.by_now(view.history, found)
+    document = _document(found, stands, [texts.storable(name) for name in view.history.log_names(found.id)])
     return Page(f"Run {found.id}", "run.html", document | {"steps": steps_of(view, found).is_file()})
 
 
@@ -47,14 +49,15 @@ def find_run(view: View, name: str) -> Run:
     return found
 
 
-def _document(run: Run, logs: Sequence[str]) -> Document:
+def _document(run: Run, by_now: Mapping[str, str], logs: Sequence[str]) -> Document:
     whole = run_document(run)
+    asked = cast(list[Document], whole["pull_requests"])
     changes = cast(list[Document], whole["changes"])
     hosts = cast(list[Document], whole["hosts"])
     links = {one.input: one.link for one in run.upstream}
     side = side_by_side(run.differences, run.hosts)
     return whole | {
-        "headline": terminal.headline(run)[0],
+        "headline": terminal.headline(run, by_now)[0],
         "took": seconds_between(run.started, run.finished),
         "changes": [
             told | _told(change, links.get(change.input))
@@ -63,6 +66,10 @@ def _document(run: Run, logs: Sequence[str]) -> Document:
         "hosts": [
             told | {"installable": build.host.installable, "log": build.host.name in logs}
             for told, build in zip(hosts, run.hosts, strict=True)
+        ],
+        "pull_requests": [
+            told | {"by_now": by_now.get(done.branch) if done.step.asks else None}
+            for told, done in zip(asked, run.requests, strict=True)
         ],
         "failures": list(_failures(run)),
         "what_changes": _entries(sentences.what_changes(side, sized=True)),
