@@ -211,6 +211,12 @@ def number(record: Mapping[str, object], name: str) -> int:
     return value
 
 
+def check_about(answer: ApiResponse, name: str, wanted: int) -> None:
+    """What was changed is this one, as it says: who answers something else has not done it."""
+    if number(table(answer.document), name) != wanted:
+        raise unexpected()
+
+
 _WORDS, _DEPTH = 300, 4
 
 

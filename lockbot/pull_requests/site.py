@@ -71,16 +71,21 @@ class Site:
                 return self.forge.find(self.api, self._path, request.branch)
             return self.forge.look(self.api, self._path, request.number)
         except NotThere:
-            # The repository can be seen: so somebody has deleted the request.
-            if self.writes and request.number is not None and self._seen is not None:
-                return _deleted(request, request.number)
-            if self.writes:
+            if not self.writes:
+                return None
+            if request.number is None or self._seen is None or self._is_listed(request):
                 raise
-            return None
+            return _deleted(request, request.number)
         except NoResponse:
             if self.writes:
                 raise
             return None
+
+    def _is_listed(self, request: PullRequest) -> bool:
+        """Whether one that can't be seen is open nevertheless. Only one that is not was deleted, which is taken
+        for a no."""
+        found = self.forge.find(self.api, self._path, request.branch)
+        return found is not None and found.number == request.number
 
     def write(self, request: PullRequest, seen: RequestSeen | None) -> tuple[PullRequest, RequestSeen]:
         """Have it open, and say what it is to say; with how it stands then. `seen`: as `look` told just now.
@@ -121,9 +126,21 @@ class Site:
         digest = _digest(text)
         if digest == kept.written:
             return request
-        known = kept.id or self.forge.find_comment(self.api, self._path, seen, COMMENT_MARK)
-        written = self.forge.comment(self.api, self._path, seen.number, text, known)
+        written = self._comment(seen, text, kept.id or self._find_comment(seen))
         return replace(request, comment=replace(kept, id=written, written=digest))
+
+    def _comment(self, seen: RequestSeen, text: str, known: str | None) -> str:
+        """Where somebody has deleted it, it is written anew; but never beside one that is there."""
+        try:
+            return self.forge.comment(self.api, self._path, seen.number, text, known)
+        except NotThere:
+            found = self._find_comment(seen) if known is not None else None
+            if known is None or found == known:
+                raise
+            return self.forge.comment(self.api, self._path, seen.number, text, found)
+
+    def _find_comment(self, seen: RequestSeen) -> str | None:
+        return self.forge.find_comment(self.api, self._path, seen, COMMENT_MARK)
 
     def close(self, seen: RequestSeen) -> None:
         self.forge.close(self.api, self._path, seen.number)

@@ -43,6 +43,8 @@ class Forge(Protocol):
 
     def comments(self, number: int) -> list[str]: ...
 
+    def delete_comments(self, number: int) -> None: ...
+
     def close(self, number: int) -> None: ...
 
     def reopen(self, number: int) -> None: ...
@@ -86,6 +88,10 @@ class OnGitHub:
 
     def comments(self, number: int) -> list[str]:
         return [one.body for one in self.there.comments.values() if one.number == number]
+
+    def delete_comments(self, number: int) -> None:
+        for one in [one for one in self.there.comments.values() if one.number == number]:
+            self.there.delete_comment(one.id)
 
     def close(self, number: int) -> None:
         self.there.close(number)
@@ -134,6 +140,9 @@ class OnGitLab:
     def comments(self, number: int) -> list[str]:
         return [note.body for note in self.there.requests[number].notes if not note.system]
 
+    def delete_comments(self, number: int) -> None:
+        self.there.requests[number].notes.clear()
+
     def close(self, number: int) -> None:
         self.there.close(number)
 
@@ -180,6 +189,10 @@ class OnForgejo:
 
     def comments(self, number: int) -> list[str]:
         return [one["body"] for one in self.there.request(number)["comments"]]
+
+    def delete_comments(self, number: int) -> None:
+        for one in self.there.request(number)["comments"]:
+            self.there.delete_comment(number, one["id"])
 
     def close(self, number: int) -> None:
         self.there.close(number)

@@ -86,6 +86,10 @@ class Nights:
         for name in names:
             self.world.upstreams[name].commit("more")
 
+    def newest(self, name: str) -> str:
+        """An input's newest commit."""
+        return self.world.upstreams[name].git("rev-parse", "HEAD").strip()
+
     # -- the forge ----------------------------------------------------------------------------------------
 
     def tip(self, branch: str = "main") -> str:

@@ -311,10 +311,15 @@ class _Observer:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _observed_lockbot(record: str, die_at: str, *arguments: str) -> None:
+def observe(record: str, die_at: str) -> None:
+    """From now on this process records its steps, and dies as `World.observed` says."""
     observer = _Observer(Path(record), die_at)
     sys.addaudithook(observer.audit)
     sqlite3.connect = observer.connect  # type: ignore[assignment]  # overloaded
+
+
+def _observed_lockbot(record: str, die_at: str, *arguments: str) -> None:
+    observe(record, die_at)
     sys.argv = ["lockbot", *arguments]
     from lockbot.cli import main
 

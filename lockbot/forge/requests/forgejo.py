@@ -36,6 +36,7 @@ from lockbot.forge.responses import (
     NotThere,
     Refused,
     RequestState,
+    check_about,
     number,
     table,
     tables,
@@ -114,22 +115,19 @@ class ForgejoRequests:
         title, body = _title(wording), wording.body
         if title == _title(seen.wording) and body == seen.wording.body:
             return
-        api.send("PATCH", _pull(path, seen.number), {"title": title, "body": body})
+        answer = api.send("PATCH", _pull(path, seen.number), {"title": title, "body": body})
+        check_about(answer, "number", seen.number)
 
     def close(self, api: Api, path: Path, number: int) -> None:
-        api.send("PATCH", _pull(path, number), {"state": "closed"})
+        check_about(api.send("PATCH", _pull(path, number), {"state": "closed"}), "number", number)
 
     def file(self, api: Api, path: Path, number: int, people: People) -> tuple[str, ...]:
         return file(api, path, number, people)
 
     def comment(self, api: Api, path: Path, number: int, text: str, known: str | None) -> str:
         if known is not None:
-            try:
-                at = f"{repository(path)}/issues/comments/{quote(known, safe='')}"
-                api.send("PATCH", at, {"body": text})
-                return known
-            except NotThere:
-                pass  # somebody deleted it: it is written anew
+            api.send("PATCH", f"{repository(path)}/issues/comments/{quote(known, safe='')}", {"body": text})
+            return known
         answer = api.send("POST", f"{repository(path)}/issues/{number}/comments", {"body": text})
         return str(_number(table(answer.document), "id"))
 

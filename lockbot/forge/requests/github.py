@@ -6,7 +6,6 @@ labels, assignees and comments), branches/branches and repos/rules. It must not 
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from urllib.parse import quote
@@ -32,6 +31,7 @@ from lockbot.forge.responses import (
     NotThere,
     Refused,
     RequestState,
+    check_about,
     commit_hash,
     not_merged,
     number,
@@ -114,14 +114,14 @@ class GitHubRequests:
         had = seen.wording
         pairs = (("title", had.title, wording.title), ("body", had.body, wording.body))
         if changed := {name: new for name, old, new in pairs if old != new}:
-            api.send("PATCH", _pull(path, seen.number), changed)
+            check_about(api.send("PATCH", _pull(path, seen.number), changed), "number", seen.number)
         if wording.draft and not had.draft:
             _make_draft(api, seen)
         elif had.draft and not wording.draft:
             mutate(api, "markPullRequestReadyForReview", {"pullRequestId": seen.handle})
 
     def close(self, api: Api, path: Path, number: int) -> None:
-        api.send("PATCH", _pull(path, number), {"state": "closed"})
+        check_about(api.send("PATCH", _pull(path, number), {"state": "closed"}), "number", number)
 
     def file(self, api: Api, path: Path, number: int, people: People) -> tuple[str, ...]:
         issue = f"{repository_at(path)}/issues/{number}"
@@ -135,9 +135,7 @@ class GitHubRequests:
     def comment(self, api: Api, path: Path, number: int, text: str, known: str | None) -> str:
         issues = f"{repository_at(path)}/issues"
         if known is not None:
-            # Where it is gone, it is written anew.
-            with contextlib.suppress(NotThere):
-                return _id(api.send("PATCH", f"{issues}/comments/{quote(known, safe='')}", {"body": text}))
+            return _id(api.send("PATCH", f"{issues}/comments/{quote(known, safe='')}", {"body": text}))
         return _id(api.send("POST", f"{issues}/{number}/comments", {"body": text}))
 
     def find_comment(self, api: Api, path: Path, seen: RequestSeen, mark: str) -> str | None:

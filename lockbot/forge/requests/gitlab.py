@@ -38,6 +38,7 @@ from lockbot.forge.responses import (
     Refused,
     Renamed,
     RequestState,
+    check_about,
     commit_hash,
     merged,
     number,
@@ -139,10 +140,11 @@ class GitLabRequests:
         if _lines(seen.wording.body) != _lines(wording.body):
             changed["description"] = wording.body
         if changed:
-            _send(api, path, "PUT", f"/merge_requests/{seen.number}", changed)
+            check_about(_send(api, path, "PUT", f"/merge_requests/{seen.number}", changed), "iid", seen.number)
 
     def close(self, api: Api, path: Path, number: int) -> None:
-        _send(api, path, "PUT", f"/merge_requests/{number}", {"state_event": "close"})
+        closing = {"state_event": "close"}
+        check_about(_send(api, path, "PUT", f"/merge_requests/{number}", closing), "iid", number)
 
     def file(self, api: Api, path: Path, number: int, people: People) -> tuple[str, ...]:
         before = _look(api, path, number)
@@ -163,10 +165,7 @@ class GitLabRequests:
     def comment(self, api: Api, path: Path, number: int, text: str, known: str | None) -> str:
         notes = f"/merge_requests/{number}/notes"
         if known is not None:
-            try:
-                return _id(_send(api, path, "PUT", f"{notes}/{quote(known, safe='')}", {"body": text}))
-            except NotThere:
-                pass  # somebody deleted it; where the request itself is not there, the next says so
+            return _id(_send(api, path, "PUT", f"{notes}/{quote(known, safe='')}", {"body": text}))
         return _id(_send(api, path, "POST", notes, {"body": text}))
 
     def find_comment(self, api: Api, path: Path, seen: RequestSeen, mark: str) -> str | None:

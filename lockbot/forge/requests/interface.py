@@ -146,7 +146,8 @@ class RequestForge(Protocol):
         ...
 
     def comment(self, api: Api, path: Path, number: int, text: str, known: str | None) -> str:
-        """Write a comment, or (`known`: its id) edit it; the id. One that is gone is written anew."""
+        """Write a comment, or (`known`: its id) edit it; the id. Raises NotThere where that one can't be seen:
+        `find_comment` tells whether it is gone."""
         ...
 
     def find_comment(self, api: Api, path: Path, seen: RequestSeen, mark: str) -> str | None:

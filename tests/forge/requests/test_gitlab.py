@@ -17,10 +17,10 @@ from lockbot.forge.requests.interface import People, RequestForge, RequestSeen, 
 from lockbot.forge.responses import NoResponse, NoRight, NotThere, Refused, Renamed, RequestState
 from lockbot.policy.upstream_checks import Standing
 from lockbot.process import CancelToken
-from tests.forge.requests.clone import Clone
 from tests.forge.requests.githost import Call, GitHost
 from tests.forge.requests.gitlab import GitLabStandIn
 from tests.forge.requests.gitlab_project import Request
+from tests.forge.requests.working_copy import WorkingCopy
 from tests.forge.server import Reply
 
 NOW = datetime(2026, 11, 27, 3, 0, tzinfo=UTC)
@@ -36,7 +36,7 @@ FORGE: RequestForge = GitLabRequests(lambda: NOW)
 class World:
     host: GitHost
     gitlab: GitLabStandIn
-    clone: Clone
+    clone: WorkingCopy
     cancel: CancelToken
     first: str
 
@@ -47,7 +47,7 @@ class World:
 
     def push(self, subject: str = "update", branch: str = BRANCH, on: str | None = None) -> str:
         commit = self.clone.commit(subject, on or self.first)
-        done = self.clone.push(commit, branch)
+        done = self.clone.send(commit, branch)
         assert done.returncode == 0, done.stderr
         return commit
 
@@ -64,9 +64,9 @@ def world(tmp_path: Path, cancel: CancelToken) -> Iterator[World]:
     with GitHost(tmp_path / "forge") as host:
         host.create(NAME)
         gitlab = GitLabStandIn(host, NAME)
-        clone = Clone(tmp_path / "clone", host, NAME)
+        clone = WorkingCopy(host, NAME, tmp_path / "clone")
         first = clone.commit("first")
-        assert clone.push(first, "main").returncode == 0
+        assert clone.send(first, "main").returncode == 0
         yield World(host, gitlab, clone, cancel, first)
 
 
@@ -85,7 +85,7 @@ def test_from_developers_on_they_push(world: World, level: int, may: bool) -> No
     world.gitlab.user("lockbot", level)
     assert FORGE.repository(world.api(), PATH).may_push is may
     commit = world.clone.commit("update", world.first)
-    pushed = world.clone.push(commit, BRANCH)
+    pushed = world.clone.send(commit, BRANCH)
     assert (pushed.returncode == 0) is may, pushed.stderr
 
 
@@ -309,7 +309,7 @@ def test_one_that_is_being_merged_is_open(world: World) -> None:
 
 def test_our_own_push_of_its_commit_merges_it(world: World) -> None:
     seen = world.opened()
-    assert world.clone.push(seen.head, "main").returncode == 0
+    assert world.clone.send(seen.head, "main").returncode == 0
     FORGE.landed(world.api(), PATH, seen, seen.head)
     after = FORGE.look(world.api(), PATH, 1)
     assert (after.state, after.merged_as) == (RequestState.MERGED, seen.head)
@@ -388,14 +388,15 @@ def test_who_is_not_there_is_named_and_the_rest_is_done(world: World) -> None:
 # -- comments -----------------------------------------------------------------------------------------------------
 
 
-def test_a_comment_is_written_edited_and_written_anew(world: World) -> None:
+def test_a_comment_is_written_and_edited(world: World) -> None:
     world.opened()
     first = FORGE.comment(world.api(), PATH, 1, "one", None)
     assert FORGE.comment(world.api(), PATH, 1, "two", first) == first
     assert [note.body for note in world.gitlab.requests[1].notes] == ["two"]
     world.gitlab.requests[1].notes.clear()
-    assert FORGE.comment(world.api(), PATH, 1, "three", first) != first
-    assert [note.body for note in world.gitlab.requests[1].notes] == ["three"]
+    with pytest.raises(NotThere):
+        FORGE.comment(world.api(), PATH, 1, "three", first)
+    assert world.gitlab.requests[1].notes == []
 
 
 def test_a_comment_on_what_is_not_there_says_so(world: World) -> None:

@@ -10,9 +10,9 @@ import pytest
 
 from lockbot.forge.requests.interface import People, Wording
 from lockbot.forge.requests.push_options import LONGEST, Topic, agit, gitlab, said
-from tests.forge.requests.clone import Clone
 from tests.forge.requests.githost import GitHost
 from tests.forge.requests.gitlab import GitLabStandIn
+from tests.forge.requests.working_copy import WorkingCopy
 
 PATH = ("group", "fleet")
 NAME = "/".join(PATH)
@@ -34,21 +34,21 @@ def standin(host: GitHost) -> GitLabStandIn:
 
 
 @pytest.fixture
-def clone(tmp_path: Path, host: GitHost, standin: GitLabStandIn) -> Clone:
+def clone(tmp_path: Path, host: GitHost, standin: GitLabStandIn) -> WorkingCopy:
     del standin  # its hooks have to be there
-    made = Clone(tmp_path / "clone", host, NAME)
-    assert made.push(made.commit("first"), "main").returncode == 0
+    made = WorkingCopy(host, NAME, tmp_path / "clone")
+    assert made.send(made.commit("first"), "main").returncode == 0
     return made
 
 
 # -- GitLab -------------------------------------------------------------------------------------------------------
 
 
-def test_a_push_opens_one_as_it_was_asked_to(host: GitHost, standin: GitLabStandIn, clone: Clone) -> None:
+def test_a_push_opens_one_as_it_was_asked_to(host: GitHost, standin: GitLabStandIn, clone: WorkingCopy) -> None:
     standin.user("alice", 30)
     people = People(labels=("update", "a b"), assignees=("alice",))
     commit = clone.commit("update", "main")
-    pushed = clone.push(commit, BRANCH, *gitlab("main", WORDING, people))
+    pushed = clone.send(commit, BRANCH, *gitlab("main", WORDING, people))
     assert pushed.returncode == 0, pushed.stderr
     request = standin.requests[1]
     assert (request.title, request.description) == (WORDING.title, WORDING.body.strip())
@@ -58,11 +58,11 @@ def test_a_push_opens_one_as_it_was_asked_to(host: GitHost, standin: GitLabStand
     assert said(pushed.stderr, host.host, PATH) == (1, page)
 
 
-def test_the_next_push_changes_it(standin: GitLabStandIn, clone: Clone) -> None:
-    clone.push(clone.commit("update", "main"), BRANCH, *gitlab("main", WORDING, NOBODY))
+def test_the_next_push_changes_it(standin: GitLabStandIn, clone: WorkingCopy) -> None:
+    clone.send(clone.commit("update", "main"), BRANCH, *gitlab("main", WORDING, NOBODY))
     commit = clone.commit("more", "main")
     more = Wording("Update more", "Less.", draft=True)
-    pushed = clone.push(commit, BRANCH, *gitlab("main", more, People(labels=("update",))))
+    pushed = clone.send(commit, BRANCH, *gitlab("main", more, People(labels=("update",))))
     assert said(pushed.stderr, standin.host.host, PATH)[0] == 1
     assert list(standin.requests) == [1]
     request = standin.requests[1]
@@ -70,38 +70,38 @@ def test_the_next_push_changes_it(standin: GitLabStandIn, clone: Clone) -> None:
     assert request.labels == ["update"]
 
 
-def test_without_a_body_the_only_commits_message_is_taken(standin: GitLabStandIn, clone: Clone) -> None:
+def test_without_a_body_the_only_commits_message_is_taken(standin: GitLabStandIn, clone: WorkingCopy) -> None:
     commit = clone.commit("update", "main", body="What it brings.\nIn lines.")
-    clone.push(commit, BRANCH, *gitlab("main", Wording("Update", ""), NOBODY))
+    clone.send(commit, BRANCH, *gitlab("main", Wording("Update", ""), NOBODY))
     assert standin.requests[1].description == "What it brings.\nIn lines."
 
 
-def test_it_merges_itself_if_it_is_asked_to(standin: GitLabStandIn, clone: Clone) -> None:
+def test_it_merges_itself_if_it_is_asked_to(standin: GitLabStandIn, clone: WorkingCopy) -> None:
     commit = clone.commit("update", "main")
-    clone.push(commit, BRANCH, *gitlab("main", WORDING, NOBODY, auto_merge=True))
+    clone.send(commit, BRANCH, *gitlab("main", WORDING, NOBODY, auto_merge=True))
     assert standin.requests[1].state == "opened"
     standin.pipeline(commit, "success")
     assert standin.requests[1].state == "merged"
 
 
-def test_a_base_that_is_not_there_opens_nothing(standin: GitLabStandIn, clone: Clone) -> None:
-    pushed = clone.push(clone.commit("update", "main"), BRANCH, *gitlab("nowhere", WORDING, NOBODY))
+def test_a_base_that_is_not_there_opens_nothing(standin: GitLabStandIn, clone: WorkingCopy) -> None:
+    pushed = clone.send(clone.commit("update", "main"), BRANCH, *gitlab("nowhere", WORDING, NOBODY))
     assert pushed.returncode == 0 and "does not exist" in pushed.stderr
     assert standin.requests == {}
     page = f"{standin.host.url}/{NAME}/-/merge_requests/new?merge_request%5Bsource_branch%5D=lockbot%2Fupdate"
     assert said(pushed.stderr, standin.host.host, PATH) == (None, page)
 
 
-def test_options_without_create_open_nothing(standin: GitLabStandIn, clone: Clone) -> None:
+def test_options_without_create_open_nothing(standin: GitLabStandIn, clone: WorkingCopy) -> None:
     options = [one for one in gitlab("main", WORDING, NOBODY) if one != "merge_request.create"]
-    pushed = clone.push(clone.commit("update", "main"), BRANCH, *options)
+    pushed = clone.send(clone.commit("update", "main"), BRANCH, *options)
     assert "A merge_request.create push option is required" in pushed.stderr
     assert standin.requests == {}
 
 
-def test_who_may_not_push_opens_nothing(standin: GitLabStandIn, clone: Clone) -> None:
+def test_who_may_not_push_opens_nothing(standin: GitLabStandIn, clone: WorkingCopy) -> None:
     standin.user("lockbot", 20)
-    pushed = clone.push(clone.commit("update", "main"), BRANCH, *gitlab("main", WORDING, NOBODY))
+    pushed = clone.send(clone.commit("update", "main"), BRANCH, *gitlab("main", WORDING, NOBODY))
     assert pushed.returncode != 0 and "not allowed to push" in pushed.stderr
     assert standin.requests == {} and standin.host.tip(NAME, BRANCH) is None
 
@@ -118,27 +118,27 @@ HARMFUL = {
 
 
 @pytest.mark.parametrize("text", HARMFUL.values(), ids=HARMFUL)
-def test_whatever_it_says_git_takes_it(standin: GitLabStandIn, clone: Clone, text: str) -> None:
+def test_whatever_it_says_git_takes_it(standin: GitLabStandIn, clone: WorkingCopy, text: str) -> None:
     people = People(labels=(text,))
-    pushed = clone.push(clone.commit("update", "main"), BRANCH, *gitlab("main", Wording(text, text), people))
+    pushed = clone.send(clone.commit("update", "main"), BRANCH, *gitlab("main", Wording(text, text), people))
     assert pushed.returncode == 0, pushed.stderr[-500:]
     title = standin.requests[1].title
     assert len(title) <= 255 and title.isprintable() and title[0] in "oixü"
     assert len(standin.requests[1].description) > 2
 
 
-def test_several_lines_arrive_as_several(standin: GitLabStandIn, clone: Clone) -> None:
+def test_several_lines_arrive_as_several(standin: GitLabStandIn, clone: WorkingCopy) -> None:
     wording = Wording("x", "- one\r\n- two\n\n```\nthree\n```\n")
-    clone.push(clone.commit("update", "main"), BRANCH, *gitlab("main", wording, NOBODY))
+    clone.send(clone.commit("update", "main"), BRANCH, *gitlab("main", wording, NOBODY))
     assert standin.requests[1].description == "- one\n- two\n\n```\nthree\n```"
 
 
-def test_git_takes_no_longer_option(clone: Clone) -> None:
+def test_git_takes_no_longer_option(clone: WorkingCopy) -> None:
     """What LONGEST is for: a bit more, and git gives up."""
     commit = clone.commit("update", "main")
-    assert clone.push(commit, BRANCH, "x" * LONGEST).returncode == 0
-    assert clone.push(commit, f"{BRANCH}2", "x" * 65_517).returncode != 0
-    assert clone.push(commit, f"{BRANCH}3", "x\ny").returncode != 0
+    assert clone.send(commit, BRANCH, "x" * LONGEST).returncode == 0
+    assert clone.send(commit, f"{BRANCH}2", "x" * 65_517).returncode != 0
+    assert clone.send(commit, f"{BRANCH}3", "x\ny").returncode != 0
 
 
 def test_an_empty_value_is_no_option() -> None:
@@ -169,9 +169,9 @@ def test_where_base64_is_read_the_description_has_its_lines() -> None:
 
 
 @pytest.mark.parametrize("text", HARMFUL.values(), ids=HARMFUL)
-def test_whatever_agit_says_git_takes_it(clone: Clone, text: str) -> None:
+def test_whatever_agit_says_git_takes_it(clone: WorkingCopy, text: str) -> None:
     options = agit(Topic("lockbot", base64=True), Wording(text, text))
-    pushed = clone.push(clone.commit("update", "main"), BRANCH, *options, ref="refs/for/main")
+    pushed = clone.send(clone.commit("update", "main"), BRANCH, *options, ref="refs/for/main")
     assert pushed.returncode == 0, pushed.stderr[-500:]
     assert max(len(option.encode()) for option in options) <= LONGEST
     b64decode(options[2].removeprefix("description={base64}"), validate=True)
