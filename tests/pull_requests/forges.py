@@ -64,7 +64,29 @@ class Forge(Protocol):
     def rename(self, name: str) -> None: ...
 
 
-class OnGitHub:
+class _People:
+    """What people do, which all three can be asked for in the same words."""
+
+    there: GitHubStandIn | GitLabStandIn | ForgejoStandIn
+
+    def close(self, number: int) -> None:
+        self.there.close(number)
+
+    def reopen(self, number: int) -> None:
+        self.there.reopen(number)
+
+    def retarget(self, number: int, base: str) -> None:
+        self.there.retarget(number, base)
+
+    def merge(self, number: int, how: str = "merge") -> str:
+        return self.there.merge(number, how)
+
+    def rename(self, name: str) -> None:
+        self.there.rename(name)
+
+
+class OnGitHub(_People):
+    there: GitHubStandIn
     kind, api = "github", "/api/v3"
 
     def __init__(self, host: GitHost) -> None:
@@ -93,29 +115,15 @@ class OnGitHub:
         for one in [one for one in self.there.comments.values() if one.number == number]:
             self.there.delete_comment(one.id)
 
-    def close(self, number: int) -> None:
-        self.there.close(number)
-
-    def reopen(self, number: int) -> None:
-        self.there.reopen(number)
-
-    def retarget(self, number: int, base: str) -> None:
-        self.there.retarget(number, base)
-
-    def merge(self, number: int, how: str = "merge") -> str:
-        return self.there.merge(number, how)
-
     def check(self, commit: str, state: str) -> None:
         self.there.check(commit, "ci", None if state == "pending" else state)
 
     def require_check(self) -> None:
         self.there.required["main"] = ["ci"]
 
-    def rename(self, name: str) -> None:
-        self.there.rename(name)
 
-
-class OnGitLab:
+class OnGitLab(_People):
+    there: GitLabStandIn
     kind, api = "gitlab", "/api/v4"
 
     def __init__(self, host: GitHost) -> None:
@@ -143,29 +151,15 @@ class OnGitLab:
     def delete_comments(self, number: int) -> None:
         self.there.requests[number].notes.clear()
 
-    def close(self, number: int) -> None:
-        self.there.close(number)
-
-    def reopen(self, number: int) -> None:
-        self.there.reopen(number)
-
-    def retarget(self, number: int, base: str) -> None:
-        self.there.retarget(number, base)
-
-    def merge(self, number: int, how: str = "merge") -> str:
-        return self.there.merge(number, how)
-
     def check(self, commit: str, state: str) -> None:
         self.there.pipeline(commit, {"failure": "failed"}.get(state, state))
 
     def require_check(self) -> None:
         self.there.pipeline_must_succeed = True
 
-    def rename(self, name: str) -> None:
-        self.there.rename(name)
 
-
-class OnForgejo:
+class OnForgejo(_People):
+    there: ForgejoStandIn
     kind, api = "forgejo", "/api/v1"
 
     def __init__(self, host: GitHost) -> None:
@@ -194,26 +188,11 @@ class OnForgejo:
         for one in self.there.request(number)["comments"]:
             self.there.delete_comment(number, one["id"])
 
-    def close(self, number: int) -> None:
-        self.there.close(number)
-
-    def reopen(self, number: int) -> None:
-        self.there.reopen(number)
-
-    def retarget(self, number: int, base: str) -> None:
-        self.there.retarget(number, base)
-
-    def merge(self, number: int, how: str = "merge") -> str:
-        return self.there.merge(number, how)
-
     def check(self, commit: str, state: str) -> None:
         self.there.status(commit, "ci", state)
 
     def require_check(self) -> None:
         self.there.required["main"] = ["ci"]
-
-    def rename(self, name: str) -> None:
-        self.there.rename(name)
 
 
 FORGES: Mapping[str, Callable[[GitHost], Forge]] = {"github": OnGitHub, "gitlab": OnGitLab, "forgejo": OnForgejo}

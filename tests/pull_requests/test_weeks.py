@@ -114,6 +114,28 @@ def test_at_once_lands_what_was_judged_and_nothing_else(nights: Make) -> None:
     assert [one["state"] for one in here.listed()] == ["landed"]
 
 
+@pytest.mark.parametrize("kind", ["forgejo"])
+def test_where_the_flake_lies_here_its_branch_follows_what_lands(nights: Make) -> None:
+    here = nights(local=True, publish='merge = "when-checks-pass"')
+    here.forge.require_check()
+    here.upstream("a")
+    before = here.world.head()
+    judged = here.night()["candidate"]
+    assert (here.only().head, here.world.head()) == (judged, before)
+    here.forge.check(judged, "success")
+    assert here.settle()["landed"] == judged
+    assert here.world.head() == judged == here.tip()
+    here.world.check_repository()
+
+    # With commits that are not pushed, a request would ask for those, too.
+    here.world.fleet.commit({"README": "mine"}, "not pushed")
+    here.upstream("b")
+    result = here.night(ends=1)
+    assert result["outcome"] == "stale"
+    assert "ask for more than the update" in result["error"]
+    assert here.open() == []
+
+
 def test_a_branch_that_may_not_be_pushed_to_is_people_s(nights: Make) -> None:
     here = nights(publish='merge = "at-once"')
     here.forge.host.protect("owner/flake", "main")

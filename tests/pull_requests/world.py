@@ -19,10 +19,19 @@ _HOSTS = (HostSpec("web", ["a"]), HostSpec("db", ["b"]))
 
 class Nights:
     """Host `web` uses input `a`, host `db` uses input `b`. lockbot has a token, for git, too; or git has one, and
-    lockbot none (`token` False)."""
+    lockbot none (`token` False). `local`: lockbot works in
+    the fleet's own repository, whose remote is on the forge."""
 
     def __init__(
-        self, nix: Nix, directory: Path, forge: Forge, *, token: bool = True, publish: str = "", more: str = ""
+        self,
+        nix: Nix,
+        directory: Path,
+        forge: Forge,
+        *,
+        token: bool = True,
+        local: bool = False,
+        publish: str = "",
+        more: str = "",
     ) -> None:
         self.forge = forge
         self.world = World.create(nix, directory, inputs="ab", hosts=_HOSTS)
@@ -40,7 +49,9 @@ class Nights:
         secret = directory / "token"
         secret.write_text(TOKEN)
         secret.chmod(0o600)
-        self.world.settings["repository"] = f'url = "{url}"\nbranch = "main"'
+        self.world.settings["repository"] = "" if local else f'url = "{url}"\nbranch = "main"'
+        if local:
+            self.world.fleet.git("remote", "add", "origin", url)
         self.world.settings["publish"] = f'mode = "request"\n{publish}'
         lines = f'kind = "{forge.kind}"\nurl = "{host.url}{forge.api}"'
         if token:
@@ -59,8 +70,6 @@ class Nights:
         for section in filter(None, more.split("\n\n")):
             name, _, rest = section.partition("\n")
             self.world.settings[name.strip("[]")] = rest
-        self.judged: dict[str, str] = {}
-        """Commits that a run found good, as it said itself: commit → run."""
 
     # -- lockbot ------------------------------------------------------------------------------------------
 
