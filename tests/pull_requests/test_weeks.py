@@ -3,6 +3,7 @@ need no token. Every commit on main was judged, nothing is lost, one request at 
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable
 
 import pytest
@@ -11,6 +12,7 @@ from tests.fleet import HostSpec
 from tests.forge.requests.githost import Call
 from tests.forge.server import Reply
 from tests.pull_requests.conftest import Make
+from tests.pull_requests.forges import TOKEN
 from tests.pull_requests.world import Nights
 from tests.update.world import Result
 
@@ -134,6 +136,19 @@ def test_where_the_flake_lies_here_its_branch_follows_what_lands(nights: Make) -
     assert result["outcome"] == "stale"
     assert "ask for more than the update" in result["error"]
     assert here.open() == []
+
+
+@pytest.mark.parametrize("kind", ["gitlab"])
+def test_no_command_line_has_the_token(nights: Make) -> None:
+    """Nor base64 of it, as git sends it: what any user of the machine can see while it runs."""
+    here = nights(publish='merge = "at-once"')
+    here.world.wrap("git", 'tr "\\0" " " </proc/$$/cmdline >>$here/seen; exec $real "$@"')
+    here.upstream("a")
+    assert here.night()["outcome"] == "published"
+    seen = (here.world.directory / "wrappers/seen").read_text()
+    assert "push" in seen
+    for secret in (TOKEN, b64encode(f"x-access-token:{TOKEN}".encode()).decode()):
+        assert secret not in seen
 
 
 def test_a_branch_that_may_not_be_pushed_to_is_people_s(nights: Make) -> None:
