@@ -236,7 +236,10 @@ _NETRC = re.compile(rf"(login{_BLANK}[^\s\\]{{1,200}}{_BLANK}password{_BLANK})" 
 _OPTION = re.compile(
     rf"(--(?:[a-z]{{1,20}}-){{0,3}}{_WORD}[ \t]{{1,4}})" + r"""(?![-*$])[^\s"'\\;&|]{3,}""", re.IGNORECASE
 )
-_ENTRY = re.compile(rf"({_WORD}:[ \t]{{1,4}})" + r"""(?![*$"'\\[{(])[^\s"'\\]{3,}""", re.IGNORECASE)
+# `forge.HOST.token: cannot be read` is lockbot's own, about a key of the configuration.
+_ENTRY = re.compile(
+    rf"({_WORD}:[ \t]{{1,4}})" + r"""(?![*$"'\\[{(]|(?:cannot|must)[ \t])[^\s"'\\]{3,}""", re.IGNORECASE
+)
 _CURL_USER = re.compile(r"""((?<!\S)(?:-u|--user)[ \t=]{0,4}["']?[^\s:/"']{1,64}:)(?!\d+(?:\s|$))[^\s"'\\:]{3,}""")
 
 # Tokens that can be told by themselves. No letter or digit before them: a store path's hash ends anyhow.

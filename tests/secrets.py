@@ -97,6 +97,8 @@ WORDS = {
 """As they stand in logs."""
 
 HARMLESS = (
+    'forge."git.example.org".token: cannot read the secret /run/secrets/a: No such file or directory',
+    'forge."git.example.org".token: must not be sent over http://, where anybody may read it',
     "github:NixOS/nixpkgs/nixos-unstable?narHash=sha256-47DEQpj8HBSa%2B/TImW%2B5JCeuQeRkm5NMpJWZG3hSuFU%3D",
     "git+https://forge.invalid/p.git?ref=main&rev=0123456789012345678901234567890123456789&dir=sub/dir&submodules=1",
     "git+ssh://git@github.com/o/r?shallow=1",

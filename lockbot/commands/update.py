@@ -112,7 +112,7 @@ def _requests(app: App, place: Place, clone: Clone, history: History, options: O
     if app.settings.publish.mode is not Mode.REQUEST:
         return None
     if not options.push:
-        raise UsageError("with --no-push there is no pull request", "use --dry-run to see what one would have")
+        raise UsageError("with --no-push there is no pull request", "--dry-run judges what one would ask for")
     from lockbot.commands.pull_requests.publishing import publisher  # as in `_upstream_checks`
 
     return publisher(app, place, clone, history)

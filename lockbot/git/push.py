@@ -107,7 +107,7 @@ def push_own_branch(
         )
         if finished.code == 0:
             return OwnBranch(moved=False, said=redact(finished.stderr))
-        trouble = _refusal(finished, remote, branch)
+        trouble = _refusal(finished, remote, branch, advice=_OWN)
     except RemoteError as error:  # it hung: perhaps after it had moved the branch
         trouble = error
     tip = heads(clone, remote, ref).get(ref)
@@ -159,7 +159,7 @@ def delete_own_branch(clone: Clone, remote: Remote, branch: str, *, seen: str) -
     finished = run_remote(git, remote.shown_for_push, "push", *_OPTIONS, lease, "--", remote.name, f":{ref}")
     tip = heads(clone, remote, ref).get(ref)
     if tip == seen and finished.code != 0:
-        raise _refusal(finished, remote, branch)
+        raise _refusal(finished, remote, branch, advice=_OWN)
     return tip is None
 
 
@@ -189,7 +189,11 @@ def contains(clone: Clone, remote: Remote, branch: str, commit: str) -> Containm
 _REJECTED = re.compile(r"^!\t[^\t]*\t\[([^\]]*)\](?: \((.*)\))?$", re.MULTILINE)
 
 
-def _refusal(finished: Finished, remote: Remote, branch: str) -> LockbotError:
+_BASE = "let lockbot's user push to that branch, or set push = false"
+_OWN = "let lockbot's user push branches that are called so, or set another publish.branches"
+
+
+def _refusal(finished: Finished, remote: Remote, branch: str, advice: str = _BASE) -> LockbotError:
     """Why the push failed, in the remote's own words where it has any."""
     match = _REJECTED.search(finished.stdout)
     if finished.code == 0:  # as servers do that make a request for review of what is pushed
@@ -213,7 +217,7 @@ def _refusal(finished: Finished, remote: Remote, branch: str) -> LockbotError:
         return SurroundingsError(f"{remote.shown_for_push} is busy: {reason}", "try again")
     return CommandError(
         f"{remote.shown_for_push} refuses the push to {branch}: {reason}",
-        "let lockbot's user push to that branch, or set push = false",
+        advice,
         command=finished.command,
         output=words,
         code=finished.code,

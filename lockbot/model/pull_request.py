@@ -136,7 +136,7 @@ class PullRequest:
     @property
     def label(self) -> str:
         """`#5`, or its branch: for a sentence."""
-        return f"#{self.number}" if self.number is not None else self.branch
+        return _label(self.number, self.branch)
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -155,6 +155,10 @@ class PullRequest:
             return self
         comment = replace(self.comment, news=(*self.comment.news, news)[-NEWS_KEPT:])
         return replace(self, comment=comment)
+
+
+def _label(number: int | None, branch: str) -> str:
+    return f"#{number}" if number is not None else branch
 
 
 NEWS_KEPT = 30
@@ -200,4 +204,4 @@ class RequestDone:
     @property
     def label(self) -> str:
         """`#5`, or its branch."""
-        return f"#{self.number}" if self.number is not None else self.branch
+        return _label(self.number, self.branch)

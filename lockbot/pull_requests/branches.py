@@ -5,20 +5,19 @@ Nobody's commit is overwritten: every push is made on the condition that the bra
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
 
 from lockbot.errors import LockbotError
 from lockbot.forge.place import Place
-from lockbot.forge.requests.interface import Wording
-from lockbot.forge.requests.push_options import Topic, agit, gitlab, said
+from lockbot.forge.requests.push_options import agit, gitlab, said
 from lockbot.git.clone import REQUESTS, Clone
 from lockbot.git.push import delete_own_branch, push_for_review, push_own_branch
 from lockbot.git.source import LocalSource, Remote, Source, remote_at, remote_of
 from lockbot.git.sync import TRAILER, Base, fetch, heads, look
 from lockbot.model import Landing, PullRequest
 from lockbot.pull_requests.settings import RequestSettings, Way
+from lockbot.pull_requests.wording.texts import wording
 
 
 @dataclass(frozen=True)
@@ -77,14 +76,14 @@ class Branches:
         # No lease can be had on what is no branch. Only who opened such a request may push to it.
         if seen is not None and self.tip(request) != seen:
             return Pushed(moved=True)
-        options = agit(Topic(_topic(request.branch)), _wording(request))
+        options = agit(request.branch, wording(request.text))
         told = push_for_review(self.clone, self.remote, request.commit, f"refs/for/{self.base}", options)
         return Pushed(False, *self._said(told))
 
     def _gitlab(self, request: PullRequest) -> list[str]:
         # Without a token nobody is told how checks stand: then only GitLab itself can wait for them.
         waits = self.settings.auto_merge and self.settings.landing is Landing.WHEN_CHECKS_PASS
-        return gitlab(self.base, _wording(request), self.settings.people, auto_merge=waits)
+        return gitlab(self.base, wording(request.text), self.settings.people, auto_merge=waits)
 
     def remove(self, request: PullRequest, seen: str) -> None:
         """If it is where it was seen."""
@@ -115,20 +114,6 @@ class Branches:
     def _fetch(self, request: PullRequest) -> str | None:
         git, into = self.clone.towards(self.remote), REQUESTS + request.id
         return fetch(self.clone, git, self.remote.name, request.branch, into, self.remote.shown)
-
-
-def _wording(request: PullRequest) -> Wording:
-    return Wording(request.text.title, request.text.body, request.text.draft)
-
-
-def _topic(branch: str) -> str:
-    """AGit's servers keep no more than so many characters of it, and what is cut is another request's."""
-    if len(branch) <= _LONGEST_TOPIC:
-        return branch
-    return f"{branch[: _LONGEST_TOPIC - 9]}-{hashlib.sha256(branch.encode()).hexdigest()[:8]}"
-
-
-_LONGEST_TOPIC = 100
 
 
 def destination(clone: Clone, source: Source, base: Base) -> tuple[Remote, str]:

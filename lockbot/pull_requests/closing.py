@@ -11,7 +11,7 @@ from lockbot.nix.lockfile import LOCK_NAME, LockFile, LockFileError
 from lockbot.pull_requests.branches import Branches
 from lockbot.pull_requests.standing import Sight, Standing, standing_of
 from lockbot.pull_requests.wording import news
-from lockbot.pull_requests.work import Work, named
+from lockbot.pull_requests.work import Work
 
 _ASKING = frozenset({RequestStep.OPENED, RequestStep.UPDATED, RequestStep.UNCHANGED, RequestStep.LANDED})
 
@@ -27,7 +27,7 @@ def close_pointless(work: Work, base: Base, run: Run, flake_dir: str) -> None:
         state, why = _pointless(work, request, asking, base, flake_dir)
         if state is None:
             continue
-        with work.noting(f"{named(request)} could not be closed"):
+        with work.noting(f"{request.label} could not be closed"):
             sight = work.sight(request, branches, base)
             if standing_of(request, sight)[0] is Standing.OURS:
                 request = work.end(request, state, why)
@@ -41,7 +41,8 @@ def _pointless(
     inputs = {move.input for move in request.moves}
     if inputs and inputs <= {name for one in asking for name in one.inputs}:
         by = [one for one in asking if inputs & set(one.inputs)]
-        told = ", ".join(f"#{one.number}" if one.number is not None else one.branch for one in by)
+        sign = work.site.forge.sign if work.site is not None else "#"
+        told = ", ".join(f"{sign}{one.number}" if one.number is not None else one.branch for one in by)
         return PullRequestState.OVERTAKEN, news.overtaken(told)
     if held := work.held(request):
         return PullRequestState.HELD, news.held(held)
@@ -80,7 +81,7 @@ def tidy(work: Work, request: PullRequest, sight: Sight, branches: Branches) -> 
         work.site.close(seen)
         is_open = False
     if is_open and untouched and not work.writes:
-        work.notes.append(f"{named(request)} is pointless by now: close it at {request.url or 'its forge'}")
+        work.notes.append(f"{request.label} is pointless by now: close it at {request.url or 'its forge'}")
     if sight.tip is not None and untouched and not is_open:
         branches.remove(request, sight.tip)
     work.clone.forget_request(request.id)

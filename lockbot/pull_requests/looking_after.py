@@ -16,7 +16,7 @@ from lockbot.pull_requests.closing import tidy
 from lockbot.pull_requests.landing import land, landed
 from lockbot.pull_requests.standing import Sight, Standing, standing_of
 from lockbot.pull_requests.wording import news
-from lockbot.pull_requests.work import Work, named
+from lockbot.pull_requests.work import Work
 
 
 def look_after_all(work: Work, base: Base) -> str | None:
@@ -26,7 +26,7 @@ def look_after_all(work: Work, base: Base) -> str | None:
     for request in every:
         if request.tidied:
             continue
-        with work.noting(f"{named(request)} could not be looked after"):
+        with work.noting(f"{request.label} could not be looked after"):
             if request.state is PullRequestState.CLOSED:
                 _see_whether_reopened(work, request, branches, every)
             elif not request.state.active:
@@ -103,7 +103,7 @@ def leave_alone(work: Work, request: PullRequest, sight: Sight, what: str) -> Pu
     """Somebody has changed it: nothing of it is touched but its comment, once."""
     request = work.save(replace(work.news(request, what), left_alone=what))
     work.tell(request, RequestStep.LEFT_ALONE, what)
-    with work.noting(f"{named(request)} is left alone, and its comment could not be written"):
+    with work.noting(f"{request.label} is left alone, and its comment could not be written"):
         return work.save(work.comment(request, sight.seen))
     return request
 
@@ -132,9 +132,9 @@ def write(work: Work, request: PullRequest, seen: RequestSeen | None) -> tuple[P
         return request, seen
     request, seen = work.site.write(request, seen)
     request = work.save(request)
-    with work.noting(f"{named(request)} is open, and was not labelled or assigned"):
+    with work.noting(f"{request.label} is open, and was not labelled or assigned"):
         request = work.save(work.site.file(request))
-    with work.noting(f"{named(request)} is open, and its comment could not be written"):
+    with work.noting(f"{request.label} is open, and its comment could not be written"):
         request = work.save(work.site.comment(request, seen))
     return request, seen
 
@@ -159,5 +159,5 @@ def _published(run: Run, request: PullRequest) -> Run:
         outcome=outcome,
         error=None,
         hint=None,
-        notes=(*run.notes, f"its pull request {named(request)} has landed"),
+        notes=(*run.notes, f"its pull request {request.label} has landed"),
     )

@@ -24,7 +24,7 @@ from lockbot.pull_requests.standing import Sight, Standing, refused_before
 from lockbot.pull_requests.wording import news
 from lockbot.pull_requests.wording.body import body
 from lockbot.pull_requests.wording.texts import title
-from lockbot.pull_requests.work import Work, named
+from lockbot.pull_requests.work import Work
 from lockbot.update.context import Offer
 
 
@@ -120,7 +120,7 @@ def _open(
     closed = [one for one in earlier if one.state is PullRequestState.CLOSED]
     moves = frozenset((move.input, move.new) for move in wanted.moves)
     if (before := refused_before(moves, closed)) is not None:
-        text = f"{named(before)} was closed with these revisions: none is opened until there are newer ones"
+        text = f"{before.label} was closed with these revisions: none is opened until there are newer ones"
         work.tell(replace(wanted, number=before.number, url=before.url), RequestStep.REFUSED, text)
         return Outcome()
     tip = branches.tip(wanted)

@@ -52,9 +52,8 @@ class Publisher:
             return LockbotError(f"a pull request would ask for more than the update: {why}", "bring them together")
         return None
 
-    def look_after(self, base: Base, flake_dir: str) -> Offered:
+    def look_after(self, base: Base) -> Offered:
         """See how those that were opened before stand now, and land what may be landed."""
-        del flake_dir
         work = self._make()
         landed = looking_after.look_after_all(work, base)
         work.kept.prune()

@@ -22,7 +22,7 @@ from lockbot.forge.responses import NoResponse, NotThere, Refused, RequestState,
 from lockbot.model import PullRequest, PullRequestState
 from lockbot.pull_requests import checks
 from lockbot.pull_requests.settings import RequestSettings
-from lockbot.pull_requests.wording.texts import COMMENT_MARK, comment
+from lockbot.pull_requests.wording.texts import COMMENT_MARK, comment, wording
 
 
 @dataclass
@@ -91,11 +91,11 @@ class Site:
         """Have it open, and say what it is to say; with how it stands then. `seen`: as `look` told just now.
 
         Raises NoResponse."""
-        wording = Wording(request.text.title, request.text.body, request.text.draft)
-        seen = seen or self._open(request, wording)
-        digest = _digest(wording.title, wording.body, str(wording.draft))
+        wanted = wording(request.text)
+        seen = seen or self._open(request, wanted)
+        digest = _digest(wanted.title, wanted.body, str(wanted.draft))
         if request.text.written != digest:
-            self.forge.change(self.api, self._path, seen, wording)
+            self.forge.change(self.api, self._path, seen, wanted)
         text = replace(request.text, written=digest)
         opened = PullRequestState.OPEN
         return replace(request, number=seen.number, url=seen.url, state=opened, text=text), seen
@@ -108,9 +108,9 @@ class Site:
             self.notes += self.forge.file(self.api, self._path, request.number, people)
         return replace(request, filed=True)
 
-    def _open(self, request: PullRequest, wording: Wording) -> RequestSeen:
+    def _open(self, request: PullRequest, wanted: Wording) -> RequestSeen:
         try:
-            return self.forge.open(self.api, self._path, request.branch, request.base, wording)
+            return self.forge.open(self.api, self._path, request.branch, request.base, wanted)
         except (Refused, Uncertain):
             # There is one: of a lockbot that was stopped, or an answer that was lost.
             if (found := self.forge.find(self.api, self._path, request.branch)) is None:
@@ -162,8 +162,8 @@ class Site:
 
 
 def _deleted(request: PullRequest, number: int) -> RequestSeen:
-    wording = Wording(request.text.title, request.text.body, request.text.draft)
-    return RequestSeen(number, request.url or "", RequestState.CLOSED, request.branch, request.base, "", wording)
+    page, text = request.url or "", wording(request.text)
+    return RequestSeen(number, page, RequestState.CLOSED, request.branch, request.base, "", text)
 
 
 def _digest(*texts: str) -> str:

@@ -122,8 +122,3 @@ class Work:
         if self.site is not None:
             self.notes += [note for note in self.site.notes if note not in self.notes]
             self.site.notes.clear()
-
-
-def named(request: PullRequest) -> str:
-    """`#5`, or its branch: for a sentence."""
-    return request.label

@@ -137,6 +137,8 @@ def _published(run: Run) -> str:
 def _requested(run: Run, by_now: Mapping[str, str]) -> str:
     asking = [one for one in run.requests if one.step.asks]
     held = f", with {words.count(len(run.held), 'input')} held back" if run.held else ""
+    if run.dry_run:
+        return f"Dry run: a pull request would ask to take {words.short(run.candidate)}{held}."
     if all(one.step is RequestStep.WAITING for one in asking):
         stands = f"{run.branch or 'the branch'} stands as it was"
         if asking:

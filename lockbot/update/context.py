@@ -108,7 +108,7 @@ class PullRequests(Protocol):
         """Why none can be made on top of this base."""
         ...
 
-    def look_after(self, base: Base, flake_dir: str) -> Offered:
+    def look_after(self, base: Base) -> Offered:
         """See how those that were opened before stand now, and land what may be landed."""
         ...
 

@@ -196,7 +196,7 @@ class _Cycle:
         if self.looked_after:
             return base
         self.looked_after = True
-        found = requests.look_after(base, self._flake_dir(base))
+        found = requests.look_after(base)
         self._tell(found)
         return self._sync() if found.landed is not None else base
 
@@ -226,13 +226,20 @@ class _Cycle:
             return True
         outcome = Outcome.PARTLY_PUBLISHED if result.held else Outcome.PUBLISHED
         if self.config.dry_run:
-            self.record.note(f"dry run: would publish {judged.verdict.candidate.commit} on {base.branch}")
-            self.record.end(outcome)
+            self._end_dry(judged.verdict.candidate.commit, base, outcome)
             return True
         with self.record.phase(Phase.PUBLISH):
             if self.context.requests is not None:
                 return self._offer(self.context.requests, base, result, judged, outcome)
             return self._publish(base, result, judged, outcome)
+
+    def _end_dry(self, commit: str, base: Base, outcome: Outcome) -> None:
+        if self.context.requests is None:
+            self.record.note(f"dry run: would publish {commit} on {base.branch}")
+            self.record.end(outcome)
+        else:
+            self.record.note(f"dry run: a pull request would ask to take {commit} on {base.branch}")
+            self.record.end(Outcome.REQUESTED)
 
     def _end_unpublished(self, result: AttemptResult) -> None:
         if result.judged is None and self.unfinished is not None:

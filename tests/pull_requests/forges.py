@@ -195,6 +195,9 @@ class OnForgejo(_People):
         self.there.required["main"] = ["ci"]
 
 
+WAYS = {"github": True, "gitlab": True, "forgejo": True, "gitlab by push options": False, "forgejo by AGit": False}
+"""Ways to a request, by a forge's name first: whether lockbot has a token; git has one always."""
+
 FORGES: Mapping[str, Callable[[GitHost], Forge]] = {"github": OnGitHub, "gitlab": OnGitLab, "forgejo": OnForgejo}
 
 

@@ -152,7 +152,7 @@ class Lockbot:
         base = sync(self.clone, self.source)
         if (refusal := publisher.refusal(base)) is not None:
             raise refusal
-        found.append(publisher.look_after(base, ""))
+        found.append(publisher.look_after(base))
         if found[-1].landed is not None:
             base = sync(self.clone, self.source)
         run, commit = self._judge(run, base)

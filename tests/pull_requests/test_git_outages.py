@@ -13,13 +13,10 @@ from lockbot.process import CancelToken
 from tests.forge.requests.githost import GitHost
 from tests.forge.server import Reply
 from tests.nixes import Nix
-from tests.pull_requests.forges import FORGES, NAME, TOKEN, host_of
+from tests.pull_requests.forges import FORGES, NAME, TOKEN, WAYS, host_of
 from tests.pull_requests.inside import World
 from tests.pull_requests.world import Nights
 from tests.sampling import some
-
-WAYS = {"github": True, "gitlab": True, "forgejo": True, "gitlab by push options": False, "forgejo by AGit": False}
-"""Whether lockbot has a token; git has one always."""
 
 
 @contextmanager

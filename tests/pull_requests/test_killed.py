@@ -14,14 +14,12 @@ from lockbot.model import Landing, PullRequestState
 from lockbot.process import CancelToken
 from tests.forge.requests.githost import Call, GitHost
 from tests.nixes import Nix
-from tests.pull_requests.forges import FORGES, host_of
+from tests.pull_requests.forges import FORGES, WAYS, host_of
 from tests.pull_requests.inside import World, called
 from tests.pull_requests.world import Nights
 from tests.sampling import some
 
 BRANCH = "lockbot/update-main"
-WAYS = {"github": True, "gitlab": True, "forgejo": True, "gitlab by push options": False, "forgejo by AGit": False}
-"""Whether lockbot has a token."""
 
 
 def nothing_open(world: World) -> None:

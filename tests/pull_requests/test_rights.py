@@ -277,8 +277,31 @@ def test_git_has_a_key_of_its_own_or_none(get: Get) -> None:
         found = one.check(3)
     _, advice = only(found["problem"], "git can't push to")
     assert "credential helper" in advice and f'set git = true in [forge."{one.host}"]' in advice
+    assert advice.count("git = true") == 1
     assert "the token can open a merge request" in found["ok"]
     assert not any("push a branch" in text for text in (*found["ok"], *found["warning"]))
+
+
+def test_git_is_to_take_a_token_that_there_is_not(get: Get) -> None:
+    one = get("github")
+    lines = [line for line in one.nights.world.settings[one.section].splitlines() if not line.startswith("token")]
+    with one.set(one.section, "\n".join(lines)):
+        _, advice = only(one.check(3)["problem"], "git can't push to")
+    assert "git = true" in advice and "there is none" in advice and f'[forge."{one.host}"] token' in advice
+
+
+def test_a_branch_that_is_in_the_way_of_lockbots(get: Get) -> None:
+    """As git keeps `lockbot/update-main` in a directory `lockbot`, which is a file then."""
+    one = get("github")
+    git = one.nights.forge.host.git
+    git(NAME, "branch", "lockbot", "main")
+    try:
+        _, advice = only(one.check(3)["problem"], "the branch lockbot is in the way")
+        assert "publish.branches" in advice
+        with one.set("publish", 'mode = "request"\nbranches = "lockbot-"'):
+            assert one.check()["problem"] == {}
+    finally:
+        git(NAME, "branch", "-D", "lockbot")
 
 
 # -- the repository -----------------------------------------------------------------------------------------------
@@ -340,6 +363,14 @@ def test_checks_that_may_not_be_read(get: Get) -> None:
         assert one.check()["problem"] == {}, "nobody needs them"
         with one.set("publish", WHEN_PASSED):
             assert "Checks: read" in only(one.check(3)["problem"], "checks can't be read")[1]
+
+
+def test_a_repository_that_lets_no_request_merge_itself(get: Get) -> None:
+    one = get("github")
+    with one.set("publish", f"{WHEN_PASSED}\nauto_merge = true"):
+        assert one.check()["problem"] == {}
+        with one.having(auto_merge=False, writers={"lockbot"}):
+            assert "turn that on" in only(one.check(3)["problem"], "publish.auto_merge")[1]
 
 
 def test_a_forge_that_is_not_known(get: Get) -> None:

@@ -4,11 +4,14 @@ and what the user's own words (a revert, a hold) make of them."""
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lockbot.process import CancelToken
+from lockbot.state import LOCK, RunLock
 from tests.pull_requests.conftest import Make
 from tests.pull_requests.world import Nights
 from tests.update.world import finish
@@ -26,11 +29,12 @@ def run(here: Nights, *words: str, code: int = 0) -> Any:
     return result.document
 
 
-def order(here: Nights, *words: str) -> None:
+def order(here: Nights, *words: str) -> str:
     """What prints no JSON."""
     with here.world.start(argv=here.world.argv(*words)) as process:
-        _, stderr = process.communicate()
+        stdout, stderr = process.communicate()
     assert process.returncode == 0, stderr
+    return stdout
 
 
 def heard(file: Path) -> list[dict[str, Any]]:
@@ -39,6 +43,31 @@ def heard(file: Path) -> list[dict[str, Any]]:
 
 def status(here: Nights) -> dict[str, tuple[str, int | None]]:
     return {one["input"]: (one["state"], one["pull_request"]) for one in run(here, "status")["inputs"]}
+
+
+def test_a_dry_run_asks_for_nothing_and_says_so(nights: Make) -> None:
+    here = nights()
+    here.upstream("a")
+    dry = run(here, "update", "--dry-run")
+    assert (dry["outcome"], dry["pull_requests"], here.forge.requests()) == ("requested", [], [])
+    assert f"dry run: a pull request would ask to take {dry['candidate']} on main" in dry["notes"]
+    refused = here.world.start("--no-push")
+    stderr = refused.communicate()[1]
+    assert (refused.returncode, here.forge.requests()) == (2, [])
+    assert "there is no pull request" in stderr
+    assert here.night()["pull_requests"][0]["step"] == "opened"
+
+
+def test_it_is_listed_with_what_it_waits_for_and_a_run_is_not_waited_for(nights: Make) -> None:
+    here = nights()
+    here.upstream("a")
+    here.night()
+    assert "waits for people" in order(here, "requests")
+    lock = RunLock(here.world.place / LOCK, "another", lambda: datetime.now(UTC), cancel=CancelToken())
+    with lock:
+        found = here.settle()
+    assert [one["state"] for one in found["pull_requests"]] == ["open"]
+    assert "a run is at work" in found["notes"][0]
 
 
 def test_a_landing_is_told_of_the_run_that_judged_it(nights: Make, tmp_path: Path) -> None:

@@ -135,6 +135,7 @@ def requested(*steps: RequestStep) -> Run:
         (PUBLISHED, "Published ccccccc to main."),
         (replace(PUBLISHED, pushed=True), "Published ccccccc to main and pushed it."),
         (replace(PUBLISHED, commit=None, dry_run=True), "Dry run: would publish ccccccc to main."),
+        (replace(requested(), dry_run=True), "Dry run: a pull request would ask to take ccccccc."),
         (
             replace(PUBLISHED, parked="lockbot/update"),
             "Built ccccccc and parked it on lockbot/update: main could not be moved.",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from lockbot.app import App, Place
 from lockbot.commands.pull_requests.publishing import publisher, wanted
-from lockbot.commands.pull_requests.telling import request_document
+from lockbot.commands.pull_requests.telling import request_document, waits_for
 from lockbot.errors import BusyError, UsageError
 from lockbot.git.sync import sync
 from lockbot.history.store import History
@@ -62,7 +62,7 @@ def _settle(app: App, place: Place, history: History, *, every: bool) -> Request
         publishing = publisher(app, place, clone, history)
         if (refusal := publishing.refusal(base)) is not None:
             raise refusal
-        found = publishing.look_after(base, app.flake_dir(place))
+        found = publishing.look_after(base)
         requests = _wanted(history.pull_requests(place.flake).all(), every=every)
         told = (f"{one.branch}: {one.step}{f' ({one.text})' if one.text else ''}" for one in found.done)
         return Requests(requests, (*told, *found.notes), found.landed, found.done)
@@ -106,9 +106,8 @@ def _lines(one: PullRequest) -> Iterator[Line]:
     yield line((f"    {words.short(one.commit)}, judged by run {plain(one.run, 40)}, {when}", Style.QUIET))
     if one.url:
         yield line((f"    {plain(one.url, 300)}", Style.QUIET))
-    for said in (one.left_alone, one.waits):
-        if said and one.state.active:
-            yield line((f"    {plain(said, 500)}", Style.WARN))
+    if one.state.active:
+        yield line((f"    {waits_for(one)}", Style.WARN if one.left_alone or one.waits else Style.PLAIN))
 
 
 def document(found: Requests) -> Document:

@@ -16,12 +16,13 @@ from lockbot.forge.responses import NoResponse, NoRight, NotThere, Refused
 from lockbot.git.clone import Clone
 from lockbot.git.push import try_push
 from lockbot.git.source import Remote
-from lockbot.git.sync import Base
+from lockbot.git.sync import Base, heads
 from lockbot.history.store import History
 from lockbot.model import Landing
 from lockbot.pull_requests.branches import destination
 from lockbot.pull_requests.settings import Way
 from lockbot.pull_requests.site import Site
+from lockbot.report.escape import plain
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,17 @@ def rights(app: App, place: Place, clone: Clone, base: Base) -> Iterator[Found]:
     remote, _ = destination(clone, place.source, base)
     by_token = site is not None and _signs_in(app, site, remote)
     yield _push(app, clone, base, remote, site, by_token=by_token)
+    if way is not Way.AGIT:
+        yield from _in_the_way(app, clone, remote)
     readable = site is None or (yield from _forge(site, by_token=by_token))
     if app.settings.publish.merge is Landing.WHEN_CHECKS_PASS and (readable or way is not Way.API):
         yield _checks(app, way, site, base)
+    if app.settings.publish.auto_merge and readable and site is not None and not site.repository.auto_merge:
+        yield Found(
+            False,
+            f"publish.auto_merge: {'/'.join(site.repository.path)} does not let pull requests merge by themselves",
+            f"turn that on in its settings at {site.place.host}, or publish.auto_merge off (docs/forges.md)",
+        )
 
 
 # -- what is pushed ----------------------------------------------------------------------------------------------
@@ -71,13 +80,34 @@ def _push(app: App, clone: Clone, base: Base, remote: Remote, site: Site | None,
         try_push(clone, remote, branch, base.commit)
     except LockbotError as error:
         clone.cancel.check()
-        text, advice = f"git can't push to {remote.shown_for_push}: {error.message}", error.hint
-        if by_token and site is not None:
-            advice = f"git signs in with the token, and that is refused; {_token(site)}"
-        elif site is not None and site.writes and remote.url.startswith(("http://", "https://")):
-            advice = f'{error.hint}; or set git = true in [forge."{site.place.host}"]: git takes the token then'
-        return Found(False, text, advice)
+        text = f"git can't push to {remote.shown_for_push}: {error.message}"
+        return Found(False, text, _key(app, site, remote, by_token=by_token) or error.hint)
     return Found(True, f"git gets in to push to {remote.shown_for_push}")
+
+
+def _key(app: App, site: Site | None, remote: Remote, *, by_token: bool) -> str:
+    """Which key git wants, as far as that has to do with the token; empty: it has not."""
+    if site is None or not remote.url.startswith(("http://", "https://")):
+        return ""
+    if by_token:
+        return f"git signs in with the token, and that is refused; {_token(site)}"
+    table, account = f'[forge."{site.place.host}"]', app.settings.forge.get(site.place.host)
+    if site.writes:
+        return f"set git = true in {table}: git takes the token then; or give git a credential helper"
+    if account is not None and account.git:
+        return f"git = true in {table} gives git the token, and there is none; {_token(site)}"
+    return ""
+
+
+def _in_the_way(app: App, clone: Clone, remote: Remote) -> Iterator[Found]:
+    """Where a branch is called `a`, git can have none that is called `a/b`."""
+    prefix = app.settings.publish.branches
+    above = [prefix[:at] for at, letter in enumerate(prefix) if letter == "/"]
+    there = heads(clone, remote, "refs/heads/*") if above else {}
+    for branch in above:
+        if f"refs/heads/{branch}" in there:
+            text = f"the branch {plain(branch, 60)} is in the way of any that begins with {plain(prefix, 60)}"
+            yield Found(False, text, "rename that branch, or set another publish.branches")
 
 
 # -- by which way ------------------------------------------------------------------------------------------------

@@ -10,6 +10,9 @@ from lockbot.config.sections.section import Names, Section, key
 from lockbot.config.types import Flag, GitUrl, Text
 from lockbot.model import Landing
 
+_NOT_GITS = ("..", "//", "/.", ".lock/")
+"""What no branch's name has in it (git-check-ref-format)."""
+
 
 class Mode(StrEnum):
     PUSH = "push"
@@ -31,8 +34,9 @@ class Publish(Section):
     )
     auto_merge: Flag = key(
         False,
-        "Where the branch may not be pushed to: let the forge merge when checks have passed. It makes another "
-        "commit than the one that was judged; `lockbot verify` compares the two.",
+        "Where lockbot is to take it, and may not push to the branch: let the forge merge when "
+        "checks have passed. It makes another commit than the one that was judged; `lockbot verify` compares "
+        "the two.",
     )
     draft: Flag = key(
         True,
@@ -52,7 +56,7 @@ class Publish(Section):
     @field_validator("branches")
     @classmethod
     def _can_begin_a_branch(cls, branches: str) -> str:
-        bad = branches.startswith(("/", "-", ".", "refs/")) or ".." in branches or "//" in branches
+        bad = branches.startswith(("/", "-", ".", "refs/")) or any(part in branches for part in _NOT_GITS)
         if bad or any(letter.isspace() or letter in "~^:?*[\\@" for letter in branches):
             raise ValueError("cannot begin the name of a branch: `lockbot/` can")
         return branches
@@ -63,3 +67,10 @@ class Publish(Section):
         if merge is not Landing.PEOPLE and info.data.get("mode") is Mode.PUSH:
             raise ValueError('is for pull requests: set publish.mode = "request", too')
         return merge
+
+    @field_validator("auto_merge")
+    @classmethod
+    def _needs_landing(cls, auto_merge: bool, info: ValidationInfo) -> bool:
+        if auto_merge and info.data.get("merge") is Landing.PEOPLE:
+            raise ValueError('says nothing while people merge: set publish.merge = "when-checks-pass", too')
+        return auto_merge

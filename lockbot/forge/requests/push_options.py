@@ -12,10 +12,9 @@ Knows what git can hand on in an option, and each forge's words; it must not pus
 
 from __future__ import annotations
 
+import hashlib
 import re
-from base64 import b64encode
 from collections.abc import Iterator
-from dataclasses import dataclass
 from unicodedata import category
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -25,15 +24,6 @@ LONGEST = 60_000
 """Bytes of one option. A pkt-line takes 65516, and Linux hands on 131072 in a variable, as hooks get them."""
 _TITLE, _TOPIC = 255, 100
 _URL = 500
-
-
-@dataclass(frozen=True)
-class Topic:
-    """What AGit has in a branch's place: its own pushes with the same topic are the same request."""
-
-    name: str
-    base64: bool = False
-    """Whether the forge is known to read a value in base64."""
 
 
 def gitlab(base: str, wording: Wording, people: People, *, auto_merge: bool = False) -> list[str]:
@@ -52,13 +42,15 @@ def gitlab(base: str, wording: Wording, people: People, *, auto_merge: bool = Fa
     return options
 
 
-def agit(topic: Topic, wording: Wording) -> list[str]:
-    """The values of `-o`, for a push to `refs/for/BASE`. What was pushed before may be replaced."""
+def agit(branch: str, wording: Wording) -> list[str]:
+    """The values of `-o`, for a push to `refs/for/BASE`. What was pushed before may be replaced.
+
+    `branch` is the topic, which AGit has in a branch's place: whose pushes have the same one are the same request.
+    The description is left to the commit's message: several lines are taken by some of these forges only.
+    """
     title = f"WIP: {wording.title}" if wording.draft else wording.title
-    options = _valued("topic", [topic.name[:_TOPIC]])
+    options = _valued("topic", [_topic(branch)])
     options += _valued("title", [_shortened(_line(title), _TITLE)])
-    if topic.base64 and wording.body:
-        options += _valued("description", [_in_base64(wording.body)])
     return [*options, "force-push=true"]
 
 
@@ -99,10 +91,11 @@ def _escaped(body: str) -> str:
     return body.strip().replace("\r\n", "\n").replace("\n", "\\n")
 
 
-def _in_base64(body: str) -> str:
-    # Four characters stand for three bytes, and a cut would be read as no base64 at all.
-    cut = _fitting(_encodable(body), LONGEST // 4 * 3 - 100)
-    return "{base64}" + b64encode(cut.encode()).decode()
+def _topic(branch: str) -> str:
+    """No more than so many characters of it are kept, and what is cut may be another request's."""
+    if len(branch) <= _TOPIC:
+        return branch
+    return f"{branch[: _TOPIC - 9]}-{hashlib.sha256(branch.encode()).hexdigest()[:8]}"
 
 
 def _shortened(value: str, limit: int) -> str:

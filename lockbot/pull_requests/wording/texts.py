@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from lockbot.forge.requests.interface import Wording
+from lockbot.model import Text
 from lockbot.pull_requests.wording.parts import Part, fitted
 from lockbot.report.escape import markdown, request_title
 
@@ -26,6 +28,11 @@ _SENTENCE, _SHORTEST = 400, 40
 def title(subject: str, limit: int) -> str:
     """A commit's subject, as a title of at most `limit` characters."""
     return request_title(subject, limit) or _NO_TITLE
+
+
+def wording(text: Text) -> Wording:
+    """What is written on the forge, as the forge is asked for it."""
+    return Wording(text.title, text.body, text.draft)
 
 
 def comment(news: Sequence[tuple[datetime, str]], limit: int) -> str:

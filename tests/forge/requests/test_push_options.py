@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from lockbot.forge.requests.interface import People, Wording
-from lockbot.forge.requests.push_options import LONGEST, Topic, agit, gitlab, said
+from lockbot.forge.requests.push_options import LONGEST, agit, gitlab, said
 from tests.forge.requests.githost import GitHost
 from tests.forge.requests.gitlab import GitLabStandIn
 from tests.forge.requests.working_copy import WorkingCopy
@@ -155,26 +154,25 @@ def test_cut_values_are_whole_characters() -> None:
 
 
 def test_agit_has_a_topic_and_may_replace_what_was_pushed() -> None:
-    assert agit(Topic("lockbot"), WORDING) == ["topic=lockbot", "title=Update nixpkgs", "force-push=true"]
+    assert agit("lockbot", WORDING) == ["topic=lockbot", "title=Update nixpkgs", "force-push=true"]
 
 
 def test_a_draft_is_marked_in_its_title() -> None:
     draft = Wording("Update", "", draft=True)
-    assert agit(Topic("lockbot"), draft)[1] == "title=WIP: Update"
+    assert agit("lockbot", draft)[1] == "title=WIP: Update"
 
 
-def test_where_base64_is_read_the_description_has_its_lines() -> None:
-    (value,) = [one for one in agit(Topic("lockbot", base64=True), WORDING) if one.startswith("description=")]
-    assert b64decode(value.removeprefix("description={base64}"), validate=True).decode() == WORDING.body
+def test_a_long_topic_is_not_another_requests() -> None:
+    one, other = (agit("x" * 120 + end, WORDING)[0] for end in "ab")
+    assert len(one) == len("topic=") + 100 and one != other
 
 
 @pytest.mark.parametrize("text", HARMFUL.values(), ids=HARMFUL)
 def test_whatever_agit_says_git_takes_it(clone: WorkingCopy, text: str) -> None:
-    options = agit(Topic("lockbot", base64=True), Wording(text, text))
+    options = agit("lockbot", Wording(text, text))
     pushed = clone.send(clone.commit("update", "main"), BRANCH, *options, ref="refs/for/main")
     assert pushed.returncode == 0, pushed.stderr[-500:]
     assert max(len(option.encode()) for option in options) <= LONGEST
-    b64decode(options[2].removeprefix("description={base64}"), validate=True)
 
 
 # -- what forges say ----------------------------------------------------------------------------------------------
