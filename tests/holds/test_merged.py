@@ -143,7 +143,7 @@ def test_what_is_merged_and_has_not_arrived_is_worth_a_hold(make: Make) -> None:
 TROUBLE: dict[str, tuple[Reply, str]] = {
     "a limit": (Reply({}, 403, {"X-RateLimit-Remaining": "0"}), "its limit of requests"),
     "another limit": (Reply({}, 429, {"Retry-After": "9"}), "its limit of requests"),
-    "no right": (Reply({}, 403), "does not let this token read them"),
+    "no right": (Reply({}, 403), "does not let this token read that"),
     "no token": (Reply({}, 401), "does not accept the token (see [forge]"),
     "broken": (Reply(b"oops", 502), "answers 502"),
     "a page": (Reply(b"<html>Sign in"), "no JSON"),

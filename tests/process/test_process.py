@@ -302,7 +302,8 @@ def test_waiting_costs_no_processor_time(cancel: CancelToken) -> None:
 def test_a_child_that_closes_its_pipes_is_still_waited_for(cancel: CancelToken) -> None:
     begun = time.process_time()
     done = process.run(["/bin/sh", "-c", "exec >&- 2>&-; sleep 1; exit 5"], env=ENVIRONMENT, cancel=cancel)
-    assert (done.code, done.seconds >= 1) == (5, True)
+    # Not the whole second: where others work, too, it is measured from when it had begun already.
+    assert (done.code, done.seconds > 0.9) == (5, True)
     assert time.process_time() - begun < 0.5
 
 

@@ -9,8 +9,14 @@ import pytest
 from tests.nixes import Nix
 from tests.pull_requests.forges import FORGES, host_of
 from tests.pull_requests.world import Nights
+from tests.sampling import EVERYTHING
 
 Make = Callable[..., Nights]
+
+
+def by_turns(kind: str) -> pytest.MarkDecorator:
+    """Where the forges differ little: on one of them, on another for the next test."""
+    return pytest.mark.parametrize("kind", FORGES if EVERYTHING else [kind])
 
 
 @pytest.fixture(params=FORGES)

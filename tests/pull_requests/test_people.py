@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.pull_requests.conftest import Make
+from tests.pull_requests.conftest import Make, by_turns
 from tests.pull_requests.world import Nights
 from tests.sampling import EVERYTHING
 
@@ -35,6 +35,7 @@ def test_a_commit_of_somebodys_on_the_branch_stays_and_is_told_once(nights: Make
     here.check({theirs})
 
 
+@by_turns("github")
 def test_when_their_commit_is_gone_lockbot_goes_on(nights: Make) -> None:
     here = opened(nights)
     before = here.tip(BRANCH)
@@ -184,6 +185,7 @@ def test_what_people_merge_is_found_and_what_came_of_it_is_told(nights: Make, ho
     here.check()
 
 
+@by_turns("gitlab")
 def test_somebodys_branch_of_that_name_is_theirs(nights: Make) -> None:
     here = nights()
     here.forge.host.git("owner/flake", "branch", BRANCH, "main")
@@ -195,6 +197,7 @@ def test_somebodys_branch_of_that_name_is_theirs(nights: Make) -> None:
     assert here.open() == []
 
 
+@by_turns("forgejo")
 def test_when_the_history_is_lost_the_request_is_found_again(nights: Make) -> None:
     here = opened(nights)
     number = here.only().number

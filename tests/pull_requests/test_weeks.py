@@ -11,7 +11,7 @@ import pytest
 from tests.fleet import HostSpec
 from tests.forge.requests.githost import Call
 from tests.forge.server import Reply
-from tests.pull_requests.conftest import Make
+from tests.pull_requests.conftest import Make, by_turns
 from tests.pull_requests.forges import TOKEN
 from tests.pull_requests.parsing import parse
 from tests.pull_requests.world import Nights
@@ -152,6 +152,7 @@ def test_no_command_line_has_the_token(nights: Make) -> None:
         assert secret not in seen
 
 
+@by_turns("forgejo")
 def test_a_branch_that_may_not_be_pushed_to_is_people_s(nights: Make) -> None:
     here = nights(publish='merge = "at-once"')
     here.forge.host.protect("owner/flake", "main")
@@ -183,6 +184,7 @@ def test_by_choice_the_forge_merges_what_may_not_be_pushed(nights: Make) -> None
     assert one["state"] in ("landed", "merged")
 
 
+@by_turns("forgejo")
 def test_a_request_that_may_not_be_labelled_is_open_all_the_same(nights: Make) -> None:
     here = nights(publish='labels = ["bug"]\nassignees = ["nobody-there"]')
     here.upstream("a")
@@ -194,6 +196,7 @@ def test_a_request_that_may_not_be_labelled_is_open_all_the_same(nights: Make) -
     here.check()
 
 
+@by_turns("gitlab")
 def test_a_forge_that_gives_no_answer_is_not_asked_for_each_request(nights: Make) -> None:
     here = nights(more=EACH)
     here.upstream("a", "b")
@@ -234,6 +237,7 @@ def test_what_another_request_has_is_closed(nights: Make) -> None:
     here.check()
 
 
+@by_turns("github")
 def test_a_conflict_is_not_merged_but_judged_again(nights: Make) -> None:
     """Somebody moves the same input on main, to another revision."""
     here = nights()
@@ -253,6 +257,7 @@ def test_a_conflict_is_not_merged_but_judged_again(nights: Make) -> None:
     here.check({theirs})
 
 
+@by_turns("forgejo")
 def test_what_the_branch_has_moved_itself_is_closed(nights: Make) -> None:
     here = nights()
     here.upstream("a")
@@ -265,6 +270,7 @@ def test_what_the_branch_has_moved_itself_is_closed(nights: Make) -> None:
     here.check()
 
 
+@by_turns("gitlab")
 def test_it_is_a_draft_while_a_host_is_held_back(nights: Make) -> None:
     """Somebody adds a host that does not build yet, with the update nor without."""
     here = nights(publish='merge = "at-once"')
