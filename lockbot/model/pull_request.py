@@ -135,8 +135,8 @@ class PullRequest:
 
     @property
     def label(self) -> str:
-        """`#5`, or its branch: for a sentence."""
-        return _label(self.number, self.branch)
+        """`#5`, at GitLab `!5`; or its branch: for a sentence."""
+        return _label(self.number, self.url, self.branch)
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -157,8 +157,10 @@ class PullRequest:
         return replace(self, comment=comment)
 
 
-def _label(number: int | None, branch: str) -> str:
-    return f"#{number}" if number is not None else branch
+def _label(number: int | None, url: str | None, branch: str) -> str:
+    if number is None:
+        return branch
+    return f"!{number}" if "/-/merge_requests/" in (url or "") else f"#{number}"
 
 
 NEWS_KEPT = 30
@@ -203,5 +205,5 @@ class RequestDone:
 
     @property
     def label(self) -> str:
-        """`#5`, or its branch."""
-        return _label(self.number, self.branch)
+        """As of PullRequest."""
+        return _label(self.number, self.url, self.branch)

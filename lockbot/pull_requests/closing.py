@@ -41,8 +41,7 @@ def _pointless(
     inputs = {move.input for move in request.moves}
     if inputs and inputs <= {name for one in asking for name in one.inputs}:
         by = [one for one in asking if inputs & set(one.inputs)]
-        sign = work.site.forge.sign if work.site is not None else "#"
-        told = ", ".join(f"{sign}{one.number}" if one.number is not None else one.branch for one in by)
+        told = ", ".join(one.label for one in by)
         return PullRequestState.OVERTAKEN, news.overtaken(told)
     if held := work.held(request):
         return PullRequestState.HELD, news.held(held)

@@ -88,6 +88,7 @@ def _request(done: RequestDone) -> Document:
     return {
         "step": done.step,
         "number": done.number,
+        "label": done.label,
         "url": done.url,
         "branch": done.branch,
         "commit": done.commit,

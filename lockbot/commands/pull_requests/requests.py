@@ -55,7 +55,9 @@ def settle(app: App, *, every: bool) -> Requests:
 
 
 def _settle(app: App, place: Place, history: History, *, every: bool) -> Requests:
-    lock = RunLock(place.directory / LOCK, "pull requests", app.clock, cancel=app.cancel, progress=app.progress)
+    lock = RunLock(
+        place.directory / LOCK, "a look at pull requests", app.clock, cancel=app.cancel, progress=app.progress
+    )
     with lock:
         clone = app.clone(place)
         base = sync(clone, place.source)

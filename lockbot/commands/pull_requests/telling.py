@@ -49,6 +49,7 @@ def request_document(one: PullRequest) -> Document:
     return {
         "state": one.state,
         "number": one.number,
+        "label": one.label,
         "url": one.url,
         "branch": one.branch,
         "base": one.base,

@@ -66,7 +66,6 @@ comes first."""
 class ForgejoRequests:
     # Texts were 65,535 bytes long in MySQL once, and are LONGTEXT since.
     limits = Limits(title=_TITLE - len(_DRAFT), body=65_535, comment=65_535)
-    sign = "#"
     needs = "the scopes write:repository and write:issue, and write access to the repository"
     needs_for_checks = "the scope read:repository"
 

@@ -64,7 +64,6 @@ class GitHubRequests:
 
     # As its refusals say: "is too long (maximum is 65536 characters)".
     limits = Limits(title=256, body=65536, comment=65536)
-    sign = "#"
     needs = "Contents: write and Pull requests: write (of a classic token, the scope repo)"
     needs_for_checks = "Checks: read and Commit statuses: read"
 

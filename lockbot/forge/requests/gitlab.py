@@ -70,7 +70,6 @@ class GitLabRequests:
 
     clock: Callable[[], datetime] = now
     limits = Limits(title=255 - len(_DRAFT), body=1_048_576, comment=1_000_000)
-    sign = "!"
     needs = "the scope api, and the role Developer"
     needs_for_checks = "the scope api"
 

@@ -113,8 +113,6 @@ class RequestForge(Protocol):
     """All raise NoResponse and its kinds: NotThere, NoRight, Refused, Uncertain, Renamed."""
 
     limits: Limits
-    sign: str
-    """What the forge writes before a request's number: `#5`, `!5`."""
     needs: str
     """The rights that a token needs for all of this but `checks`, as the forge calls them."""
     needs_for_checks: str
