@@ -47,6 +47,8 @@ ROOTS = "roots"
 UPSTREAMS = "upstreams"
 NIX_DATA = "nix-data"
 LOCK = "lock"
+ERRAND = "pull requests"
+"""In a run's place, of who holds the lock for no longer than a look at a forge takes."""
 LOOKING, SENDING, POSTMARKS = "looking", "sending", "postmarks"
 
 _ELSEWHERE = "choose another with `[state] directory` in the configuration"
@@ -194,7 +196,8 @@ class RunLock:
     for people only: the flock alone decides. The file is never removed, since a waiter may have it open.
 
     Raises BusyError, naming the holder, when another holds it. With `wait`, waits instead until `cancel` says stop
-    (Cancelled, DeadlineExceeded), and tells the progress once who holds it.
+    (Cancelled, DeadlineExceeded), and tells the progress once who holds it. For an ERRAND every run waits, so that
+    none is lost to it; an errand waits for nobody.
     """
 
     def __init__(
@@ -216,10 +219,15 @@ class RunLock:
         self._descriptor: int | None = None
 
     def __enter__(self) -> Self:
-        told = False
+        told = errand = unsaid = False
         while (descriptor := _try_lock(self._path)) is None:
-            if not told:
-                self._tell(_read_holder(self._path))
+            if not told or errand:
+                holder = _read_holder(self._path)
+                if holder is None and not unsaid:  # it may just be over
+                    unsaid = True
+                    continue
+                errand = self._run_id != ERRAND and holder is not None and holder.run == ERRAND
+                self._tell(holder, wait=self._wait or errand, told=told)
                 told = True
             self._cancel.sleep(_POLL_SECONDS)
         self._descriptor = descriptor
@@ -230,13 +238,14 @@ class RunLock:
             raise
         return self
 
-    def _tell(self, holder: Holder | None) -> None:
+    def _tell(self, holder: Holder | None, *, wait: bool, told: bool) -> None:
         who = str(holder) if holder is not None else "held by a process that does not say who it is"
-        if not self._wait:
+        if not wait:
             raise BusyError(
                 f"another run works on this repository: {who}", "wait for it with `--wait`, or try again later"
             )
-        self._progress(Note(f"waiting for another run: the repository is {who}"))
+        if not told:
+            self._progress(Note(f"waiting for another run: the repository is {who}"))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

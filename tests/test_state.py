@@ -24,7 +24,7 @@ from lockbot import state
 from lockbot.errors import BusyError, Cancelled, LockbotError, SurroundingsError, UsageError
 from lockbot.model import Event, Note
 from lockbot.process import CancelToken, Deadline, process_start
-from lockbot.state import RunLock, StateDirectory
+from lockbot.state import ERRAND, RunLock, StateDirectory
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 SOMEBODY = 12345
@@ -374,6 +374,22 @@ def test_waiting_tells_once_who_holds_it_and_then_goes_on(path: Path, cancel: Ca
     assert isinstance(event, Note)
     assert f"held by pid {process.pid} since" in event.text
     assert "run r7" in event.text
+
+
+def test_an_errand_is_waited_for_by_runs(path: Path, lock: RunLock) -> None:
+    """As the daemon's hourly look at pull requests: the night's run is not lost to it."""
+    with holder(path, ERRAND) as process:
+        killer = threading.Timer(0.4, process.kill)
+        killer.start()
+        with lock:
+            assert process.wait() == -signal.SIGKILL
+        killer.join()
+
+
+def test_an_errand_waits_for_nobody(path: Path, cancel: CancelToken) -> None:
+    for run in (ERRAND, "r7"):
+        with holder(path, run), pytest.raises(BusyError), RunLock(path, ERRAND, clock, cancel=cancel):
+            pass
 
 
 def test_waiting_ends_when_cancelled(path: Path, cancel: CancelToken) -> None:

@@ -289,7 +289,7 @@ def _after(text: str | None, now: datetime) -> datetime | None:
         return now + min(timedelta(seconds=min(seconds, 10**9)), _LONGEST_WAIT)
     try:
         date = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
 

@@ -31,7 +31,7 @@ class PullRequests:
     def all(self, base: str | None = None) -> tuple[PullRequest, ...]:
         """Every one that is remembered, the oldest first; with `base`, those that ask to move that branch."""
         query = "SELECT * FROM pull_requests WHERE flake = ? AND (? IS NULL OR base = ?) ORDER BY opened, id"
-        key = texts.optional(base)
+        key = None if base is None else texts.exact(base)
         return self._read(
             lambda connection: tuple(map(read, connection.execute(query, (self._flake, key, key)).fetchall()))
         )
@@ -105,9 +105,9 @@ def _columns(flake: str, one: PullRequest) -> dict[str, codec.Value]:
     return {
         "id": texts.storable(one.id),
         "flake": flake,
-        "base": texts.storable(one.base),
-        "inputs": texts.storable(one.group),
-        "branch": texts.storable(one.branch),
+        "base": texts.exact(one.base),
+        "inputs": texts.exact(one.group),
+        "branch": texts.exact(one.branch),
         "run": texts.storable(one.run),
         "revision": texts.storable(one.commit),
         "parent": texts.storable(one.parent),

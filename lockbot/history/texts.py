@@ -19,6 +19,12 @@ def storable(text: str) -> str:
     return redact(text).encode(errors="backslashreplace").decode()
 
 
+def exact(text: str) -> str:
+    """Storable, and nothing taken for a secret: of names by which something is found again, as branches are. What
+    git or the user's own configuration calls so stands in the open there."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 def origin(url: str) -> str:
     """Storable, and the same whoever may ask there: a rotated token makes no other source."""
     return storable(without_secrets(url))

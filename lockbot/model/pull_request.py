@@ -142,6 +142,18 @@ class PullRequest:
     def inputs(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(move.input for move in self.moves))
 
+    @property
+    def reached(self) -> bool:
+        """Whether anything of it has come to the remote, as far as is known. A branch may be there from before."""
+        return self.state is not PullRequestState.PENDING or self.pushed == self.commit
+
+    def known_as(self, number: int, url: str | None) -> PullRequest:
+        """The forge's number of it, and its page. One that had another has nothing of what was written on that."""
+        if self.number in (None, number):
+            return replace(self, number=number, url=url)
+        text, comment = replace(self.text, written=""), replace(self.comment, id=None, written="")
+        return replace(self, number=number, url=url, text=text, comment=comment, filed=False)
+
     def move_of(self, input: str) -> Move | None:
         return next((move for move in self.moves if move.input == input), None)
 

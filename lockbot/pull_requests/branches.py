@@ -102,14 +102,16 @@ class Branches:
         self.clone.keep_request(request.id, request.commit)
 
     def is_lockbots(self, request: PullRequest, tip: str) -> bool:
-        """Whether a branch that nothing is remembered of is lockbot's: its commit is, as lockbot made it."""
+        """Whether a branch that nothing is remembered of is lockbot's: its commit is, as lockbot made it.
+
+        Who amends or rebases one keeps its author's date, and whose committer lockbot is may be a person, too."""
         if self._fetch(request) != tip:
             return False
-        form = f"--format=%ce%x00%(trailers:key={TRAILER},valueonly)%x00%P"
-        mail, run, parents = self.clone.git.ask("show", "-s", form, tip, "--").split("\0")
+        form = f"--format=%ce%x00%(trailers:key={TRAILER},valueonly)%x00%P%x00%at%x00%ct"
+        mail, run, parents, made, committed = self.clone.git.ask("show", "-s", form, tip, "--").split("\0")
         base = self.clone.git.resolve(f"{tip}^")
         alone = len(parents.split()) == 1 and base is not None
-        return alone and mail == self.settings.committer and bool(run.strip())
+        return alone and mail == self.settings.committer and bool(run.strip()) and made == committed
 
     def _fetch(self, request: PullRequest) -> str | None:
         git, into = self.clone.towards(self.remote), REQUESTS + request.id

@@ -32,7 +32,7 @@ class Landed:
 
 def land(work: Work, request: PullRequest, base: Base, seen: RequestSeen | None) -> Landed:
     """Land a request that is as lockbot left it, if it may. Raises NoResponse, RemoteError."""
-    waits = _waits(work, request, base)
+    waits = _waits(work, request, base, seen)
     if waits is not None:
         return Landed(work.save(replace(request, waits=waits)))
     try:
@@ -61,7 +61,7 @@ def landed(work: Work, request: PullRequest, seen: RequestSeen | None) -> PullRe
     return request
 
 
-def _waits(work: Work, request: PullRequest, base: Base) -> str | None:
+def _waits(work: Work, request: PullRequest, base: Base, seen: RequestSeen | None) -> str | None:
     """What keeps it from landing; None: nothing."""
     if work.settings.landing is Landing.PEOPLE:
         return ""
@@ -69,6 +69,8 @@ def _waits(work: Work, request: PullRequest, base: Base) -> str | None:
         return f"{words.listed([shown(name) for name in held])}: held by you; the next run leaves it out"
     if work.settings.holds(request.hosts):
         return "a host is held back: it waits for people"
+    if seen is not None and seen.wording.draft:
+        return "it is a draft: it waits for people"
     if not work.clone.is_ancestor(base.commit, request.commit):
         return _moved(request)
     if work.settings.landing is Landing.AT_ONCE:

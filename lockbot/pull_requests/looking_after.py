@@ -57,10 +57,12 @@ def _look_after(work: Work, request: PullRequest, branches: Branches, base: Base
     request, standing = settle(work, request, sight)
     if standing is not Standing.OURS:
         return None
-    request = finish(work, request, sight, branches)
+    request, seen = finish(work, request, sight, branches)
+    if request.pushed != request.commit:  # somebody else has pushed to it just now
+        return None
     if landed:  # the base has moved by that: the next look finds out about this one
         return None
-    result = land(work, request, base, sight.seen)
+    result = land(work, request, base, seen)
     if result.commit is not None:
         record_landing(work, result.request)
     return result.commit
@@ -93,10 +95,10 @@ def settle(work: Work, request: PullRequest, sight: Sight) -> tuple[PullRequest,
 
 def _known_by(request: PullRequest, sight: Sight) -> PullRequest:
     """A request that a person, or a lockbot that was stopped, has opened."""
-    if request.number is not None or sight.number is None:
+    if sight.number in (None, request.number):
         return request
     url = sight.seen.url if sight.seen is not None else request.url
-    return replace(request, number=sight.number, url=url, state=PullRequestState.OPEN)
+    return replace(request.known_as(sight.number, url), state=PullRequestState.OPEN)
 
 
 def leave_alone(work: Work, request: PullRequest, sight: Sight, what: str) -> PullRequest:
@@ -114,16 +116,18 @@ def _merged(request: PullRequest) -> str:
     )
 
 
-def finish(work: Work, request: PullRequest, sight: Sight, branches: Branches) -> PullRequest:
+def finish(
+    work: Work, request: PullRequest, sight: Sight, branches: Branches
+) -> tuple[PullRequest, RequestSeen | None]:
     """Do what was left undone, by an outage or a kill: the push, what it says, its comment. Raises NoResponse."""
     if sight.tip != request.commit:
         done = branches.push(request, sight.tip)
         if done.moved:
-            return request
+            return request, sight.seen
         request = replace(request, number=done.number or request.number, url=done.page or request.url)
     if request.pushed != request.commit:
         request = work.save(replace(request, pushed=request.commit))
-    return write(work, request, sight.seen)[0]
+    return write(work, request, sight.seen)
 
 
 def write(work: Work, request: PullRequest, seen: RequestSeen | None) -> tuple[PullRequest, RequestSeen | None]:

@@ -19,7 +19,7 @@ from lockbot.pull_requests.branches import Branches, known_tips
 from lockbot.pull_requests.landing import land
 from lockbot.pull_requests.looking_after import leave_alone, settle, write
 from lockbot.pull_requests.names import branch_of, group_key
-from lockbot.pull_requests.settings import USUAL_LIMITS
+from lockbot.pull_requests.settings import HELD, USUAL_LIMITS
 from lockbot.pull_requests.standing import Sight, Standing, refused_before
 from lockbot.pull_requests.wording import news
 from lockbot.pull_requests.wording.body import body
@@ -131,25 +131,28 @@ def _open(
         work.tell(wanted, RequestStep.LEFT_ALONE, text)
         return Outcome()
     seen = work.site.look(wanted) if work.site is not None and tip is not None else None
+    # Where lockbot has left the branch is known from now on, whatever becomes of the push.
+    wanted = replace(wanted, pushed=tip)
     return _publish(work, offered, branches, wanted, Sight(tip, False, seen), RequestStep.OPENED)
 
 
 def _update(
     work: Work, offered: Offer, branches: Branches, request: PullRequest, wanted: PullRequest, sight: Sight
 ) -> Outcome:
-    if request.parent == wanted.parent and _same_files(work, request.commit, wanted.commit):
+    same = request.parent == wanted.parent and _held(request) == _held(wanted)
+    if same and _same_files(work, request.commit, wanted.commit):
         # It was judged, and is what this run would propose: another commit would only start its checks anew.
-        kept = replace(request, text=replace(request.text, draft=_draft(request, wanted, sight)))
+        kept = replace(request, text=replace(request.text, draft=_draft(work, request, wanted, sight)))
         return _publish(work, offered, branches, kept, sight, RequestStep.UNCHANGED)
     newer = replace(
         wanted,
         id=request.id,
         opened=request.opened,
         state=request.state,
-        pushed=request.pushed,
+        pushed=sight.tip,
         number=request.number,
         url=request.url,
-        text=replace(wanted.text, written=request.text.written, draft=_draft(request, wanted, sight)),
+        text=replace(wanted.text, written=request.text.written, draft=_draft(work, request, wanted, sight)),
         comment=request.comment,
         filed=request.filed,
     )
@@ -161,12 +164,15 @@ def _update(
     return _publish(work, offered, branches, newer, sight, RequestStep.UPDATED)
 
 
-def _draft(request: PullRequest, wanted: PullRequest, sight: Sight) -> bool:
-    """As lockbot would have it, unless a person has said otherwise."""
-    seen = sight.seen
-    return (
-        seen.wording.draft if seen is not None and seen.wording.draft != request.text.draft else wanted.text.draft
-    )
+def _held(request: PullRequest) -> frozenset[str]:
+    """The hosts that it is held back for: what its commit says of them, too."""
+    return frozenset(host for host, status in request.hosts.items() if status in HELD)
+
+
+def _draft(work: Work, request: PullRequest, wanted: PullRequest, sight: Sight) -> bool:
+    """As lockbot would have it, unless a person has said otherwise: tonight, or in an earlier night."""
+    now = sight.seen.wording.draft if sight.seen is not None else request.text.draft
+    return now if now != work.settings.holds(request.hosts) else wanted.text.draft
 
 
 def _same_files(work: Work, one: str, other: str) -> bool:

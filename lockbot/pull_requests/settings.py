@@ -51,7 +51,7 @@ class RequestSettings:
     def holds(self, hosts: Mapping[str, str]) -> bool:
         """Whether a request waits for people because of how hosts fared (`hosts`: name → HostStatus). One that was
         broken before is none of the update's."""
-        return self.draft and any(status in _HELD for status in hosts.values())
+        return self.draft and any(status in HELD for status in hosts.values())
 
 
-_HELD = frozenset({HostStatus.FAILED, HostStatus.NEW_AND_BROKEN, HostStatus.UNJUDGED})
+HELD = frozenset({HostStatus.FAILED, HostStatus.NEW_AND_BROKEN, HostStatus.UNJUDGED})

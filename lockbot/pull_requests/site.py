@@ -51,7 +51,7 @@ class Site:
             raise self.silent
         if self._seen is None:
             self._seen = self.forge.repository(self.api, self.place.path)
-            if self._seen.path != self.place.path:
+            if [part.lower() for part in self._seen.path] != [part.lower() for part in self.place.path]:
                 was, now = ("/".join(path) for path in (self.place.path, self._seen.path))
                 self.notes.append(
                     f"{was} is called {now} at {self.place.host} by now: change the remote's address"
@@ -69,7 +69,11 @@ class Site:
         try:
             if request.number is None:
                 return self.forge.find(self.api, self._path, request.branch)
-            return self.forge.look(self.api, self._path, request.number)
+            seen = self.forge.look(self.api, self._path, request.number)
+            if self.writes and seen.branch != request.branch:
+                # Somebody else's has that number, as where the repository was made anew, or is another by now.
+                return self.forge.find(self.api, self._path, request.branch)
+            return seen
         except NotThere:
             if not self.writes:
                 return None
@@ -93,12 +97,13 @@ class Site:
         Raises NoResponse."""
         wanted = wording(request.text)
         seen = seen or self._open(request, wanted)
+        request = request.known_as(seen.number, seen.url)
         digest = _digest(wanted.title, wanted.body, str(wanted.draft))
         if request.text.written != digest:
             self.forge.change(self.api, self._path, seen, wanted)
+            seen = replace(seen, wording=wanted)
         text = replace(request.text, written=digest)
-        opened = PullRequestState.OPEN
-        return replace(request, number=seen.number, url=seen.url, state=opened, text=text), seen
+        return replace(request, state=PullRequestState.OPEN, text=text), seen
 
     def file(self, request: PullRequest) -> PullRequest:
         """Labels, reviewers, assignees: asked for once."""

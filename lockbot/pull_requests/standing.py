@@ -49,7 +49,7 @@ def standing_of(request: PullRequest, sight: Sight) -> tuple[Standing, str]:
     if seen is not None and seen.state is RequestState.CLOSED:
         return Standing.CLOSED, news.closed()
     if sight.tip is None:
-        if request.pushed is None:
+        if not request.reached:
             return Standing.NEVER_PUSHED, ""
         return Standing.CLOSED, news.branch_deleted(request.branch)
     if sight.tip not in request.ours:

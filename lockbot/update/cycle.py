@@ -334,10 +334,15 @@ class _Cycle:
         """Which inputs share a request: each update group of a series has its own, and what was asked for by
         name; else all that there are."""
         if self.commit is not None:
-            return tuple(sorted(self.commit.pins))
+            return self._whole_groups(self.commit.pins)
         if result.series or self.config.strategy is Strategy.EACH:
-            return result.inputs or None
+            return self._whole_groups(result.inputs) or None
         return tuple(sorted(self.request.named)) or None
+
+    def _whole_groups(self, inputs: Iterable[str]) -> tuple[str, ...]:
+        """With those that have not moved tonight: a group's request is the same every night."""
+        moved = frozenset(inputs)
+        return tuple(sorted(moved.union(*(group for group in self.config.groups if group & moved))))
 
     def _end_half_way(self, trouble: LockbotError) -> None:
         """The remote has the commit and the user's branch has not: published, and yet no success."""

@@ -107,17 +107,16 @@ class Record:
         after = self.run
         landed = after.commit is not None and after.commit != before.commit
         took = landed or after.outcome is Outcome.REQUESTED
-        asked = Outcome.REQUESTED in (before.outcome, after.outcome) and not landed
         self.set(
             base=before.base,
             commit=after.commit or before.commit,
-            outcome=Outcome.REQUESTED if asked else before.outcome if took else Outcome.PARTLY_PUBLISHED,
+            outcome=_outcome(before, after, landed=landed),
             changes=(*before.changes, *(after.changes if took else ())),
             held=(*before.held, *(item for item in after.held if item not in before.held)),
-            pushed=before.pushed,
+            pushed=after.pushed if landed else before.pushed,
             differences=chained(before.differences, after.differences) if took else before.differences,
             upstream=chained_upstream(before.upstream, after.upstream) if took else before.upstream,
-            error=None if took else after.error,
+            error=before.error or (None if took else after.error),
         )
         self._context.history.save(self.run)
 
@@ -130,6 +129,13 @@ class Record:
         problem = self._context.history.write_log(self.run.id, host, text, limit)
         if problem is not None:
             self.note(problem)
+
+
+def _outcome(before: Run, after: Run, *, landed: bool) -> Outcome | None:
+    """Of both together: nothing counts as published where nothing has landed."""
+    if before.commit is not None or landed:
+        return before.outcome if before.commit is not None and landed else Outcome.PARTLY_PUBLISHED
+    return Outcome.REQUESTED if after.outcome is Outcome.REQUESTED else before.outcome
 
 
 def _lasting(build: HostBuild) -> HostBuild:

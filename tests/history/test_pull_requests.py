@@ -47,6 +47,15 @@ def test_what_strangers_wrote_is_stored_and_no_secret(history: History) -> None:
     assert kept.hosts == {"\\udcff": "built"}
 
 
+def test_names_that_look_like_secrets_are_what_they_are(history: History) -> None:
+    """A flake in the directory `secrets`: its branch is found again by its name."""
+    named = replace(
+        PULL_REQUEST, base="token=main", branch="lockbot/update-main+secrets=nixpkgs", group="a+token=b"
+    )
+    history.pull_requests("FLAKE").save(named)
+    assert history.pull_requests("FLAKE").all("token=main") == (named,)
+
+
 @pytest.mark.parametrize("state", PullRequestState)
 def test_what_is_over_is_forgotten_in_the_end(tmp_path: Path, state: PullRequestState) -> None:
     later = NOON + timedelta(days=KEEP_DAYS + 1)

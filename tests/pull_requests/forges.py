@@ -63,6 +63,12 @@ class Forge(Protocol):
 
     def rename(self, name: str) -> None: ...
 
+    def make_draft(self, number: int) -> None: ...
+
+    def is_anothers(self, number: int, branch: str, words: str) -> None:
+        """As if this number had always been a request of that branch's, with these words for title and text."""
+        ...
+
 
 class _People:
     """What people do, which all three can be asked for in the same words."""
@@ -121,6 +127,14 @@ class OnGitHub(_People):
     def require_check(self) -> None:
         self.there.required["main"] = ["ci"]
 
+    def make_draft(self, number: int) -> None:
+        self.there.pulls[number].draft = True
+
+    def is_anothers(self, number: int, branch: str, words: str) -> None:
+        one = self.there.pulls[number]
+        one.branch, one.title, one.body = branch, words, words
+        self.there.pushed(NAME)
+
 
 class OnGitLab(_People):
     there: GitLabStandIn
@@ -156,6 +170,15 @@ class OnGitLab(_People):
 
     def require_check(self) -> None:
         self.there.pipeline_must_succeed = True
+
+    def make_draft(self, number: int) -> None:
+        one = self.there.requests[number]
+        one.title = f"Draft: {one.title}"
+
+    def is_anothers(self, number: int, branch: str, words: str) -> None:
+        one = self.there.requests[number]
+        one.branch, one.title, one.description = branch, words, words
+        self.host.pushed(NAME)
 
 
 class OnForgejo(_People):
@@ -193,6 +216,13 @@ class OnForgejo(_People):
 
     def require_check(self) -> None:
         self.there.required["main"] = ["ci"]
+
+    def make_draft(self, number: int) -> None:
+        self.there.edit(number, title=f"WIP: {self.there.request(number)['title']}")
+
+    def is_anothers(self, number: int, branch: str, words: str) -> None:
+        self.there.edit(number, head=branch, title=words, body=words)
+        self.there.pushed(NAME)
 
 
 WAYS = {"github": True, "gitlab": True, "forgejo": True, "gitlab by push options": False, "forgejo by AGit": False}

@@ -253,6 +253,13 @@ class World:
         assert process.returncode == -signal.SIGKILL or (die_at is None and process.returncode == 0), stderr
         return record.read_text().splitlines()
 
+    def forgets(self) -> None:
+        """Its history is lost."""
+        self._lockbot.history.close()
+        for file in self._directory.glob("history.sqlite*"):
+            file.unlink()
+        self._lockbot = Lockbot(self._plan, self._cancel)
+
     # -- what there is ------------------------------------------------------------------------------------
 
     @property

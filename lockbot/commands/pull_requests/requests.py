@@ -16,7 +16,7 @@ from lockbot.report import words
 from lockbot.report.document import Document
 from lockbot.report.escape import name, plain
 from lockbot.report.styled_lines import Line, Style, line
-from lockbot.state import LOCK, RunLock
+from lockbot.state import ERRAND, LOCK, RunLock
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,7 @@ def settle(app: App, *, every: bool) -> Requests:
 
 
 def _settle(app: App, place: Place, history: History, *, every: bool) -> Requests:
-    lock = RunLock(
-        place.directory / LOCK, "a look at pull requests", app.clock, cancel=app.cancel, progress=app.progress
-    )
+    lock = RunLock(place.directory / LOCK, ERRAND, app.clock, cancel=app.cancel, progress=app.progress)
     with lock:
         clone = app.clone(place)
         base = sync(clone, place.source)

@@ -24,6 +24,7 @@ LONGEST = 60_000
 """Bytes of one option. A pkt-line takes 65516, and Linux hands on 131072 in a variable, as hooks get them."""
 _TITLE, _TOPIC = 255, 100
 _URL = 500
+_ZERO_WIDTH_SPACE = "\u200b"
 
 
 def gitlab(base: str, wording: Wording, people: People, *, auto_merge: bool = False) -> list[str]:
@@ -87,8 +88,10 @@ def _line(value: str) -> str:
 
 
 def _escaped(body: str) -> str:
-    """GitLab's way of writing several lines. What looks so in the text itself becomes a newline, too."""
-    return body.strip().replace("\r\n", "\n").replace("\n", "\\n")
+    """GitLab's way of writing several lines. What looks so in the text itself would begin one, and what begins a
+    line may be a quick action: a character without width comes between."""
+    apart = body.strip().replace("\\n", f"\\{_ZERO_WIDTH_SPACE}n")
+    return apart.replace("\r\n", "\n").replace("\n", "\\n")
 
 
 def _topic(branch: str) -> str:

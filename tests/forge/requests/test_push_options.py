@@ -9,6 +9,7 @@ import pytest
 
 from lockbot.forge.requests.interface import People, Wording
 from lockbot.forge.requests.push_options import LONGEST, agit, gitlab, said
+from lockbot.report.escape import markdown
 from tests.forge.requests.githost import GitHost
 from tests.forge.requests.gitlab import GitLabStandIn
 from tests.forge.requests.working_copy import WorkingCopy
@@ -130,6 +131,14 @@ def test_several_lines_arrive_as_several(standin: GitLabStandIn, clone: WorkingC
     wording = Wording("x", "- one\r\n- two\n\n```\nthree\n```\n")
     clone.send(clone.commit("update", "main"), BRANCH, *gitlab("main", wording, NOBODY))
     assert standin.requests[1].description == "- one\n- two\n\n```\nthree\n```"
+
+
+def test_what_looks_like_the_end_of_a_line_is_none(standin: GitLabStandIn, clone: WorkingCopy) -> None:
+    """A stranger's commit subject would begin a quick action by it; a backslash before it helps nobody."""
+    said_so = Wording("x", "- " + markdown("fix it \\n/approve") + "\n- `\\n/merge`")
+    clone.send(clone.commit("update", "main"), BRANCH, *gitlab("main", said_so, NOBODY))
+    lines = standin.requests[1].description.split("\n")
+    assert len(lines) == 2 and not any(line.startswith("/") for line in lines)
 
 
 def test_git_takes_no_longer_option(clone: WorkingCopy) -> None:
