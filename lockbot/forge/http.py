@@ -231,7 +231,7 @@ class Client:
             return ApiResponse(self._document(response) if response.body else None)
         self._refuse_limited(response)
         try:
-            told = words(json.loads(response.body))
+            told = self._without_token(words(json.loads(response.body)))
         except (ValueError, RecursionError):
             told = ""
         if response.status in (401, 403):
@@ -240,6 +240,11 @@ class Client:
             raise self._not_there(response)
         why = f": {told}" if told else ""
         raise Refused(f"{self.host} refuses ({response.status}){why}", response.status, told)
+
+    def _without_token(self, text: str) -> str:
+        """Whatever the host repeats of what it was sent."""
+        secret = self._headers.get("Authorization", "").rpartition(" ")[2]
+        return text.replace(secret, "***") if secret else text
 
     def _refuse_limited(self, response: Response) -> None:
         if (until := self._limited(response)) is not None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from lockbot.errors import LockbotError
 from lockbot.forge.place import Place
-from lockbot.forge.requests.push_options import agit, gitlab, said
+from lockbot.forge.pull_requests.push_options import agit, gitlab, said
 from lockbot.git.clone import REQUESTS, Clone
 from lockbot.git.push import delete_own_branch, push_for_review, push_own_branch
 from lockbot.git.source import LocalSource, Remote, Source, remote_at, remote_of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lockbot.forge.requests.interface import ChecksSeen
+from lockbot.forge.pull_requests.interface import ChecksSeen
 from lockbot.forge.responses import Check
 from lockbot.policy.upstream_checks import Standing
 from lockbot.report.escape import plain

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from lockbot.errors import CommandError, LockbotError
-from lockbot.forge.requests.interface import RequestSeen
+from lockbot.forge.pull_requests.interface import RequestSeen
 from lockbot.forge.responses import Refused
 from lockbot.git import publish
 from lockbot.git.landing import BaseMoved

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from lockbot.errors import LockbotError
-from lockbot.forge.requests.interface import RequestSeen
+from lockbot.forge.pull_requests.interface import RequestSeen
 from lockbot.forge.responses import RequestState
 from lockbot.git.sync import Base
 from lockbot.model import Outcome, PullRequest, PullRequestState, RequestStep, Run

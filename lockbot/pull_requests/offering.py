@@ -19,7 +19,7 @@ from lockbot.pull_requests.branches import Branches, known_tips
 from lockbot.pull_requests.landing import land
 from lockbot.pull_requests.looking_after import leave_alone, settle, write
 from lockbot.pull_requests.names import branch_of, group_key
-from lockbot.pull_requests.settings import HELD, USUAL_LIMITS
+from lockbot.pull_requests.settings import HELD, PUSHED, USUAL_LIMITS, Way
 from lockbot.pull_requests.standing import Sight, Standing, refused_before
 from lockbot.pull_requests.wording import news
 from lockbot.pull_requests.wording.body import body
@@ -88,10 +88,11 @@ def _wanted(work: Work, offered: Offer, branches: Branches) -> PullRequest:
 def _text(work: Work, offered: Offer, *, draft: bool) -> Text:
     limits = work.site.limits if work.site is not None else USUAL_LIMITS
     subject = work.clone.git.ask("show", "-s", "--format=%s", offered.commit, "--")
+    room = min(limits.body, PUSHED) if work.way is Way.PUSH_OPTIONS else limits.body
     told = body(
         offered.run,
         offered.commit,
-        limits.body,
+        room,
         landing=work.settings.landing,
         by_forge=work.settings.auto_merge,
     )

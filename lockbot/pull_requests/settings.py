@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from lockbot.forge.place import Account, Kind, Place
-from lockbot.forge.requests.interface import Limits, People
+from lockbot.forge.pull_requests.interface import Limits, People
 from lockbot.model import HostStatus, Landing
 
 
@@ -35,6 +35,11 @@ def way_of(place: Place | None, account: Account) -> Way:
 
 USUAL_LIMITS = Limits(title=200, body=60_000, comment=60_000)
 """Where it is not known what the forge takes."""
+
+
+PUSHED = 40_000
+"""Bytes of a text that a push hands on: its lines' ends take two there, and an option has an end
+(`push_options.LONGEST`)."""
 
 
 @dataclass(frozen=True)

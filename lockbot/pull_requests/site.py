@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from lockbot.forge.http import Client
 from lockbot.forge.place import Place
-from lockbot.forge.requests.interface import (
+from lockbot.forge.pull_requests.interface import (
     Limits,
     Path,
     RepositorySeen,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from lockbot.forge.requests.interface import RequestSeen
+from lockbot.forge.pull_requests.interface import RequestSeen
 from lockbot.forge.responses import RequestState
 from lockbot.model import PullRequest
 from lockbot.pull_requests.wording import news

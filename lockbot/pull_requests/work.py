@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from lockbot.errors import Cancelled, DeadlineExceeded, LockbotError
-from lockbot.forge.requests.interface import RequestSeen
+from lockbot.forge.pull_requests.interface import RequestSeen
 from lockbot.forge.responses import NoResponse
 from lockbot.git.clone import Clone
 from lockbot.git.source import Source

@@ -16,9 +16,9 @@ from lockbot.errors import Cancelled, UsageError
 from lockbot.forge import repositories
 from lockbot.forge.http import Patience
 from lockbot.process import CancelToken
-from tests.forge.pull_requests import GitLab, Pull
 from tests.forge.server import Answer, Asked, Reply
 from tests.forge.test_upstream import TOKEN
+from tests.forge.upstream_pull_requests import GitLab, Pull
 from tests.holds.waiting import FORGES, HOUR, Make
 from tests.nixes import PROJECT
 

@@ -18,9 +18,9 @@ from lockbot.process import CancelToken
 from lockbot.report import styled_lines
 from tests import nixes
 from tests.fleet import HostSpec, Input, Upstream
-from tests.forge.pull_requests import GitHub, Pull, Repository
 from tests.forge.server import Reply, Server
 from tests.forge.test_upstream import TOKEN
+from tests.forge.upstream_pull_requests import GitHub, Pull, Repository
 from tests.update.inside import World
 
 HOUR = timedelta(hours=1)

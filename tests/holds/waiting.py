@@ -18,9 +18,9 @@ from lockbot.history.input_states import UserHold
 from lockbot.model import silent
 from lockbot.process import CancelToken
 from lockbot.report import styled_lines
-from tests.forge.pull_requests import Forgejo, GitHub, GitLab, Repository
 from tests.forge.server import Server
 from tests.forge.test_upstream import TOKEN
+from tests.forge.upstream_pull_requests import Forgejo, GitHub, GitLab, Repository
 from tests.git.upstream_repo import Repo
 from tests.upstream import run_git
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from tests.forge.requests.forgejo import ForgejoStandIn
-from tests.forge.requests.githost import GitHost
-from tests.forge.requests.github import GitHubStandIn
-from tests.forge.requests.gitlab import GitLabStandIn
+from tests.forge.pull_requests.forgejo import ForgejoStandIn
+from tests.forge.pull_requests.githost import GitHost
+from tests.forge.pull_requests.github import GitHubStandIn
+from tests.forge.pull_requests.gitlab import GitLabStandIn
 
 NAME = "owner/flake"
 TOKEN = "secret-token"  # noqa: S105  # of a stand-in

@@ -22,8 +22,8 @@ from lockbot.forge import place as places
 from lockbot.forge.clients import Clients
 from lockbot.forge.http import Patience
 from lockbot.forge.place import Account, Kind
-from lockbot.forge.requests.forges import REQUESTS_AT
-from lockbot.forge.requests.interface import People
+from lockbot.forge.pull_requests.forges import REQUESTS_AT
+from lockbot.forge.pull_requests.interface import People
 from lockbot.git.clone import open_clone
 from lockbot.git.source import RemoteSource
 from lockbot.git.sync import TRAILER, Base, sync
@@ -48,7 +48,7 @@ from lockbot.pull_requests.site import Site
 from lockbot.pull_requests.wording.texts import COMMENT_MARK
 from lockbot.update.context import Offer, Offered
 from tests import forked
-from tests.forge.requests.githost import Call
+from tests.forge.pull_requests.githost import Call
 from tests.forge.server import Reply
 from tests.nixes import git_environment
 from tests.pull_requests.forges import NAME, TOKEN, Forge, Shown

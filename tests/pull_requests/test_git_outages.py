@@ -10,7 +10,7 @@ import pytest
 
 from lockbot.model import PullRequestState
 from lockbot.process import CancelToken
-from tests.forge.requests.githost import GitHost
+from tests.forge.pull_requests.githost import GitHost
 from tests.forge.server import Reply
 from tests.nixes import Nix
 from tests.pull_requests.forges import FORGES, NAME, TOKEN, WAYS, host_of

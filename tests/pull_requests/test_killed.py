@@ -12,7 +12,7 @@ import pytest
 
 from lockbot.model import Landing, PullRequestState
 from lockbot.process import CancelToken
-from tests.forge.requests.githost import Call, GitHost
+from tests.forge.pull_requests.githost import Call, GitHost
 from tests.nixes import Nix
 from tests.pull_requests.forges import FORGES, WAYS, host_of
 from tests.pull_requests.inside import World, called

@@ -13,7 +13,7 @@ import pytest
 
 from lockbot.model import Landing, PullRequestState, RequestStep
 from lockbot.process import CancelToken
-from tests.forge.requests.githost import Call
+from tests.forge.pull_requests.githost import Call
 from tests.forge.server import Reply
 from tests.pull_requests.forges import FORGES, TOKEN, Shown, host_of
 from tests.pull_requests.inside import Night, World, answering

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.forge.requests.github import Token
+from tests.forge.pull_requests.github import Token
 from tests.forge.server import Reply
 from tests.nixes import Nix
 from tests.pull_requests.forges import FORGES, NAME, TOKEN, host_of

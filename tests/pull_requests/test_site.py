@@ -10,7 +10,7 @@ import pytest
 from lockbot.forge.clients import Clients
 from lockbot.forge.http import Patience
 from lockbot.forge.place import Account, Kind, Place
-from lockbot.forge.requests.forges import REQUESTS_AT
+from lockbot.forge.pull_requests.forges import REQUESTS_AT
 from lockbot.forge.responses import Refused
 from lockbot.model import Landing
 from lockbot.process import CancelToken

@@ -9,7 +9,7 @@ import pytest
 
 from lockbot.model import Landing, PullRequestState, RequestStep
 from lockbot.process import CancelToken
-from tests.forge.requests.githost import GitHost
+from tests.forge.pull_requests.githost import GitHost
 from tests.forge.server import Reply
 from tests.nixes import Nix
 from tests.pull_requests.forges import FORGES, NAME, host_of

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.fleet import HostSpec
-from tests.forge.requests.githost import Call
+from tests.forge.pull_requests.githost import Call
 from tests.forge.server import Reply
 from tests.pull_requests.conftest import Make, by_turns
 from tests.pull_requests.forges import TOKEN

@@ -9,8 +9,8 @@ from lockbot.forge import place as places
 from lockbot.forge.clients import Clients
 from lockbot.forge.http import Patience
 from lockbot.forge.place import Account
-from lockbot.forge.requests.forges import REQUESTS_AT
-from lockbot.forge.requests.interface import People
+from lockbot.forge.pull_requests.forges import REQUESTS_AT
+from lockbot.forge.pull_requests.interface import People
 from lockbot.git.clone import Clone
 from lockbot.git.source import remote_of
 from lockbot.history.store import History

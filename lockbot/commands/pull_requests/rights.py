@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from lockbot.app import App, Place
 from lockbot.commands.pull_requests.publishing import publisher, site_of
 from lockbot.errors import LockbotError
-from lockbot.forge.requests.interface import PUSH, Right
+from lockbot.forge.pull_requests.interface import PUSH, Right
 from lockbot.forge.responses import NoResponse, NoRight, NotThere, Refused
 from lockbot.git.clone import Clone
 from lockbot.git.push import try_push

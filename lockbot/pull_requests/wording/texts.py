@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from lockbot.forge.requests.interface import Wording
+from lockbot.forge.pull_requests.interface import Wording
 from lockbot.model import Text
 from lockbot.pull_requests.wording.parts import Part, fitted
 from lockbot.report.escape import markdown, request_title

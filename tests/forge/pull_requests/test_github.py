@@ -10,14 +10,14 @@ import pytest
 
 from lockbot.forge.github import GitHub
 from lockbot.forge.http import Client, Patience
-from lockbot.forge.requests.github import GitHubRequests
-from lockbot.forge.requests.interface import People, RequestForge, RequestSeen, Right, Wording
+from lockbot.forge.pull_requests.github import GitHubRequests
+from lockbot.forge.pull_requests.interface import People, RequestForge, RequestSeen, Right, Wording
 from lockbot.forge.responses import NoResponse, NoRight, NotThere, Refused, Renamed, RequestState
 from lockbot.policy.upstream_checks import Standing
 from lockbot.process import CancelToken
-from tests.forge.requests.githost import Call, GitHost
-from tests.forge.requests.github import PREFIX, GitHubStandIn, Token
-from tests.forge.requests.working_copy import WorkingCopy
+from tests.forge.pull_requests.githost import Call, GitHost
+from tests.forge.pull_requests.github import PREFIX, GitHubStandIn, Token
+from tests.forge.pull_requests.working_copy import WorkingCopy
 from tests.forge.server import Reply
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)

@@ -13,8 +13,16 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlencode
 
-from tests.forge.requests.githost import Call, GitHost
-from tests.forge.requests.github_repository import MOST_BODY, Comment, GitHubRepository, Pull, Refuse, failed, said
+from tests.forge.pull_requests.githost import Call, GitHost
+from tests.forge.pull_requests.github_repository import (
+    MOST_BODY,
+    Comment,
+    GitHubRepository,
+    Pull,
+    Refuse,
+    failed,
+    said,
+)
 from tests.forge.server import Reply
 
 PREFIX = "/api/v3"

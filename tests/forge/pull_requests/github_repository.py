@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.forge.requests import merges
-from tests.forge.requests.githost import GitHost
+from tests.forge.pull_requests import merges
+from tests.forge.pull_requests.githost import GitHost
 from tests.forge.server import Reply, run, status
 
 MOST_BODY = 65536

@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from urllib.parse import quote
 
 from lockbot.forge.forgejo import listed, repository
-from lockbot.forge.requests.interface import Api, Path, People
+from lockbot.forge.pull_requests.interface import Api, Path, People
 from lockbot.forge.responses import NoRight, NotThere, Refused, number, table, tables, text
 
 _NOT_DONE = (NoRight, NotThere, Refused)

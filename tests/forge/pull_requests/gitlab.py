@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, urlencode
 
-from tests.forge.requests.githost import Call
-from tests.forge.requests.gitlab_project import BUSY, DEVELOPER, GitLabProject, Note, Request
+from tests.forge.pull_requests.githost import Call
+from tests.forge.pull_requests.gitlab_project import BUSY, DEVELOPER, GitLabProject, Note, Request
 from tests.forge.server import Reply
 
 _MOMENT = "2026-11-27T09:08:07.123Z"

@@ -16,9 +16,9 @@ from collections.abc import Mapping
 from urllib.parse import quote
 
 from lockbot.forge.forgejo import Forgejo, listed, repository, standing
-from lockbot.forge.requests.forgejo_checks import required
-from lockbot.forge.requests.forgejo_people import file
-from lockbot.forge.requests.interface import (
+from lockbot.forge.pull_requests.forgejo_checks import required
+from lockbot.forge.pull_requests.forgejo_people import file
+from lockbot.forge.pull_requests.interface import (
     PUSH,
     Api,
     ChecksSeen,

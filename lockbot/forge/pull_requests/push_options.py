@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from unicodedata import category
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from lockbot.forge.requests.interface import Path, People, Wording
+from lockbot.forge.pull_requests.interface import Path, People, Wording
 
 LONGEST = 60_000
 """Bytes of one option. A pkt-line takes 65516, and Linux hands on 131072 in a variable, as hooks get them."""

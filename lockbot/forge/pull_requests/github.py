@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from urllib.parse import quote
 
 from lockbot.forge.github import NOT_MERGED, GitHub, repository_at
-from lockbot.forge.requests.github_graphql import mutate
-from lockbot.forge.requests.interface import (
+from lockbot.forge.pull_requests.github_graphql import mutate
+from lockbot.forge.pull_requests.interface import (
     PUSH,
     Api,
     ChecksSeen,

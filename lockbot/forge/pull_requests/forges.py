@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lockbot.forge.place import Kind
-from lockbot.forge.requests.forgejo import ForgejoRequests
-from lockbot.forge.requests.github import GitHubRequests
-from lockbot.forge.requests.gitlab import GitLabRequests
-from lockbot.forge.requests.interface import RequestForge
+from lockbot.forge.pull_requests.forgejo import ForgejoRequests
+from lockbot.forge.pull_requests.github import GitHubRequests
+from lockbot.forge.pull_requests.gitlab import GitLabRequests
+from lockbot.forge.pull_requests.interface import RequestForge
 
 REQUESTS_AT: Mapping[Kind, RequestForge] = {
     Kind.GITHUB: GitHubRequests(),

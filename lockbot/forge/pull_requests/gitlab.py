@@ -19,7 +19,7 @@ from datetime import UTC, date, datetime, timedelta
 from urllib.parse import quote
 
 from lockbot.forge.gitlab import NOT_MERGED, GitLab, merged_as, project
-from lockbot.forge.requests.interface import (
+from lockbot.forge.pull_requests.interface import (
     PUSH,
     Api,
     ChecksSeen,

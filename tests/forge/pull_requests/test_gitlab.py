@@ -12,15 +12,15 @@ import pytest
 
 from lockbot.forge.gitlab import GitLab
 from lockbot.forge.http import Client, Patience
-from lockbot.forge.requests.gitlab import GitLabRequests
-from lockbot.forge.requests.interface import People, RequestForge, RequestSeen, Right, Wording
+from lockbot.forge.pull_requests.gitlab import GitLabRequests
+from lockbot.forge.pull_requests.interface import People, RequestForge, RequestSeen, Right, Wording
 from lockbot.forge.responses import NoResponse, NoRight, NotThere, Refused, Renamed, RequestState
 from lockbot.policy.upstream_checks import Standing
 from lockbot.process import CancelToken
-from tests.forge.requests.githost import Call, GitHost
-from tests.forge.requests.gitlab import GitLabStandIn
-from tests.forge.requests.gitlab_project import Request
-from tests.forge.requests.working_copy import WorkingCopy
+from tests.forge.pull_requests.githost import Call, GitHost
+from tests.forge.pull_requests.gitlab import GitLabStandIn
+from tests.forge.pull_requests.gitlab_project import Request
+from tests.forge.pull_requests.working_copy import WorkingCopy
 from tests.forge.server import Reply
 
 NOW = datetime(2026, 11, 27, 3, 0, tzinfo=UTC)

@@ -14,13 +14,13 @@ import pytest
 
 from lockbot.forge.forgejo import Forgejo
 from lockbot.forge.http import Client, Patience
-from lockbot.forge.requests.forgejo import ForgejoRequests
-from lockbot.forge.requests.interface import Path as RepositoryPath
-from lockbot.forge.requests.interface import People, RequestSeen, Right, Wording
+from lockbot.forge.pull_requests.forgejo import ForgejoRequests
+from lockbot.forge.pull_requests.interface import Path as RepositoryPath
+from lockbot.forge.pull_requests.interface import People, RequestSeen, Right, Wording
 from lockbot.forge.responses import NoResponse, NoRight, NotThere, Refused, Renamed, RequestState
 from lockbot.process import CancelToken
-from tests.forge.requests.forgejo import ForgejoStandIn
-from tests.forge.requests.githost import GitHost
+from tests.forge.pull_requests.forgejo import ForgejoStandIn
+from tests.forge.pull_requests.githost import GitHost
 from tests.forge.server import Reply
 from tests.upstream import run_git
 

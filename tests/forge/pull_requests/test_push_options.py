@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from lockbot.forge.requests.interface import People, Wording
-from lockbot.forge.requests.push_options import LONGEST, agit, gitlab, said
+from lockbot.forge.pull_requests.interface import People, Wording
+from lockbot.forge.pull_requests.push_options import LONGEST, agit, gitlab, said
 from lockbot.report.escape import markdown
-from tests.forge.requests.githost import GitHost
-from tests.forge.requests.gitlab import GitLabStandIn
-from tests.forge.requests.working_copy import WorkingCopy
+from tests.forge.pull_requests.githost import GitHost
+from tests.forge.pull_requests.gitlab import GitLabStandIn
+from tests.forge.pull_requests.working_copy import WorkingCopy
 
 PATH = ("group", "fleet")
 NAME = "/".join(PATH)

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
-from tests.forge.requests import agit_hook
-from tests.forge.requests.agit_hook import State, new_request, open_request, state_of
-from tests.forge.requests.githost import Call, GitHost
+from tests.forge.pull_requests import agit_hook
+from tests.forge.pull_requests.agit_hook import State, new_request, open_request, state_of
+from tests.forge.pull_requests.githost import Call, GitHost
 from tests.forge.server import Reply
 
 Request = dict[str, Any]

@@ -10,8 +10,8 @@ import re
 import threading
 from dataclasses import dataclass, field
 
-from tests.forge.requests.githost import GitHost
-from tests.forge.requests.gitlab_push import Push, read_pushes, set_up, tell_hooks
+from tests.forge.pull_requests.githost import GitHost
+from tests.forge.pull_requests.gitlab_push import Push, read_pushes, set_up, tell_hooks
 
 DEVELOPER = 30
 BUSY = ("created", "pending", "preparing", "running", "waiting_for_resource", "scheduled", "manual")

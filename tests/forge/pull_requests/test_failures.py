@@ -21,17 +21,17 @@ from lockbot.forge.forgejo import Forgejo
 from lockbot.forge.github import GitHub
 from lockbot.forge.gitlab import GitLab
 from lockbot.forge.http import Client, Patience
-from lockbot.forge.requests.forgejo import ForgejoRequests
-from lockbot.forge.requests.github import GitHubRequests
-from lockbot.forge.requests.gitlab import GitLabRequests
-from lockbot.forge.requests.interface import People, RequestForge, RequestSeen, Wording
+from lockbot.forge.pull_requests.forgejo import ForgejoRequests
+from lockbot.forge.pull_requests.github import GitHubRequests
+from lockbot.forge.pull_requests.gitlab import GitLabRequests
+from lockbot.forge.pull_requests.interface import People, RequestForge, RequestSeen, Wording
 from lockbot.forge.responses import Forge, NoResponse, NoRight, NotThere, Refused, Uncertain
 from lockbot.process import CancelToken
-from tests.forge.requests import github
-from tests.forge.requests.forgejo import ForgejoStandIn
-from tests.forge.requests.githost import Call, GitHost
-from tests.forge.requests.gitlab import GitLabStandIn
-from tests.forge.requests.working_copy import WorkingCopy
+from tests.forge.pull_requests import github
+from tests.forge.pull_requests.forgejo import ForgejoStandIn
+from tests.forge.pull_requests.githost import Call, GitHost
+from tests.forge.pull_requests.gitlab import GitLabStandIn
+from tests.forge.pull_requests.working_copy import WorkingCopy
 from tests.forge.server import Reply
 from tests.sampling import EVERYTHING
 
@@ -208,6 +208,13 @@ def test_what_is_refused_in_words_of_any_shape(asking: Asking, ask: Ask) -> None
         asking.faulty(Reply({"message": junk, "errors": junk}, 422))
         error = raised(asking, ask, Refused)
         assert isinstance(error, Refused) and len(error.words) <= 300 and error.words.isprintable()
+
+
+@changing
+def test_a_token_that_is_repeated_is_not_told(asking: Asking, ask: Ask) -> None:
+    for status, kind in ((403, NoRight), (409, Refused), (422, Refused)):
+        asking.faulty(Reply({"message": f"bad credentials: {TOKEN}"}, status))
+        assert TOKEN not in repr(raised(asking, ask, kind).__dict__)
 
 
 LIMITS = [

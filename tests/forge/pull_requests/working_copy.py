@@ -6,7 +6,7 @@ import subprocess
 from base64 import b64encode
 from pathlib import Path
 
-from tests.forge.requests.githost import GitHost
+from tests.forge.pull_requests.githost import GitHost
 from tests.nixes import git_environment
 from tests.upstream import run_git
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lockbot.forge.requests.interface import Api
+from lockbot.forge.pull_requests.interface import Api
 from lockbot.forge.responses import NoResponse, NoRight, NotThere, Refused, table, tables, text, unexpected, words
 
 _ENTERPRISE = "/api/v3"

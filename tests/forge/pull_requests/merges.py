@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from tests.forge.requests.githost import GitHost
+from tests.forge.pull_requests.githost import GitHost
 
 
 def merge(host: GitHost, name: str, base: str, head: str, subject: str) -> str:
