@@ -43,6 +43,7 @@ def test_it_shows_a_daemon_that_lives_and_one_that_was_killed_and_can_write_noth
     fleet.advance("a")
     machine.systemctl("start", "lockbot.service")
     machine.wait("the first run is shown", lambda: ask(machine, "/.json")[1]["last"] is not None)
+    machine.wait("the daemon is shown", lambda: ask(machine, "/.json")[1]["daemon"] is not None)  # looked at anew
     page = ask(machine, "/.json")[1]
     assert page["daemon"]["pid"] == int(machine.property("lockbot.service", "MainPID"))
     assert page["last"]["run"] in [run["run"] for run in runs(machine)]
