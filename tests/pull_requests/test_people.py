@@ -107,6 +107,18 @@ def test_a_push_between_any_two_calls_is_not_overwritten(nights: Make, kind: str
     here.check(kept)
 
 
+@by_turns("forgejo")
+def test_a_branch_on_which_somebody_goes_on_after_it_landed_is_not_removed(nights: Make) -> None:
+    here = nights(publish='merge = "at-once"')
+    here.upstream("a")
+    assert here.night()["outcome"] == "published"
+    theirs = here.person_commits(BRANCH)
+    for _ in range(2):
+        here.settle()
+        assert here.tip(BRANCH) == theirs
+    here.check({theirs})
+
+
 def test_a_request_that_was_closed_stays_closed_for_these_revisions(nights: Make) -> None:
     here = nights()
     here.upstream("a")
