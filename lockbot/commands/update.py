@@ -33,6 +33,8 @@ def update(app: App, request: UpdateRequest, options: Options, followers: Follow
     `followers` hear that it begins, or why it can't; how it ended is the caller's to tell them (`after_run`), once
     the user knows.
     """
+    if app.settings.publish.mode is Mode.REQUEST and not options.push:
+        raise UsageError("with --no-push there is no pull request", "--dry-run judges what one would ask for")
     followers = NOBODY if options.dry_run else followers
     with followers.hearing_refusals(app):
         return _update(app, request, options, followers)
@@ -72,7 +74,7 @@ def _cycle(app: App, place: Place, history: History, request: UpdateRequest, opt
             FlakeRef.parse(reference)  # what a lock holds is not the user's to word; this is
         with oserrors.explaining():
             run = replace(run, notes=(*run.notes, *ask_due(app, place, history, release=not options.dry_run)))
-            context = _context(app, place, history, options)
+            context = _context(app, place, history)
             recover(
                 context, place.source, place.identity, place.flake, keep_results=app.settings.state.keep_results
             )
@@ -98,21 +100,19 @@ def _with_next_try(app: App, context: RunContext, run: Run) -> Run:
 _TRIED_AGAIN = frozenset({Outcome.UNJUDGED, Outcome.FAILED})
 
 
-def _context(app: App, place: Place, history: History, options: Options) -> RunContext:
+def _context(app: App, place: Place, history: History) -> RunContext:
     root = app.settings.state.directory
     nix = app.nix(place)
     store = nix.store_directory
     check_disk([root, *([store] if store.exists() else [])], app.settings.state.min_free)
     clone, checks = app.clone(place), _upstream_checks(app)
-    requests = _requests(app, place, clone, history, options)
+    requests = _requests(app, place, clone, history)
     return RunContext(nix, clone, history, place.directory, app.progress, app.clock, checks, requests)
 
 
-def _requests(app: App, place: Place, clone: Clone, history: History, options: Options) -> PullRequests | None:
+def _requests(app: App, place: Place, clone: Clone, history: History) -> PullRequests | None:
     if app.settings.publish.mode is not Mode.REQUEST:
         return None
-    if not options.push:
-        raise UsageError("with --no-push there is no pull request", "--dry-run judges what one would ask for")
     from lockbot.commands.pull_requests.publishing import publisher  # as in `_upstream_checks`
 
     return publisher(app, place, clone, history)

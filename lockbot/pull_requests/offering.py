@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from lockbot.errors import Cancelled, DeadlineExceeded, LockbotError
-from lockbot.git.landing import BaseMoved
 from lockbot.model import (
     Landing,
     Move,
@@ -25,20 +24,12 @@ from lockbot.pull_requests.wording import news
 from lockbot.pull_requests.wording.body import body
 from lockbot.pull_requests.wording.texts import title
 from lockbot.pull_requests.work import Work
-from lockbot.update.context import Offer
+from lockbot.update.context import Offer, Offered
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What became of an offer (as `update.context.Offered`)."""
-
-    landed: str | None = None
-    moved: BaseMoved | None = None
-    trouble: LockbotError | None = None
-
-
-def offer(work: Work, offered: Offer) -> Outcome:
-    """Raises what ends the whole run; all else that goes wrong is in the outcome, and the next run goes on."""
+def offer(work: Work, offered: Offer) -> Offered:
+    """What became of it, but for what is told: `work` has that. Raises what ends the whole run; all else that goes
+    wrong is in what is returned, and the next run goes on."""
     try:
         return _offer(work, offered)
     except (Cancelled, DeadlineExceeded):
@@ -46,17 +37,17 @@ def offer(work: Work, offered: Offer) -> Outcome:
     except LockbotError as error:
         work.clone.cancel.check()
         work.silent(error)
-        return Outcome(trouble=error)
+        return Offered(trouble=error)
     finally:
         work.take_notes()
 
 
-def _offer(work: Work, offered: Offer) -> Outcome:
+def _offer(work: Work, offered: Offer) -> Offered:
     branches = work.branches(offered.base)
     wanted = _wanted(work, offered, branches)
     earlier = work.kept.all(branches.base)
     found = _active(work, offered, branches, [one for one in earlier if one.group == wanted.group])
-    if isinstance(found, Outcome):
+    if isinstance(found, Offered):
         return found
     request, sight = found
     if request is None:
@@ -101,7 +92,7 @@ def _text(work: Work, offered: Offer, *, draft: bool) -> Text:
 
 def _active(
     work: Work, offered: Offer, branches: Branches, of_group: list[PullRequest]
-) -> tuple[PullRequest | None, Sight] | Outcome:
+) -> tuple[PullRequest | None, Sight] | Offered:
     """The group's request that may be changed, and how it is seen; None: there is none. Or it is people's."""
     for request in of_group:
         if not request.state.active:
@@ -109,7 +100,7 @@ def _active(
         sight = work.sight(request, branches, offered.base)
         request, standing = settle(work, request, sight)
         if standing is Standing.PEOPLES:
-            return Outcome()
+            return Offered()
         if standing is Standing.OURS:
             return request, sight
     return None, Sight(None, contained=False)
@@ -117,20 +108,20 @@ def _active(
 
 def _open(
     work: Work, offered: Offer, branches: Branches, wanted: PullRequest, earlier: tuple[PullRequest, ...]
-) -> Outcome:
+) -> Offered:
     closed = [one for one in earlier if one.state is PullRequestState.CLOSED]
     moves = frozenset((move.input, move.new) for move in wanted.moves)
     if (before := refused_before(moves, closed)) is not None:
         text = f"{before.label} was closed with these revisions: none is opened until there are newer ones"
         work.tell(replace(wanted, number=before.number, url=before.url), RequestStep.REFUSED, text)
-        return Outcome()
+        return Offered()
     tip = branches.tip(wanted)
     if tip is not None and tip not in known_tips(earlier, wanted.branch) and not branches.is_lockbots(wanted, tip):
         text = (
             f"the branch {wanted.branch} is there already, and somebody else's: delete it, or set publish.branches"
         )
         work.tell(wanted, RequestStep.LEFT_ALONE, text)
-        return Outcome()
+        return Offered()
     seen = work.site.look(wanted) if work.site is not None and tip is not None else None
     # Where lockbot has left the branch is known from now on, whatever becomes of the push.
     wanted = replace(wanted, pushed=tip)
@@ -139,7 +130,7 @@ def _open(
 
 def _update(
     work: Work, offered: Offer, branches: Branches, request: PullRequest, wanted: PullRequest, sight: Sight
-) -> Outcome:
+) -> Offered:
     same = request.parent == wanted.parent and _held(request) == _held(wanted)
     if same and _same_files(work, request.commit, wanted.commit):
         # It was judged, and is what this run would propose: another commit would only start its checks anew.
@@ -185,13 +176,13 @@ def _same_files(work: Work, one: str, other: str) -> bool:
 
 def _publish(
     work: Work, offered: Offer, branches: Branches, request: PullRequest, sight: Sight, step: RequestStep
-) -> Outcome:
+) -> Offered:
     work.save(request)  # before anything is pushed: the next start finds out what became of it
     if sight.tip != request.commit:
         done = branches.push(request, sight.tip)
         if done.moved:
             leave_alone(work, request, sight, f"somebody else has pushed to {request.branch} just now")
-            return Outcome()
+            return Offered()
         request = replace(request, number=request.number or done.number, url=done.page or request.url)
     request = work.save(replace(request, pushed=request.commit))
     request, seen = write(work, request, sight.seen)
@@ -199,9 +190,9 @@ def _publish(
         request = work.save(replace(request, state=PullRequestState.OPEN))
     work.tell(request, *_told(work, request, step))
     if work.settings.landing is not Landing.AT_ONCE:
-        return Outcome()
+        return Offered()
     result = land(work, request, offered.base, seen)
-    return Outcome(result.commit, result.moved)
+    return Offered(landed=result.commit, moved=result.moved)
 
 
 def _told(work: Work, request: PullRequest, step: RequestStep) -> tuple[RequestStep, str]:

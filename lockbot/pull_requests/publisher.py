@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
@@ -74,7 +75,7 @@ class Publisher:
         """Open one, or make the one that there is ask for this commit."""
         work = self._make()
         became = offering.offer(work, offer)
-        return Offered(tuple(work.done), tuple(work.notes), became.landed, became.moved, became.trouble)
+        return replace(became, done=tuple(work.done), notes=tuple(work.notes))
 
     def close_overtaken(self, base: Base, run: Run, flake_dir: str) -> Offered:
         """Close those that this run has made pointless."""

@@ -321,7 +321,7 @@ class _Cycle:
             self.record.set(commit=made.landed, pushed=True)
             self.record.end(outcome)
         elif made.trouble is not None:
-            hint = made.trouble.hint or "what was judged is kept; the next run goes on with it"
+            hint = made.trouble.hint or "the next run tries again; what was built is not built again"
             self.record.end(Outcome.FAILED, error=error_text(made.trouble), hint=hint)
         else:
             self.record.end(Outcome.REQUESTED)

@@ -30,7 +30,7 @@ ASKED = replace(PULL_REQUEST, opened=NOW, moves=(Move("a", ONE, TWO),), left_alo
 
 
 @pytest.fixture
-def asked(world: World) -> World:  # noqa: F811
+def asked(world: World) -> World:  # noqa: F811 -- the fixture is imported
     """A night that found input a's newest revision good, and opened a pull request for it."""
     world.record(seen())
     with world.ledger() as ledger:

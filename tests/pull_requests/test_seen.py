@@ -55,6 +55,7 @@ def test_a_dry_run_asks_for_nothing_and_says_so(nights: Make) -> None:
     stderr = refused.communicate()[1]
     assert (refused.returncode, here.forge.requests()) == (2, [])
     assert "there is no pull request" in stderr
+    assert [one["id"] for one in here.world.runs()] == [dry["run"]]  # a mistake on the command line is no run
     assert here.night()["pull_requests"][0]["step"] == "opened"
 
 

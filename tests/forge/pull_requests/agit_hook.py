@@ -56,7 +56,7 @@ def open_request(state: State, flow: int, head: str, base: str) -> dict[str, Any
     """The one that would be the same."""
     for one in state["requests"].values():
         if one["state"] == "open" and (one["flow"], one["head"], one["base"]) == (flow, head, base):
-            return one  # type: ignore[no-any-return]
+            return one  # type: ignore[no-any-return]  # as JSON has it
     return None
 
 

@@ -122,7 +122,7 @@ class ForgejoStandIn:
     def request(self, number: int) -> Request:
         """As it is now."""
         with self._state() as state:
-            return state["requests"][str(number)]  # type: ignore[no-any-return]
+            return state["requests"][str(number)]  # type: ignore[no-any-return]  # as JSON has it
 
     def requests(self) -> list[Request]:
         with self._state() as state:
