@@ -151,11 +151,12 @@ def record_landing(work: Work, request: PullRequest) -> None:
         return
     if run.commit == request.commit or run.outcome is None:
         return
-    work.history.save(_published(run, request))
+    others = [one for one in work.kept.all(request.base) if one.run == run.id and one.id != request.id]
+    whole = not run.held and not any(one.state.active for one in others)
+    work.history.save(_published(run, request, Outcome.PUBLISHED if whole else Outcome.PARTLY_PUBLISHED))
 
 
-def _published(run: Run, request: PullRequest) -> Run:
-    outcome = Outcome.PARTLY_PUBLISHED if run.held else Outcome.PUBLISHED
+def _published(run: Run, request: PullRequest, outcome: Outcome) -> Run:
     return replace(
         run,
         commit=request.commit,

@@ -94,6 +94,8 @@ def headline(run: Run, by_now: Mapping[str, str] | None = None) -> tuple[str, St
             return "Nothing to update.", Style.GOOD
         case Outcome.PUBLISHED:
             return f"{_published(run)}.", Style.GOOD
+        case Outcome.PARTLY_PUBLISHED if not run.held:  # of several commits, some
+            return f"{_published(run)}, and not all that was judged.", Style.WARN
         case Outcome.PARTLY_PUBLISHED:
             return f"{_published(run)}, with {words.count(len(run.held), 'input')} held back.", Style.WARN
         case Outcome.REQUESTED:

@@ -140,6 +140,10 @@ def requested(*steps: RequestStep) -> Run:
             replace(PUBLISHED, parked="lockbot/update"),
             "Built ccccccc and parked it on lockbot/update: main could not be moved.",
         ),
+        (
+            replace(PUBLISHED, outcome=Outcome.PARTLY_PUBLISHED),
+            "Published ccccccc to main, and not all that was judged.",
+        ),
         (replace(PUBLISHED, outcome=Outcome.UNCHANGED), "Nothing to update."),
         (replace(MORNING, outcome=Outcome.UNCHANGED), "Nothing changed: 1 input held back."),
         (replace(PUBLISHED, outcome=Outcome.INTERRUPTED, commit=None), "Interrupted: main stands as it was."),
