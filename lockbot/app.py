@@ -8,13 +8,15 @@ import signal
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from types import FrameType
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from lockbot import state, surroundings
-from lockbot.config import Settings
+from lockbot.config import Settings, secret_files
+from lockbot.confine import Confinement, confinement
 from lockbot.errors import UsageError
 from lockbot.git import settings
 from lockbot.git.clone import Clone, open_clone
@@ -105,6 +107,24 @@ class App:
     clock: Callable[[], datetime] = now
     read_only: bool = False
     """Only looks at the history, which stays as it is."""
+    config: Path | None = None
+    """The configuration's file, which no program but lockbot reads."""
+
+    # -- what others are kept from ------------------------------------------------------------------------
+
+    @cached_property
+    def confinement(self) -> Confinement:
+        """What other programs may read and write. Raises SurroundingsError where that is required and can't be."""
+        security, root = self.settings.security, self.settings.state.directory
+        repository = self.settings.repository.path
+        allowed = (root / REPOSITORIES, *((repository,) if repository is not None else _here()))
+        return confinement(
+            security.confine,
+            self.environ,
+            private=(root, *_configuration(self.config, self.environ)),
+            allowed=allowed,
+            readable=[_expanded(path, self.environ) for path in security.readable],
+        )
 
     # -- places -------------------------------------------------------------------------------------------
 
@@ -112,7 +132,13 @@ class App:
         return StateDirectory(self.settings.state.directory, read_only=self.read_only)
 
     def git(self, directory: Path) -> Git:
-        return Git(directory, user_environment(self.environ), self.cancel, self.settings.run.fetch_timeout)
+        return Git(
+            directory,
+            user_environment(self.environ),
+            self.cancel,
+            self.settings.run.fetch_timeout,
+            self.confinement.for_git,
+        )
 
     def place(self, *, needs_branch: bool = True) -> Place:
         """Find the repository. Raises UsageError: none here, shallow, detached where a branch is needed …"""
@@ -199,13 +225,25 @@ class App:
     def nix(self, place: Place | None = None) -> Nix:
         """Nix; only for a place does it get to see a git setting of the user's."""
         from lockbot.nix import command
+        from lockbot.nix.environment import Place as NixPlace
+        from lockbot.nix.environment import keys
 
         secret = self.settings.eval.access_tokens
         tokens = {"access-tokens": secret.get_secret_value()} if secret is not None else {}
         data_home = self.settings.state.directory / state.NIX_DATA
         bare = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
         git = nix_environment(self.access(place) if place is not None else bare)
-        return command.find(self.environ, self.cancel, data_home, tokens, git)
+        if not self.confinement.active:
+            return command.find(self.environ, self.cancel, data_home, tokens, git)
+        environ = self.environ
+        if place is not None and (agent := keys.agent(environ)) is not None:
+            environ = {**environ, "SSH_AUTH_SOCK": agent}
+        work = (place.directory / state.CLONE, place.directory / state.WORKTREES) if place is not None else ()
+
+        def confined(variables: Mapping[str, str], program: Path) -> NixPlace:
+            return NixPlace(self.confinement, variables, program, work, self.settings.build.options)
+
+        return command.find(environ, self.cancel, data_home, tokens, git, confined)
 
     def clone(self, place: Place) -> Clone:
         clone = open_clone(
@@ -215,10 +253,35 @@ class App:
             access=self.access(place),
             cancel=self.cancel,
             timeout=self.settings.run.fetch_timeout,
+            confinement=self.confinement,
         )
         accounts = ((host, account.account()) for host, account in self.settings.forge.items())
         signing_in = (account.for_git(host) for host, account in accounts)
         return replace(clone, credentials=tuple(pair for pair in signing_in if pair is not None))
+
+
+REPOSITORIES = "repos"
+"""In the state directory: what git and Nix work in."""
+
+
+def _configuration(file: Path | None, environ: Mapping[str, str]) -> Iterator[Path]:
+    """The configuration and the secrets that it points at. What lies in a repository, its git reads anyway."""
+    if file is None:
+        return
+    if not any((parent / ".git").exists() for parent in file.resolve().parents):
+        yield file
+    yield from secret_files(file, environ)
+
+
+def _expanded(path: str, environ: Mapping[str, str]) -> Path:
+    return Path(environ.get("HOME", "/")) / path[2:] if path.startswith("~/") else Path(path)
+
+
+def _here() -> tuple[Path, ...]:
+    try:
+        return (flake_around(Path.cwd()),)
+    except OSError:
+        return ()
 
 
 def _is_gone(identity: str) -> bool:

@@ -49,14 +49,15 @@ def unloaded(flags: Flags, *, ignore_file: bool = False, timed: bool = False) ->
     with shown_progress(flags) as progress, oserrors.explaining(), cancelled_by_signals() as cancel:
 
         def opened() -> App:
-            settings = load(None if ignore_file else find_config(flags.config), os.environ)
+            config = None if ignore_file else find_config(flags.config)
+            settings = load(config, os.environ)
             if timed:
                 cancel.deadline = Deadline(settings.run.deadline, "the run")
             environ, note = surroundings.with_temporary_directory(os.environ)
             if note:
                 progress(Note(note))
             environ = surroundings.with_home(environ, settings.state.directory)
-            return App(settings, environ, cancel, progress)
+            return App(settings, environ, cancel, progress, config=config)
 
         yield opened
 

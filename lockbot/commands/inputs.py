@@ -52,7 +52,13 @@ def inputs(app: App, *, ask: bool) -> tuple[InputRow, ...]:
         row.input: origin_of(row.locked.original) for row in rows if row.updatable and row.locked is not None
     }
     deadline = Deadline(app.settings.run.fetch_timeout, "asking upstream")
-    git = Git(place.directory, user_environment(app.access(place)), app.cancel, app.settings.run.fetch_timeout)
+    git = Git(
+        place.directory,
+        user_environment(app.access(place)),
+        app.cancel,
+        app.settings.run.fetch_timeout,
+        app.confinement.for_remotes,
+    )
     tips = ask_tips(git, {name: one for name, one in origins.items() if one}, deadline)
     tips |= {name: _NO_GIT for name, one in origins.items() if one is None}
     return tuple(replace(row, tip=tips.get(row.input)) for row in rows)

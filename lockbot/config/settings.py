@@ -43,6 +43,7 @@ from lockbot.config.sections import (
     Schedule,
     Search,
     Section,
+    Security,
     State,
     Web,
 )
@@ -81,6 +82,7 @@ class Settings(BaseSettings):
     notify: tuple[NotifyTarget, ...] = ()
     ping: Ping = Ping()
     hook: tuple[Hook, ...] = ()
+    security: Security = Security()
 
     def policy_rules(self) -> PolicyRules:
         """[policy] and [input.*], as plain values."""

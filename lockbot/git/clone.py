@@ -17,6 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from lockbot import files
+from lockbot.confine import UNCONFINED, Confinement
 from lockbot.errors import CommandError, LockbotError, SurroundingsError
 from lockbot.git import settings
 from lockbot.git.command import TIMEOUT, Git, Pair, own_environment, user_environment
@@ -57,22 +58,26 @@ class Clone:
     """What had to be healed when it was opened, as sentences."""
     credentials: tuple[Pair, ...] = field(default=(), repr=False)
     """Configuration by which git signs in at remotes, beside what the user's own says."""
+    confinement: Confinement = field(default=UNCONFINED, repr=False)
 
     @property
     def git(self) -> Git:
         """git in the clone, blind to the user's configuration."""
-        return Git(self.directory, own_environment(self.environ), self.cancel, self.timeout)
+        return self._git(own_environment(self.environ))
 
     @property
     def user(self) -> Git:
         """git that can talk to the user's repository, and with `at` work in it, its files excepted."""
         environment = user_environment(self.access) | {"GIT_NO_REPLACE_OBJECTS": "1"}  # what is really there
-        return Git(self.directory, environment, self.cancel, self.timeout)
+        return self._git(environment)
 
     @property
     def reading(self) -> Git:
         """git with all of the user's configuration, to find out what there is."""
-        return Git(self.directory, user_environment(self.environ), self.cancel, self.timeout)
+        return self._git(user_environment(self.environ))
+
+    def _git(self, environment: Mapping[str, str]) -> Git:
+        return Git(self.directory, environment, self.cancel, self.timeout, self.confinement.for_git)
 
     def checkout(self, repository: Path, tree: Path) -> Git:
         """git that may write to a work tree of the user's: with their filters and line ends, as git must there."""
@@ -89,7 +94,9 @@ class Clone:
     def towards(self, remote: Remote) -> Git:
         """git that can talk to a remote, by its name."""
         return replace(
-            self.user, environment=user_environment(self.access, config=(*remote.config, *self.credentials))
+            self.user,
+            environment=user_environment(self.access, config=(*remote.config, *self.credentials)),
+            ruleset=self.confinement.for_own_remote,
         )
 
     def is_ancestor(self, old: str, new: str) -> bool:
@@ -192,6 +199,7 @@ def open_clone(
     access: Mapping[str, str] | None = None,
     cancel: CancelToken,
     timeout: float = TIMEOUT,
+    confinement: Confinement = UNCONFINED,
 ) -> Clone:
     """Open the clone in `directory`, or make it; clear what a killed lockbot left behind.
 
@@ -203,9 +211,10 @@ def open_clone(
     if directory.is_symlink():
         _make_private(directory)
     if access is None:
-        found = settings.read(Git(directory.parent, user_environment(environ), cancel, timeout))
+        git = Git(directory.parent, user_environment(environ), cancel, timeout, confinement.for_git)
+        found = settings.read(git)
         access = settings.restrict(environ, found, directory.parent / settings.FILE)
-    clone = Clone(directory, trees, environ, access, cancel, timeout)
+    clone = Clone(directory, trees, environ, access, cancel, timeout, confinement=confinement)
     for half in directory.parent.glob(f"{directory.name}.new-*"):
         _remove(half)
     if not directory.exists():

@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lockbot.errors import SurroundingsError
 from lockbot.git.failure import explain, last_line, verb
-from lockbot.process import NOBODY, CancelToken, Deadline, Finished, Listener, supervise
+from lockbot.process import NOBODY, CancelToken, Deadline, Finished, Listener, Ruleset, begin, supervise
 
 Pair = tuple[str, str]
 """One entry of git's configuration: key, value."""
@@ -99,6 +99,8 @@ class Git:
     environment: Mapping[str, str]
     cancel: CancelToken
     timeout: float = TIMEOUT
+    ruleset: Ruleset | None = field(default=None, repr=False, compare=False)
+    """The files that it may use; None: any."""
 
     def run(
         self, *args: str, stdin: bytes | None = None, check: bool = True, listener: Listener = NOBODY
@@ -111,7 +113,7 @@ class Git:
         argv = ("git", "-C", str(self.directory), *args)
         self.cancel.check()
         finished = supervise(
-            _launch(argv, self.environment, feed=stdin is not None),
+            _launch(argv, self.environment, self.ruleset, feed=stdin is not None),
             argv,
             cancel=self.cancel,
             deadlines=(Deadline(self.timeout, f"git {verb(argv)}"),),
@@ -201,7 +203,9 @@ def _with_config(environment: Mapping[str, str], pairs: Iterable[Pair]) -> dict[
     return result | {"GIT_CONFIG_COUNT": str(count)}
 
 
-def _launch(argv: tuple[str, ...], environment: Mapping[str, str], *, feed: bool) -> subprocess.Popen[bytes]:
+def _launch(
+    argv: tuple[str, ...], environment: Mapping[str, str], ruleset: Ruleset | None, *, feed: bool
+) -> subprocess.Popen[bytes]:
     # Imported late: it takes 0.15 s, and raises when git is not on PATH, or can't begin: an error in ~/.gitconfig.
     try:
         import git
@@ -214,17 +218,21 @@ def _launch(argv: tuple[str, ...], environment: Mapping[str, str], *, feed: bool
     program = str(git.Git.GIT_PYTHON_GIT_EXECUTABLE or argv[0])
     # GitPython starts from os.environ and can only add to it: env(1) takes the rest out again.
     drop = [f"--unset={name}" for name in os.environ if name and name not in environment]
-    try:
+
+    def start(marked: Mapping[str, str]) -> subprocess.Popen[bytes]:
         handle = git.Git("/").execute(
             ["env", *drop, program, *argv[1:]],
             istream=subprocess.PIPE if feed else None,
             as_process=True,
             start_new_session=True,
-            env=dict(environment),
+            env={**environment, **marked},
         )
+        process = handle.proc
+        assert process is not None
+        handle.proc = None  # else it ends the process once more when it is collected
+        return process
+
+    try:
+        return begin(start, ruleset)
     except (OSError, git.exc.GitCommandNotFound) as error:
         raise SurroundingsError(f"cannot start git: {error}", "is git installed, and on PATH?") from error
-    process = handle.proc
-    assert process is not None
-    handle.proc = None  # else it ends the process once more when it is collected
-    return process

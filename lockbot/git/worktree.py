@@ -111,6 +111,7 @@ def _with_submodules(clone: Clone, tree: Worktree, source: Source) -> Worktree:
     # The remote's address is what `url = ../other` in .gitmodules is relative to.
     allowed = ("protocol.file.allow", "always" if is_path else "never")
     git = git.at(tree.path).plain().configured(("remote.origin.url", url), allowed)
+    git = replace(git, ruleset=clone.confinement.for_own_remote)  # theirs may be as private
     try:
         finished = git.run("submodule", "--quiet", "update", "--init", "--recursive", "--checkout", check=False)
         why = last_line(finished.stderr) if finished.code != 0 else None
@@ -221,6 +222,8 @@ def _commit_tree(
     name: str,
 ) -> str:
     git = replace(clone.git, environment={**clone.git.environment, **who})
+    if sign is not None:  # with a key of the user's
+        git = replace(git, ruleset=clone.confinement.for_own_remote)
     options = [option for parent in parents for option in ("-p", parent)]
     if sign is not None:
         git = git.configured(*_signing(sign))

@@ -11,6 +11,7 @@ import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -19,8 +20,8 @@ from lockbot import process
 from lockbot.errors import LockbotError, SurroundingsError
 from lockbot.model import FailureKind
 from lockbot.nix import failure
-from lockbot.nix.environment import FEATURES, SETTINGS, environment
-from lockbot.process import NOBODY, CancelToken, Deadline, Finished, Listener
+from lockbot.nix.environment import FEATURES, SETTINGS, Place, environment
+from lockbot.process import NOBODY, CancelToken, Deadline, Finished, Listener, Ruleset
 
 if TYPE_CHECKING:  # it asks Nix by way of this module
     from lockbot.nix.derivation import Derivation
@@ -55,6 +56,8 @@ class Nix:
     """What `nix --version` prints: `nix (Nix) 2.34.8`, `nix (Lix, like Nix) 2.93.0`."""
     derivations: dict[str, Derivation] = field(default_factory=dict, repr=False, compare=False)
     """What was read of derivations: a path's never changes."""
+    place: Place | None = field(default=None, repr=False, compare=False)
+    """Where it works confined; None: it is not."""
 
     @property
     def version(self) -> str:
@@ -72,15 +75,25 @@ class Nix:
         cwd: Path | None = None,
         extra: Mapping[str, str] | None = None,
         listener: Listener = NOBODY,
+        ruleset: Callable[[Place], Ruleset | None] = Place.for_evaluating,
     ) -> Finished:
-        return process.run(
+        """Run one of Nix's programs. `ruleset`: what it may use, where it is confined."""
+        call = partial(
+            process.run,
             [str(program), *arguments],
-            env=dict(self.environ) | dict(extra or {}),
             cancel=self.cancel,
             deadlines=deadlines,
             cwd=cwd or Path("/"),  # git would obey the repository that lockbot happens to be started in
             listener=listener,
         )
+        if self.place is None:
+            return call(env={**self.environ, **(extra or {})})
+        with self.place.configured() as configuration:
+            return call(
+                env={**self.place.variables, **configuration.variables, **(extra or {})},
+                ruleset=ruleset(self.place),
+                inherited=configuration.descriptors,
+            )
 
     # -- asking -------------------------------------------------------------------------------------------
 
@@ -164,12 +177,29 @@ class Nix:
         wanted = [*names, *(name for name in overrides if name not in names)]
         where = ("--flake", f"path:{quote(str(flake))}") if plain else ()
         return self.call(
-            self.nix, "flake", "update", *wanted, *flags, *where, *_DIRTY, cwd=flake, deadlines=[deadline]
+            self.nix,
+            "flake",
+            "update",
+            *wanted,
+            *flags,
+            *where,
+            *_DIRTY,
+            cwd=flake,
+            deadlines=[deadline],
+            ruleset=lambda place: place.for_locking(flake),
         )
 
     def lock(self, flake: Path, deadline: Deadline) -> Finished:
         """Write what is missing of flake.lock; moves nothing that is locked."""
-        return self.call(self.nix, "flake", "lock", *_DIRTY, cwd=flake, deadlines=[deadline])
+        return self.call(
+            self.nix,
+            "flake",
+            "lock",
+            *_DIRTY,
+            cwd=flake,
+            deadlines=[deadline],
+            ruleset=lambda place: place.for_locking(flake),
+        )
 
     # -- the store ----------------------------------------------------------------------------------------
 
@@ -197,9 +227,15 @@ class Nix:
             *flags,
             *targets,
             listener=Listener(on_stderr=on_stderr),
+            ruleset=Place.for_building,
         )
 
-    def _store(self, *arguments: str, lines: list[str] | None = None) -> Finished:
+    def _store(
+        self,
+        *arguments: str,
+        lines: list[str] | None = None,
+        ruleset: Callable[[Place], Ruleset | None] = Place.for_evaluating,
+    ) -> Finished:
         """Ask the store something. A daemon that is away for a moment is waited for, else SurroundingsError.
 
         `lines` gets all that it prints, however much that is; `stdout` may have lost its middle.
@@ -209,7 +245,9 @@ class Nix:
             if lines is not None:
                 lines.clear()
             listener = Listener(on_stdout=lines.append) if lines is not None else NOBODY
-            finished = self.call(self.nix_store, *arguments, deadlines=deadlines, listener=listener)
+            finished = self.call(
+                self.nix_store, *arguments, deadlines=deadlines, listener=listener, ruleset=ruleset
+            )
             if finished.code == 0 or failure.classify(finished.stderr) is not FailureKind.DAEMON:
                 return finished
             self.cancel.sleep(DAEMON_DELAY * 2**number)
@@ -288,7 +326,9 @@ class Nix:
 
     def root(self, paths: Sequence[str], link: Path) -> None:
         """Keep these outputs from garbage collection until the links (`link`, `link-2`, …) are removed."""
-        finished = self._store("--realise", *paths, "--add-root", str(link))
+        finished = self._store(
+            "--realise", *paths, "--add-root", str(link), ruleset=lambda place: place.for_roots(link.parent)
+        )
         if finished.code != 0:
             raise finished.error("cannot register garbage collection roots")
 
@@ -304,8 +344,12 @@ def find(
     data_home: Path,
     settings: Mapping[str, str],
     git: Mapping[str, str] | None = None,
+    place: Callable[[Mapping[str, str], Path], Place] | None = None,
 ) -> Nix:
-    """The Nix on PATH, with further settings and git variables. Refuses what is too old, by what it can do."""
+    """The Nix on PATH, with further settings and git variables. Refuses what is too old, by what it can do.
+
+    `place` makes where it works confined, of its environment and the program.
+    """
     git = git or {}
     programs = {name: shutil.which(name, path=environ.get("PATH", "")) for name in ("nix", "nix-store")}
     for name, program in programs.items():
@@ -313,12 +357,15 @@ def find(
             raise LockbotError(
                 f"no `{name}` on PATH", "install Nix 2.19 or newer (or Lix), or add it to this service's PATH"
             )
+    nix_program = Path(programs["nix"] or "").absolute()
+    first = environment(environ, data_home, {FEATURES: SETTINGS[FEATURES]}, git)
     nix = Nix(
-        nix=Path(programs["nix"] or "").absolute(),
+        nix=nix_program,
         nix_store=Path(programs["nix-store"] or "").absolute(),
-        environ=environment(environ, data_home, {FEATURES: SETTINGS[FEATURES]}, git),
+        environ=first,
         cancel=cancel,
         banner="",
+        place=place(first, nix_program) if place is not None else None,
     )
     finished = nix.call(nix.nix, "--version", deadlines=[Deadline(60, "nix --version")])
     banner = finished.stdout.strip()
@@ -334,7 +381,8 @@ def find(
         )
     # Each setting is an option, too. Of one that it does not know Nix would complain at every call.
     known = {name: value for name, value in SETTINGS.items() if name == FEATURES or name in cli.get("flags", {})}
-    return replace(nix, environ=environment(environ, data_home, known | dict(settings), git))
+    final = environment(environ, data_home, known | dict(settings), git)
+    return replace(nix, environ=final, place=place(final, nix_program) if place is not None else None)
 
 
 def _cli(nix: Nix) -> dict[str, Any]:

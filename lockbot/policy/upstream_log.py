@@ -121,8 +121,15 @@ class UpstreamLog:
 
     def _opened(self, origin: Origin, deadline: Deadline | None = None) -> AbstractContextManager[Upstream]:
         timeout = self._clone.timeout if deadline is None else min(self._clone.timeout, max(deadline.left, 0))
-        cancel, environ = self._clone.cancel, self._clone.access
-        return open_upstream(self._root, origin, environ=environ, cancel=cancel, timeout=timeout)
+        clone = self._clone
+        return open_upstream(
+            self._root,
+            origin,
+            environ=clone.access,
+            cancel=clone.cancel,
+            timeout=timeout,
+            confinement=clone.confinement,
+        )
 
 
 def _with_files(upstream: Upstream, listing: Listing, wanted: Callable[[str], bool] | None) -> UpstreamRange:

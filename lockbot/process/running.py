@@ -9,12 +9,14 @@ import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from lockbot.errors import DeadlineExceeded, LockbotError, SurroundingsError
+from lockbot.process import watcher
 from lockbot.process.deadline import CancelToken, Deadline, duration, patience
 from lockbot.process.ending import end_group, signal_group
+from lockbot.process.landlock import Ruleset, confined
 from lockbot.process.output import NOBODY, Finished, Listener, Stream
 
 
@@ -27,20 +29,28 @@ def run(
     cwd: Path | None = None,
     stdin: bytes | None = None,
     listener: Listener = NOBODY,
+    ruleset: Ruleset | None = None,
+    inherited: Sequence[int] = (),
 ) -> Finished:
     """Run a program to its end; its exit code is the caller's to judge.
 
-    Raises DeadlineExceeded or Cancelled after the whole group has ended, SurroundingsError when it can't start."""
+    `ruleset`: it may use no other files. `inherited`: descriptors that it gets, by their numbers. Raises
+    DeadlineExceeded or Cancelled after the whole group has ended, SurroundingsError when it can't start.
+    """
     cancel.check()
     try:
-        process = subprocess.Popen(
-            list(argv),
-            env=dict(env),
-            cwd=cwd or "/",  # not the caller's, which may be gone: no command of ours means it
-            stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
+        process = begin(
+            lambda marked: subprocess.Popen(
+                list(argv),
+                env={**env, **marked},
+                cwd=cwd or "/",  # not the caller's, which may be gone: no command of ours means it
+                stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+                pass_fds=inherited,
+            ),
+            ruleset,
         )
     except OSError as error:
         raise SurroundingsError(
@@ -54,6 +64,17 @@ def run(
         stdin=stdin,
         listener=listener,
     )
+
+
+def begin(
+    start: Callable[[Mapping[str, str]], subprocess.Popen[bytes]], ruleset: Ruleset | None = None
+) -> subprocess.Popen[bytes]:
+    """Have a child started that uses no files but the ruleset's, and that ends when this process is killed.
+
+    `start` gets the variables that mark it. Raises what it raises, and OSError where the kernel refuses.
+    """
+    marked = {watcher.VARIABLE: watcher.name()}
+    return start(marked) if ruleset is None else confined(ruleset, lambda: start(marked))
 
 
 def supervise(

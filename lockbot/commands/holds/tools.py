@@ -42,7 +42,7 @@ class Tools:
     @cached_property
     def git(self) -> Git:
         environment = user_environment(self.app.access(self.place))
-        return Git(self.place.directory, environment, self.cancel, _SECONDS)
+        return Git(self.place.directory, environment, self.cancel, _SECONDS, self.app.confinement.for_remotes)
 
     @cached_property
     def nix(self) -> Nix:

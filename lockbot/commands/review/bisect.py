@@ -125,6 +125,7 @@ def _opened(app: App, place: Place, directory: Path) -> Clone:
         access=app.access(place),
         cancel=app.cancel,
         timeout=app.settings.run.fetch_timeout,
+        confinement=app.confinement,
     )
 
 

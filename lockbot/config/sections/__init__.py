@@ -9,6 +9,7 @@ from lockbot.config.sections.publish import Mode, Publish
 from lockbot.config.sections.repository import Commit, Repository, State
 from lockbot.config.sections.schedule import DaemonLimits, RunLimits, Schedule
 from lockbot.config.sections.section import Section
+from lockbot.config.sections.security import Security
 from lockbot.config.sections.telling import Hook, NotifyTarget, Ping, Web
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "Schedule",
     "Search",
     "Section",
+    "Security",
     "State",
     "Web",
 ]

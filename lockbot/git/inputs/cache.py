@@ -14,12 +14,13 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from pathlib import Path
 from typing import TypeVar
 
 from lockbot import files, retention
+from lockbot.confine import UNCONFINED, Confinement
 from lockbot.errors import CommandError, SurroundingsError
 from lockbot.git import failure
 from lockbot.git.command import Git, own_environment, user_environment
@@ -53,7 +54,13 @@ class _Answer(Enum):
 
 @contextlib.contextmanager
 def open_cache(
-    root: Path, origin: Origin, *, environ: Mapping[str, str], cancel: CancelToken, timeout: float
+    root: Path,
+    origin: Origin,
+    *,
+    environ: Mapping[str, str],
+    cancel: CancelToken,
+    timeout: float,
+    confinement: Confinement = UNCONFINED,
 ) -> Iterator[Cache]:
     """The cache of an origin's repository, below `root`, for as long as the context lasts: others wait for it.
 
@@ -70,7 +77,7 @@ def open_cache(
             f"cannot make {root}: {error.strerror}", "is the state directory right?"
         ) from error
     with CancelToken(deadline, cancel) as bounded, _alone(directory.with_suffix(".lock"), bounded):
-        cache = Cache(origin, directory, environ, cancel, deadline)
+        cache = Cache(origin, directory, environ, cancel, deadline, confinement)
         cache.prepare()
         yield cache
 
@@ -84,6 +91,7 @@ class Cache:
     environ: Mapping[str, str]
     cancel: CancelToken
     deadline: Deadline
+    confinement: Confinement = field(default=UNCONFINED, repr=False)
 
     def has(self, *revs: str) -> bool:
         asked = "".join(f"{rev}^{{commit}}\n" for rev in revs)
@@ -95,14 +103,17 @@ class Cache:
         """git in the cache: it knows no remote there, so that nothing is fetched behind our back."""
         environment = {**own_environment(self.environ), "GIT_NO_LAZY_FETCH": "1"}
         # What a power cut leaves is noticed and thrown away: no need to wait for the disk.
-        git = Git(self.directory, environment, self.cancel).configured(("core.fsync", "none"))
+        git = Git(self.directory, environment, self.cancel, ruleset=self.confinement.for_git).configured(
+            ("core.fsync", "none")
+        )
         return replace(git, timeout=max(self.deadline.left, 0.01))
 
     def remote_git(self, contents: str = "tree:0") -> Git:
         """git in the cache that can fetch from the origin. `contents`: the filter that was asked for."""
         partial = ((f"remote.{REMOTE}.promisor", "true"), (f"remote.{REMOTE}.partialclonefilter", contents))
         config = (*self.origin.config, *partial, ("core.fsync", "none"))
-        return replace(self.git, environment=user_environment(self.environ)).configured(*config)
+        git = replace(self.git, environment=user_environment(self.environ), ruleset=self.confinement.for_remotes)
+        return git.configured(*config)
 
     @property
     def complete(self) -> bool:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
+from lockbot.confine import UNCONFINED, Confinement
 from lockbot.errors import UsageError
 from lockbot.git.command import TIMEOUT
 from lockbot.git.failure import RemoteError
@@ -82,14 +83,22 @@ class Description:
 
 @contextlib.contextmanager
 def open_upstream(
-    root: Path, origin: Origin, *, environ: Mapping[str, str], cancel: CancelToken, timeout: float = TIMEOUT
+    root: Path,
+    origin: Origin,
+    *,
+    environ: Mapping[str, str],
+    cancel: CancelToken,
+    timeout: float = TIMEOUT,
+    confinement: Confinement = UNCONFINED,
 ) -> Iterator[Upstream]:
     """The history of an origin's repository, cached below `root`, for as long as the context lasts.
 
     Other processes (and threads) wait for it meanwhile: ask, and leave. `timeout`: seconds for all that is asked.
     Raises SurroundingsError where `root` can't be written, and what waiting can: Cancelled, DeadlineExceeded.
     """
-    with open_cache(root, origin, environ=environ, cancel=cancel, timeout=timeout) as cache:
+    with open_cache(
+        root, origin, environ=environ, cancel=cancel, timeout=timeout, confinement=confinement
+    ) as cache:
         yield Upstream(cache)
 
 

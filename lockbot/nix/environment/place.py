@@ -1,0 +1,208 @@
+"""Where a confined Nix works: a home and a temporary directory of its own, and the files that it may use.
+
+Nix gets to see what it needs to lock, evaluate and build, and nothing else: no configuration file (it gets the
+text), no key (an agent signs), no home. What the user's own flake reads from this machine is let in by `permit`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import socket
+import weakref
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from lockbot.confine import Confinement, homes
+from lockbot.nix.environment import configuration, keys
+from lockbot.nix.environment.directories import private_directory, remove
+from lockbot.nix.environment.repositories import with_what_it_needs
+from lockbot.process import Ruleset
+
+_CERTIFICATES = ("NIX_SSL_CERT_FILE", "SSL_CERT_FILE", "SSL_CERT_DIR", "LOCALE_ARCHIVE")
+_DAEMON_SOCKET = "/nix/var/nix/daemon-socket/socket"
+
+
+_PIPE_BYTES = 65536
+"""What a pipe takes of itself."""
+
+
+@dataclass(frozen=True)
+class Handed:
+    """What a call gets its configuration by."""
+
+    variables: Mapping[str, str]
+    descriptors: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """One confined Nix's. `work`: the clone and worktrees that it locks and evaluates flakes in."""
+
+    confinement: Confinement
+    environ: Mapping[str, str] = field(repr=False)
+    """Nix's environment, were it not confined."""
+    program: Path
+    work: tuple[Path, ...] = ()
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Settings that calls of Nix add."""
+    permitted: set[Path] = field(default_factory=set)
+    """What of this machine the user's own flake reads."""
+
+    def permit(self, paths: Iterable[Path]) -> None:
+        """Let Nix read what the user's own flake names: files, directories, repositories with all they need."""
+        self.permitted.update(paths)
+
+    # -- what it is started with ----------------------------------------------------------------------------
+
+    @cached_property
+    def directory(self) -> Path:
+        """Removed with the last who has this, or by the next lockbot."""
+        made = private_directory(self.environ)
+        weakref.finalize(self, remove, made, os.getpid())
+        for name in ("home", "tmp"):
+            (made / name).mkdir(mode=0o700)
+        git = self.environ.get("GIT_CONFIG_GLOBAL", os.devnull)
+        with contextlib.suppress(OSError):
+            _put(made / "home" / ".gitconfig", Path(git).read_bytes())
+        with contextlib.suppress(OSError):
+            _put(made / "netrc", self._netrc.read_bytes())
+        return made
+
+    @cached_property
+    def settings(self) -> Mapping[str, str]:
+        """nix.conf and what is added to it, by name."""
+        return {**configuration.settings(configuration.text(self.environ)), **self.options}
+
+    @property
+    def _netrc(self) -> Path:
+        return Path(self.settings.get("netrc-file") or configuration.system_directory(self.environ) / "netrc")
+
+    @contextlib.contextmanager
+    def configured(self) -> Iterator[Handed]:
+        """nix.conf for one call. Who reads it has emptied it."""
+        added = f"netrc-file = {self.directory / 'netrc'}\n" if (self.directory / "netrc").exists() else ""
+        content = (configuration.text(self.environ) + added).encode(errors="surrogateescape")
+        reader, writer = os.pipe()
+        try:
+            with os.fdopen(writer, "wb", buffering=0) as pipe:
+                if len(content) > _PIPE_BYTES:
+                    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, len(content))
+                pipe.write(content)
+            yield Handed({"NIX_USER_CONF_FILES": f"/proc/self/fd/{reader}"}, (reader,))
+        finally:
+            os.close(reader)
+
+    @cached_property
+    def variables(self) -> Mapping[str, str]:
+        """Its environment: nothing in it is secret, for whoever runs in Nix can read that."""
+        home = self.environ.get("HOME", "/")
+        left_out = ("NIX_CONFIG", "NIX_CONFIG_HOME", "NIX_USER_CONF_FILES", "XDG_CONFIG_HOME")
+        kept = {name: value for name, value in self.environ.items() if name not in left_out}
+        found = kept | {
+            "HOME": str(self.directory / "home"),
+            "TMPDIR": str(self.directory / "tmp"),
+            "XDG_CACHE_HOME": kept.get("XDG_CACHE_HOME") or f"{home}/.cache",
+        }
+        if "GIT_CONFIG_GLOBAL" in kept:
+            found["GIT_CONFIG_GLOBAL"] = str(self.directory / "home" / ".gitconfig")
+        if self._opens_store and _answers(kept.get("NIX_DAEMON_SOCKET_PATH", _DAEMON_SOCKET)):
+            found["NIX_REMOTE"] = "daemon"  # which builds in its sandbox; here, that could not be set up
+        return found
+
+    # -- what it may use --------------------------------------------------------------------------------------
+
+    @property
+    def builds_in_sandbox(self) -> bool:
+        """Builders get one of Nix's own. It has to mount, which a confined program can't."""
+        return self.settings.get("sandbox", "true") != "false"
+
+    @property
+    def builds_itself(self) -> bool:
+        """No daemon builds for it."""
+        return self._opens_store and self.variables.get("NIX_REMOTE") != "daemon"
+
+    @property
+    def _opens_store(self) -> bool:
+        store = self.environ.get("NIX_REMOTE") or self.settings.get("store") or "auto"
+        if store != "auto":
+            return not store.startswith(("daemon", "unix:", "ssh:", "ssh-ng:", "http:", "https:"))
+        state = self.environ.get("NIX_STATE_DIR") or "/nix/var/nix"
+        return os.access(state, os.R_OK | os.W_OK)
+
+    def for_locking(self, flake: Path) -> Ruleset | None:
+        """It writes flake.lock there, and git's index in the clone."""
+        return self.confinement.strict(self._reading, (*self._own, *self.work, flake))
+
+    def for_roots(self, directory: Path) -> Ruleset | None:
+        """It registers what must not be collected, by links there."""
+        return self.confinement.strict(self._reading, (*self._own, directory))
+
+    def for_evaluating(self) -> Ruleset | None:
+        """It may build. Builders without a sandbox may read no more than Nix itself; what they write is up to whoever
+        let them have none."""
+        if self.builds_itself and not self.builds_in_sandbox:
+            return self.confinement.strict((*self._reading, *self._own), None)
+        return self.confinement.strict(self._reading, self._own)
+
+    def for_building(self) -> Ruleset | None:
+        """None where Nix itself keeps builders in a sandbox: that could not be set up."""
+        return None if self.builds_itself and self.builds_in_sandbox else self.for_evaluating()
+
+    @property
+    def _reading(self) -> tuple[Path, ...]:
+        return (*self._read, *self.work, *with_what_it_needs(self.permitted))
+
+    @cached_property
+    def _own(self) -> tuple[Path, ...]:
+        """The store, and what Nix keeps."""
+        names = ("NIX_STORE_DIR", "NIX_STATE_DIR", "NIX_LOG_DIR", "NIX_LOCALSTATE_DIR", "NIX_DATA_HOME")
+        named = [Path(self.environ[name]) for name in names if self.environ.get(name)]
+        named += configuration.paths({"store": self.environ.get("NIX_REMOTE", "")})
+        named += configuration.paths({name: self.settings.get(name, "") for name in ("store", "build-dir")})
+        cache = self.environ.get("NIX_CACHE_HOME")
+        caches = Path(cache) if cache else Path(self.variables["XDG_CACHE_HOME"]) / "nix"
+        with contextlib.suppress(OSError):  # where it can't be made, Nix says so
+            caches.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return (Path("/nix/store"), Path("/nix/var"), self.directory, caches, *named)
+
+    @cached_property
+    def _read(self) -> tuple[Path, ...]:
+        programs = [Path(one) for one in self.environ.get("PATH", "").split(":") if one.startswith("/")]
+        certificates = [Path(self.environ[name]) for name in _CERTIFICATES if self.environ.get(name)]
+        named = configuration.paths(self.settings)
+        return (
+            *programs,
+            *_installation(self.program, self.environ),
+            *certificates,
+            *named,
+            *keys.public(self.environ),
+        )
+
+
+def _installation(program: Path, environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """Where Nix lies with its libraries, if that is a place of its own."""
+    prefix = program.resolve().parent.parent
+    if prefix.name == "usr" and prefix.parent != Path("/"):
+        prefix = prefix.parent
+    of_home = any(prefix.is_relative_to(home) or home.is_relative_to(prefix) for home in homes(environ))
+    return () if of_home else (prefix,)
+
+
+def _put(file: Path, content: bytes) -> None:
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as opened:
+        opened.write(content)
+
+
+def _answers(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX) as asked:
+        asked.settimeout(1)
+        try:
+            asked.connect(path)
+        except OSError:
+            return False
+    return True
