@@ -1,8 +1,9 @@
 """What a flake.lock says: its text (`jsontext`), read as Nix reads it (`nodes`), asked by input path (`lock`),
-and compared with another (`changes`).
+compared with another (`changes`), and which files of this machine it names (`local`).
 """
 
 from lockbot.nix.lockfile.changes import diff
+from lockbot.nix.lockfile.local import local_path, local_paths
 from lockbot.nix.lockfile.lock import (
     EMPTY,
     LOCK_NAME,
@@ -23,6 +24,8 @@ __all__ = [
     "LockFile",
     "LockFileError",
     "diff",
+    "local_path",
+    "local_paths",
     "locked_at",
     "names_of",
     "spelled",
