@@ -109,7 +109,7 @@ class Confinement:
         """What every program needs, and these; `write` None: writing is as the system has it."""
         if not self.active:
             return None
-        reading = (*SYSTEM, *self.readable, *read)
+        reading = (*SYSTEM, *DEVICES, *self.readable, *read)
         return Ruleset(Access(reading, None if write is None else (*DEVICES, *write)))
 
     def _kept(self, name: str, further: Iterable[Path]) -> Ruleset | None:

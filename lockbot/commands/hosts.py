@@ -12,6 +12,7 @@ from lockbot.errors import UsageError
 from lockbot.git.sync import Base
 from lockbot.git.worktree import Worktree, worktree
 from lockbot.judge.hosts import select
+from lockbot.lock.local import named_files
 from lockbot.model import Host, HostBuild, HostKind, HostStatus
 from lockbot.nix import evaluate
 from lockbot.nix.flakeref import local_flake
@@ -37,6 +38,7 @@ def hosts(app: App) -> tuple[HostRow, ...]:
     nix = app.nix(place)
     with branch_now(app, place) as (clone, base), worktree(clone, base.commit, unasked(place.source)) as tree:
         flake = _flake(tree, base, app.flake_dir(place))
+        nix.permit(named_files(clone, base.commit, app.flake_dir(place)))
         found = evaluate.host_names(
             nix, flake, Deadline(app.settings.eval.timeout, "asking the flake for its hosts")
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -66,6 +66,17 @@ class Nix:
 
     def with_cancel(self, cancel: CancelToken) -> Nix:
         return replace(self, cancel=cancel)
+
+    def with_cache(self, variables: Mapping[str, str], links_to: Path) -> Nix:
+        """The same with another cache, parts of which are links into a directory."""
+        environ = {**self.environ, **variables}
+        place = replace(self.place, environ=environ, further=(links_to,)) if self.place is not None else None
+        return replace(self, environ=environ, place=place)
+
+    def permit(self, paths: Iterable[Path]) -> None:
+        """Let it read these files of this machine, where it is confined: what the user's own flake names."""
+        if self.place is not None:
+            self.place.permitted.update(paths)
 
     def call(
         self,

@@ -8,7 +8,6 @@ what a revision holds asks a Nix that remembers nothing.
 from __future__ import annotations
 
 import contextlib
-from dataclasses import replace
 from pathlib import Path
 
 from lockbot.nix.command import Nix
@@ -22,11 +21,12 @@ def forgetful(nix: Nix, directory: Path) -> Nix:
     """The same Nix with a memory of its own in an empty directory, which its caller removes."""
     home = directory / "nix"
     home.mkdir()
+    cache = _cache(nix)
     with contextlib.suppress(OSError):  # there may be no cache yet, or none that can be read
-        for entry in _cache(nix).iterdir():
+        for entry in cache.iterdir():
             if not entry.name.startswith(_REMEMBERED):
                 (home / entry.name).symlink_to(entry)
-    return replace(nix, environ={**nix.environ, "XDG_CACHE_HOME": str(directory), "NIX_CACHE_HOME": str(home)})
+    return nix.with_cache({"XDG_CACHE_HOME": str(directory), "NIX_CACHE_HOME": str(home)}, cache)
 
 
 def _cache(nix: Nix) -> Path:

@@ -1,8 +1,8 @@
 """Running other programs: the only subprocess. Own process group, deadlines, cancellation, streamed lines.
 
 It must not know what the programs are. Every child gets its own session, no terminal and /dev/null (or the
-bytes given) as standard input; whatever way the run ends, its process group and its descendants end with it. It may
-be kept from files (`landlock`), and ends, too, when this process is killed (`watcher`).
+bytes given) as standard input; whatever way the run ends, its process group and its descendants end with it. It
+may be kept from files (`landlock`), and ends, too, when this process is killed (`watcher`).
 """
 
 from lockbot.process import landlock

@@ -20,6 +20,7 @@ from lockbot.git.sync import Base, sync
 from lockbot.git.worktree import worktree
 from lockbot.judge import gc_roots
 from lockbot.judge.verdict import Judged
+from lockbot.lock.local import named_files
 from lockbot.lock.request import UpdateRequest
 from lockbot.lock.unmovable import CANNOT_LOCK
 from lockbot.model import KILLED, HostBuild, HostStatus, Outcome, Phase, Run
@@ -167,6 +168,7 @@ class _Cycle:
         with worktree(self.context.clone, base.commit, self.config.source) as tree:
             self.record.note(*tree.notes)
             flake_dir = self._flake_dir(base)
+            self.context.nix.permit(named_files(self.context.clone, base.commit, flake_dir))
             held = self.commit.held if self.commit is not None else ()
             workspace = Workspace(self.context, self.config, self.record, base, tree, flake_dir)
             result = Attempt(workspace, self.request, held).run()

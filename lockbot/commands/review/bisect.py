@@ -23,6 +23,7 @@ from lockbot.git.worktree import Authorship, Worktree, incomplete, worktree
 from lockbot.history.ledger import Ledger
 from lockbot.judge.hosts import select
 from lockbot.judge.verdict import Checkout
+from lockbot.lock.local import named_files
 from lockbot.lock.selected import SelectedLocks
 from lockbot.model import Host, Locked, Note
 from lockbot.nix import evaluate
@@ -145,6 +146,8 @@ class _Bisecting:
         if len(commits) == 1:
             why = f"there is nothing between the two ends, both are {words.short(commits[0])}"
             return Bisected(asked.host, asked.command, reason=why)
+        for end in (commits[0], commits[-1]):
+            self.nix.permit(named_files(self.clone, end, config.flake_dir))
         with worktree(self.clone, commits[-1], self._source) as tree, self.app.history(self.place) as past:
             ledger = past.ledger(self.place.flake)
             checkout = Checkout(tree.path, config.flake_dir, tree.submodules, lambda: incomplete(self.clone, tree))

@@ -24,6 +24,7 @@ from lockbot.git.worktree import incomplete, worktree
 from lockbot.judge.candidate import Judge
 from lockbot.judge.hosts import select
 from lockbot.judge.verdict import Checkout, Judged, Known, Listing, Listings
+from lockbot.lock.local import named_files
 from lockbot.model import (
     Candidate,
     Difference,
@@ -193,6 +194,8 @@ class _Comparer:
     def _compare_hosts(self, old: State, new: State) -> Compared:
         """At least one is a revision; where the other is a path, that stands for the one host that is meant."""
         commits = [one for one in (old, new) if isinstance(one, Commit)]
+        for one in commits:
+            self.nix.permit(named_files(self.clone, one.id, self.config.flake_dir))
         with worktree(self.clone, commits[-1].id, unasked(self.place.source)) as tree:
             lacks = lambda: incomplete(self.clone, tree)  # noqa: E731 -- asked for only when something fails
             checkout = Checkout(tree.path, self.config.flake_dir, tree.submodules, lacks)

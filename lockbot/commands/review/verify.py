@@ -29,6 +29,7 @@ from lockbot.judge.hosts import HostPatterns, select
 from lockbot.judge.verdict import Checkout
 from lockbot.lock import asked
 from lockbot.lock.content import ContentAnswer, compare_content
+from lockbot.lock.local import named_by, named_files
 from lockbot.lock.own_name import holds_own_name
 from lockbot.model import Failure, FailureKind, Host, HostKind, InputChange, Phase, PhaseStarted
 from lockbot.nix.command import Nix
@@ -151,6 +152,7 @@ class _Verifier:
         files = claims.compare_files(trailers, about.files, self.lock_path, self.config.after_update.paths)
         found = [self._about(about, trailers), claims.compare_judged(judged, about.parent), files]
         hosts: tuple[HostFound, ...] = ()
+        self._permit(commit, about)
         # Below the worktrees' directory: what a killed run leaves there is removed by the next one.
         memory = tempfile.TemporaryDirectory(prefix=TREE_PREFIX, dir=self.clone.trees)
         with memory as empty, worktree(self.clone, commit, unasked(self.place.source)) as tree:
@@ -162,6 +164,13 @@ class _Verifier:
         rows = tuple(claims.rows(trailers, hosts)) if self.extent.evaluate else ()
         shown = tuple(row for row in rows if self.extent.takes(row.host))
         return Verified(commit, about.subject, Found.all(found), shown, judged)
+
+    def _permit(self, commit: str, about: Commit) -> None:
+        """Let Nix read what the flake named before, and what flake.nix names now; not what only its lock names."""
+        if about.parent is not None:
+            self.nix.permit(named_files(self.clone, about.parent, self.config.flake_dir))
+        text = self.clone.read_file(commit, str(Path(self.config.flake_dir) / "flake.nix")) or b""
+        self.nix.permit(named_by(text.decode(errors="replace")))
 
     def _claims(self, about: Commit, judged: Judged | None) -> Trailers:
         """What its message says or, where that says nothing, the message of the judged commit that it brings."""

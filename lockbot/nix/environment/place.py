@@ -11,7 +11,7 @@ import fcntl
 import os
 import socket
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -49,12 +49,10 @@ class Place:
     work: tuple[Path, ...] = ()
     options: Mapping[str, str] = field(default_factory=dict)
     """Settings that calls of Nix add."""
+    further: tuple[Path, ...] = ()
+    """What it writes to beside the store, its cache and its temporary directory."""
     permitted: set[Path] = field(default_factory=set)
-    """What of this machine the user's own flake reads."""
-
-    def permit(self, paths: Iterable[Path]) -> None:
-        """Let Nix read what the user's own flake names: files, directories, repositories with all they need."""
-        self.permitted.update(paths)
+    """What of this machine the user's own flake names: files, directories, repositories with all they need."""
 
     # -- what it is started with ----------------------------------------------------------------------------
 
@@ -142,8 +140,8 @@ class Place:
         return self.confinement.strict(self._reading, (*self._own, directory))
 
     def for_evaluating(self) -> Ruleset | None:
-        """It may build. Builders without a sandbox may read no more than Nix itself; what they write is up to whoever
-        let them have none."""
+        """It may build. Builders without a sandbox may read no more than Nix itself; what they write is up to
+        whoever let them have none."""
         if self.builds_itself and not self.builds_in_sandbox:
             return self.confinement.strict((*self._reading, *self._own), None)
         return self.confinement.strict(self._reading, self._own)
@@ -167,7 +165,7 @@ class Place:
         caches = Path(cache) if cache else Path(self.variables["XDG_CACHE_HOME"]) / "nix"
         with contextlib.suppress(OSError):  # where it can't be made, Nix says so
             caches.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return (Path("/nix/store"), Path("/nix/var"), self.directory, caches, *named)
+        return (Path("/nix/store"), Path("/nix/var"), self.directory, caches, *named, *self.further)
 
     @cached_property
     def _read(self) -> tuple[Path, ...]:
