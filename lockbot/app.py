@@ -129,7 +129,15 @@ class App:
     # -- places -------------------------------------------------------------------------------------------
 
     def state(self) -> StateDirectory:
-        return StateDirectory(self.settings.state.directory, read_only=self.read_only)
+        found = StateDirectory(self.settings.state.directory, read_only=self.read_only)
+        if advice := surroundings.kept_from_hooks(found.root, self.environ):
+            try:
+                os.scandir(found.root).close()
+            except PermissionError as error:
+                raise UsageError(
+                    f"the state directory {found.root} can't be read: {error.strerror}", advice
+                ) from None
+        return found
 
     def git(self, directory: Path) -> Git:
         return Git(

@@ -125,7 +125,7 @@ class Confinement:
             return None
         kept_from = {Path(os.path.realpath(path)) for path in (*self.private, *further)}
         let_in = [Path(os.path.realpath(path)) for path in (*self.allowed, *self.readable)]
-        return Ruleset(Access((*_all_but(Path("/"), kept_from), *let_in)))
+        return Ruleset(Access((*_all_but(Path("/"), kept_from), *let_in), names=True))
 
     def _of_systemd(self) -> Iterator[Path]:
         yield Path("/run/credentials")

@@ -86,6 +86,18 @@ def _known_user() -> bool:
     return True
 
 
+STARTED_BY_HOOK = "LOCKBOT_EVENT"
+"""The variable that tells a hook what has happened. A lockbot that finds it was started by one."""
+
+
+def kept_from_hooks(path: Path, environ: Mapping[str, str]) -> str:
+    """What to do about a file or directory of lockbot's that can't be read, where that is because a hook started
+    this lockbot; else nothing."""
+    if STARTED_BY_HOOK not in environ:
+        return ""
+    return f'a hook may not read it, unless the configuration says so: `[security] readable = ["{path}"]`'
+
+
 def temporary_directory(prefix: str) -> Path:
     """A new one. Raises UsageError where none can be made."""
     try:

@@ -24,7 +24,7 @@ from pydantic import SecretStr
 from lockbot import oserrors
 from lockbot.config.errors import Loc, Mistake, key_text, line_of, nearest
 from lockbot.errors import UsageError
-from lockbot.surroundings import here
+from lockbot.surroundings import here, kept_from_hooks
 
 P = ParamSpec("P")
 
@@ -91,7 +91,7 @@ def file_layer(path: Path, forms: Sequence[Form], environ: Mapping[str, str], *,
 
     `secrets` False: the files that it names for them are not read, for they may be on another machine.
     """
-    text = _read(path)
+    text = _read(path, environ)
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -119,12 +119,14 @@ def file_layer(path: Path, forms: Sequence[Form], environ: Mapping[str, str], *,
     return layer
 
 
-def _read(path: Path) -> str:
+def _read(path: Path, environ: Mapping[str, str]) -> str:
     try:
         data = oserrors.read(path, LARGEST_FILE + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         why = error.strerror if isinstance(error, OSError) else str(error)
-        hint = "`lockbot init` writes one" if isinstance(error, FileNotFoundError) else ""
+        hint = (
+            "`lockbot init` writes one" if isinstance(error, FileNotFoundError) else kept_from_hooks(path, environ)
+        )
         raise UsageError(f"cannot read the configuration {path}: {why}", hint) from None
     if len(data) > LARGEST_FILE:
         raise UsageError(f"{path}: larger than 1 MiB, which no configuration is")

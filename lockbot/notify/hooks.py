@@ -1,6 +1,7 @@
 """Commands of the user's that are run when something has happened, with JSON on their standard input.
 
-They get none of lockbot's secrets, and nothing of its environment but what every program needs. Whatever becomes
+They get none of lockbot's secrets, may read none of the user's, and find nothing of its environment but what every
+program needs. Whatever becomes
 of them is a sentence, never an error: what has happened stays as it is.
 """
 
@@ -13,19 +14,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lockbot import process
+from lockbot.confine import UNCONFINED, Confinement
 from lockbot.errors import Cancelled, LockbotError
 from lockbot.model import HookSaid, Progress, silent
 from lockbot.notify.kinds import Hook, HookEvent
 from lockbot.process import CancelToken, Deadline, Listener
 from lockbot.report.document import Document, dump
 from lockbot.report.escape import log_line, plain
+from lockbot.surroundings import STARTED_BY_HOOK
 
 KEPT = ("PATH", "HOME", "LANG", "TZ", "USER", "XDG_RUNTIME_DIR")
-"""The variables that a hook finds as lockbot did."""
-EVENT = "LOCKBOT_EVENT"
-"""And the one that tells it what has happened. A lockbot that finds it was started by a hook."""
+"""The variables that a hook finds as lockbot did, beside the one that tells it what has happened."""
 _MOST_LINES = 1000
 _LONGEST_LINE = 200
+_REFUSED = "hooks read no keys and no credentials: `[security] readable` names what this one needs"
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Surroundings:
     cancel: CancelToken
     directory: Path
     progress: Progress = silent
+    confinement: Confinement = UNCONFINED
 
 
 def run_hooks(
@@ -82,6 +85,7 @@ def _problem(hook: Hook, told: bytes, surroundings: Surroundings) -> str | None:
             cwd=surroundings.directory if at_home else Path("/"),
             stdin=told,
             listener=Listener(on_stdout=heard.line(), on_stderr=heard.line(last=True)),
+            ruleset=surroundings.confinement.for_commands,
         )
     except Cancelled as error:
         return f"{what} was not run to its end: {error.message}"
@@ -90,7 +94,8 @@ def _problem(hook: Hook, told: bytes, surroundings: Surroundings) -> str | None:
     if done.code == 0:
         return None
     ended = f"ended with code {done.code}" if done.code > 0 else f"was killed by signal {-done.code}"
-    return f"{what} {ended}" + (f": {heard.last}" if heard.last else "")
+    refused = surroundings.confinement.active and "ermission denied" in heard.last
+    return f"{what} {ended}" + (f": {heard.last}" if heard.last else "") + (f" ({_REFUSED})" if refused else "")
 
 
 class _Heard:
@@ -115,4 +120,4 @@ class _Heard:
 
 def _environment(event: HookEvent, environ: Mapping[str, str]) -> dict[str, str]:
     kept = {variable: environ[variable] for variable in KEPT if variable in environ}
-    return {"PATH": os.defpath, **kept, EVENT: event}
+    return {"PATH": os.defpath, **kept, STARTED_BY_HOOK: event}

@@ -25,7 +25,9 @@ _CREATE, _ADD_RULE, _RESTRICT = 444, 445, 446
 """The numbers of the system calls, the same on every architecture that Linux has got since 2011."""
 _VERSION = 1  # LANDLOCK_CREATE_RULESET_VERSION
 _PATH_BENEATH = 1
-_PR_SET_NO_NEW_PRIVS = 38
+_PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 24, 38
+_PRIVILEGES = {"SYS_MODULE": 16, "SYS_RAWIO": 17, "SYS_PTRACE": 19, "SYS_ADMIN": 21, "PERFMON": 38, "BPF": 39}
+"""Of root: what reads other programs' memory and environments, or the kernel, past Landlock."""
 
 OLDEST = 2
 """The first version that lets files be renamed from one directory to another (Linux 5.19)."""
@@ -46,6 +48,8 @@ class Access:
     """What may be read and listed, beside what may be written."""
     write: tuple[Path, ...] | None = None
     """What may be read, made, changed and removed; None: writing is as the system has it."""
+    names: bool = False
+    """Directories may be listed wherever they are."""
 
 
 class _Attributes(ctypes.Structure):
@@ -100,7 +104,8 @@ class Ruleset:
     def __init__(self, access: Access) -> None:
         """Raises OSError where the kernel refuses."""
         changing = _WRITE_FILE | _MAKE_AND_REMOVE | (_TRUNCATE if _version() >= 3 else 0)
-        handled = _READ | _REFER | (changing if access.write is not None else 0)
+        reading = _READ_FILE if access.names else _READ
+        handled = reading | _REFER | (changing if access.write is not None else 0)
         attributes = _Attributes(handled)
         size = ctypes.c_size_t(ctypes.sizeof(attributes))
         self.descriptor = _call(_CREATE, ctypes.byref(attributes), size, ctypes.c_uint32(0))
@@ -108,7 +113,7 @@ class Ruleset:
         if access.write is None:
             self._allow([Path("/")], _REFER)
         self._allow(access.write or (), handled)
-        self._allow(access.read, _READ)
+        self._allow(access.read, reading)
 
     def _allow(self, paths: Iterable[Path], rights: int) -> None:
         for path in paths:
@@ -136,9 +141,12 @@ def confined(ruleset: Ruleset, start: Callable[[], _T]) -> _T:
 
     def begin() -> None:
         try:
+            for capability in _PRIVILEGES.values() if os.geteuid() == 0 else ():
+                # Where it may not be dropped, it is not there.
+                _libc().prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
             if _libc().prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
-                found_error = ctypes.get_errno()
-                raise OSError(found_error, os.strerror(found_error))
+                refused = ctypes.get_errno()
+                raise OSError(refused, os.strerror(refused))
             _call(_RESTRICT, ctypes.c_int(ruleset.descriptor), ctypes.c_uint32(0))
             found.append(start())
         except BaseException as error:  # noqa: BLE001 -- raised again in the thread that waits

@@ -12,7 +12,6 @@ import contextlib
 import os
 import secrets
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -20,7 +19,7 @@ from pathlib import Path
 
 VARIABLE = "STARTED_BY_LOCKBOT"
 """In the environment of all that lockbot starts."""
-_WAIT = 'read -r said || exec "$0" -I -S "$@"'
+_WAIT = 'cd /; read -r said || exec "$0" -I -S "$@"'
 _SETTLED = 3
 """So many looks in a row must find nobody: what is ended may have been starting something."""
 
@@ -43,15 +42,8 @@ def _watch(mark: str) -> None:
     reader, writer = os.pipe()
     try:
         argv = ["/bin/sh", "-c", _WAIT, sys.executable, __file__, mark]
-        subprocess.Popen(
-            argv,
-            stdin=reader,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-            env={},
-            start_new_session=True,
-        )
+        nothing = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_WRONLY, 0) for number in (1, 2)]
+        os.posix_spawn(argv[0], argv, {}, file_actions=[(os.POSIX_SPAWN_DUP2, reader, 0), *nothing], setsid=True)
     except OSError:
         os.close(writer)  # no shell, or no process to be had: then nobody watches, and all else goes on
         return

@@ -36,7 +36,7 @@ def regenerate(
     if not commands.commands:
         return []
     for argv in commands.commands:
-        _run(nix, argv, directory, commands.timeout)
+        _run(nix, clone, argv, directory, commands.timeout)
     changed = [path for path in _changed(clone, tree) if path != lock]
     undeclared = [path for path in changed if not any(fnmatchcase(path, wanted) for wanted in commands.paths)]
     if undeclared:
@@ -57,7 +57,7 @@ def clean(clone: Clone, tree: Worktree, commands: Commands) -> None:
         git.run("clean", "-ffdxq")
 
 
-def _run(nix: Nix, argv: tuple[str, ...], directory: Path, timeout: float) -> None:
+def _run(nix: Nix, clone: Clone, argv: tuple[str, ...], directory: Path, timeout: float) -> None:
     try:
         finished = process.run(
             argv,
@@ -65,6 +65,7 @@ def _run(nix: Nix, argv: tuple[str, ...], directory: Path, timeout: float) -> No
             cancel=nix.cancel,
             deadlines=[Deadline(timeout, f"{argv[0]} ([after_update])")],
             cwd=directory,
+            ruleset=clone.confinement.for_commands,
         )
     except DeadlineExceeded as error:
         nix.cancel.check()

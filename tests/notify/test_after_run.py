@@ -23,6 +23,7 @@ from tests import nixes
 from tests.cli.test_cli import lockbot, own_environment, plain_fleet
 from tests.fleet import HostSpec
 from tests.history.samples import NOON
+from tests.landlock import needs_landlock
 from tests.notify.switch import CHECK, Healthchecks, Reply, Switch, switch  # noqa: F401 -- a fixture
 from tests.report.examples import MORNING
 from tests.sampling import UNREVIEWED
@@ -37,6 +38,8 @@ class Followed:
         self.directory = tmp_path
         self.switch = switch
         self.check = switch.answer = Healthchecks()
+        self.readable: list[str] = []
+        """What hooks may read besides."""
         self.fleet, self.packages = plain_fleet(nix, tmp_path, [HostSpec("web", ["packages"])])
         self.environ = own_environment(nix, tmp_path) | UNREVIEWED | {"NO_PROXY": "*"}
         self.config = self.fleet.path / "lockbot.toml"
@@ -45,6 +48,8 @@ class Followed:
     def configure(self, *hooks: tuple[str, str], more: str = "") -> None:
         """`hooks`: the event, and a shell script that is told of it."""
         text = f'[ping]\nurl = {{ file = "{self.directory}/url" }}\n{more}\n'
+        if self.readable:
+            text += f"[security]\nreadable = {json.dumps(self.readable)}\n"
         for event, script in hooks:
             text += f"[[hook]]\nevent = {json.dumps(event)}\ncommand = {json.dumps(['/bin/sh', '-c', script])}\n"
         self.config.write_text(text)
@@ -102,6 +107,7 @@ def followed(one_nix: nixes.Nix, tmp_path: Path, switch: Switch) -> Followed:  #
 
 def test_a_run_is_followed_from_its_beginning_to_its_end(followed: Followed) -> None:
     place = followed.directory
+    followed.readable = [f"{place}/lockbot-state", f"{place}/url"]  # for a lockbot that a hook starts
     followed.configure(
         ("published", f"cat > {place}/published; {followed.again} > {place}/again"),
         ("published", "echo oh no >&2; exit 7"),
@@ -133,6 +139,28 @@ def test_a_run_is_followed_from_its_beginning_to_its_end(followed: Followed) -> 
     assert secret == [place / "url"], "the address is nowhere else"
 
 
+@needs_landlock
+def test_a_lockbot_that_a_hook_starts_is_told_what_it_may_not_read(followed: Followed) -> None:
+    """Neither the state nor the secret that the configuration points at: the one thing after the other."""
+    place = followed.directory
+    asked = followed.again.replace("update --json", "history")
+    followed.configure(("published", f"{asked} 2> {place}/said; echo $? >> {place}/said"))
+    followed.packages.commit("second")
+    followed.run("update")
+    said = (place / "said").read_text()
+    assert f"cannot read the secret {place}/url: Permission denied" in said and said.endswith("\n2\n")
+    followed.readable = [f"{place}/url"]
+    followed.configure(("published", f"{asked} 2> {place}/said; echo $? >> {place}/said"))
+    followed.packages.commit("third")
+    followed.run("update")
+    state = f"{place}/lockbot-state"
+    assert (place / "said").read_text().splitlines() == [
+        f"lockbot: the state directory {state} can't be read: Permission denied",
+        f'  a hook may not read it, unless the configuration says so: `[security] readable = ["{state}"]`',
+        "2",
+    ]
+
+
 def test_a_run_that_fails_or_can_not_begin(followed: Followed) -> None:
     alarm = '[[hook]]\nevent = "alarm"\ncommand = ["no-such-program", "hunter2"]\n'
     followed.configure(("failed", f"cat > {followed.directory}/failed"), more=alarm)
@@ -161,6 +189,7 @@ def test_a_run_that_fails_or_can_not_begin(followed: Followed) -> None:
 
 def test_a_switch_that_is_down_changes_nothing(followed: Followed) -> None:
     """Nor is it told that a run found another at work: that one will be heard of."""
+    followed.readable = [f"{followed.directory}/lockbot-state", f"{followed.directory}/url"]
     other = f"{followed.again} 2> {followed.directory}/busy; echo $? >> {followed.directory}/busy"
     followed.after_update(other)
     followed.switch.answer = lambda _: Reply(404)

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from lockbot.app import App
 from lockbot.config import Settings
 from lockbot.model import Notice, NoticeKind
-from lockbot.notify.hooks import EVENT, Surroundings, run_hooks
+from lockbot.notify.hooks import Surroundings, run_hooks
 from lockbot.notify.kinds import Hook, HookEvent
 from lockbot.report.document import Document
+from lockbot.surroundings import STARTED_BY_HOOK
 
 ALARMING = frozenset({NoticeKind.BROKE, NoticeKind.HELD, NoticeKind.SILENT, NoticeKind.FAILED})
 
@@ -23,9 +24,9 @@ def run_those_of(app: App, hooks: Sequence[Hook], event: HookEvent, document: Do
 
     A lockbot that a hook has started runs none: they would start each other for ever.
     """
-    if EVENT in app.environ:
+    if STARTED_BY_HOOK in app.environ:
         return ()
-    where = Surroundings(app.environ, app.cancel, app.settings.state.directory, app.progress)
+    where = Surroundings(app.environ, app.cancel, app.settings.state.directory, app.progress, app.confinement)
     return run_hooks(hooks, event, document, where)
 
 
