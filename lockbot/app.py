@@ -132,7 +132,8 @@ class App:
         found = StateDirectory(self.settings.state.directory, read_only=self.read_only)
         if advice := surroundings.kept_from_hooks(found.root, self.environ):
             try:
-                os.scandir(found.root).close()
+                with contextlib.suppress(FileNotFoundError):
+                    os.close(os.open(found.history, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
             except PermissionError as error:
                 raise UsageError(
                     f"the state directory {found.root} can't be read: {error.strerror}", advice

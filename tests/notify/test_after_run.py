@@ -155,7 +155,7 @@ def test_a_lockbot_that_a_hook_starts_is_told_what_it_may_not_read(followed: Fol
     followed.run("update")
     state = f"{place}/lockbot-state"
     assert (place / "said").read_text().splitlines() == [
-        f"lockbot: the state directory {state} can't be read: Permission denied",
+        f"lockbot: error: the state directory {state} can't be read: Permission denied",
         f'  a hook may not read it, unless the configuration says so: `[security] readable = ["{state}"]`',
         "2",
     ]
