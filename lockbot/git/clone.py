@@ -59,11 +59,24 @@ class Clone:
     credentials: tuple[Pair, ...] = field(default=(), repr=False)
     """Configuration by which git signs in at remotes, beside what the user's own says."""
     confinement: Confinement = field(default=UNCONFINED, repr=False)
+    signers: Path | None = None
+    """Only what a key in this file of allowed signers signed is built on and published; None: anything."""
 
     @property
     def git(self) -> Git:
         """git in the clone, blind to the user's configuration."""
         return self._git(own_environment(self.environ))
+
+    @property
+    def with_keys(self) -> Git:
+        """The same, with the user's keys."""
+        return self.signing(self.git)
+
+    def signing(self, git: Git) -> Git:
+        """git that may use the user's keys: to sign, and to see what is signed."""
+        # What ssh-keygen and gpg are given lies in temporary files: where they may read, wherever the user's are.
+        environment = {**git.environment, "TMPDIR": str(self.directory)}
+        return replace(git, environment=environment, ruleset=self.confinement.for_own_remote)
 
     @property
     def user(self) -> Git:

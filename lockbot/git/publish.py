@@ -16,6 +16,7 @@ from lockbot.errors import CommandError, LockbotError, UsageError
 from lockbot.git.busy import catching_up, checkouts
 from lockbot.git.clone import Clone, Mark, mark, unmark
 from lockbot.git.command import Git
+from lockbot.git.commits import signatures
 from lockbot.git.landing import (
     PARKED,
     BaseMoved,
@@ -85,11 +86,13 @@ def publish(
 ) -> Published:
     """Publish a commit that was built on `base`. `run` and `flake_dir` name a parking branch, if need be.
 
-    Raises CommandError when the remote refuses, RemoteError when it can't be reached; nothing has moved then.
-    And CommandError when a fault keeps the branch from being moved, and nothing was pushed.
+    Raises SignatureError where it, or what is new below it, lacks a signature that it must have; CommandError when
+    the remote refuses, RemoteError when it can't be reached; nothing has moved then. And CommandError when a fault
+    keeps the branch from being moved, and nothing was pushed.
     """
     if not clone.is_ancestor(base.commit, commit):
         raise LockbotError(f"{commit} is not built on {base.commit}: it is not published")
+    signatures.require(clone, commit, since=base.commit)
     if isinstance(source, RemoteSource):
         return _publish_remote(clone, source, base, commit, push=push)
     repository = look(clone, source, base.branch)

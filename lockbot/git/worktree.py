@@ -18,6 +18,7 @@ from lockbot import files
 from lockbot.errors import DeadlineExceeded, LockbotError, UsageError
 from lockbot.git.clone import TREE_PREFIX, Clone
 from lockbot.git.command import Git, Pair
+from lockbot.git.commits import signatures
 from lockbot.git.failure import last_line
 from lockbot.git.source import LocalSource, Source, remote_at, remote_of
 from lockbot.git.sync import look
@@ -192,13 +193,7 @@ def commit(
     content = git.ask("write-tree")
     if content == git.ask("rev-parse", f"{tree.commit}^{{tree}}"):
         raise LockbotError(f"nothing to commit: {', '.join(paths)} did not change")
-    author = authorship.author
-    date = f"@{int(when.astimezone(UTC).timestamp())} +0000"
-    who = {
-        f"GIT_{role}_{part}": value
-        for role, person in (("AUTHOR", author), ("COMMITTER", authorship.committer or author))
-        for part, value in (("NAME", person.name), ("EMAIL", person.email), ("DATE", date))
-    }
+    who = _people(authorship, when)
     return _commit_tree(clone, content, (tree.commit,), message, who, authorship.sign, name)
 
 
@@ -212,6 +207,29 @@ def recommit(clone: Clone, commit: str, message: str, *, name: str, sign: Signin
     return _commit_tree(clone, content, tuple(parents.split()), message, who, sign, name)
 
 
+def try_signing(clone: Clone, authorship: Authorship, when: datetime) -> None:
+    """Sign a commit of nothing, which nobody keeps. Raises what `commit` would: there is no key, or it may not."""
+    nothing = clone.git.run("mktree", stdin=b"").stdout.strip()
+    who = _people(authorship, when)
+    _commit_tree(clone, nothing, (), "lockbot: a trial", who, authorship.sign, _TRIAL)
+    clone.forget(_TRIAL)
+
+
+_TRIAL = "trial"
+
+
+def _people(authorship: Authorship, when: datetime) -> dict[str, str]:
+    date = f"@{int(when.astimezone(UTC).timestamp())} +0000"
+    return {
+        f"GIT_{role}_{part}": value
+        for role, person in (
+            ("AUTHOR", authorship.author),
+            ("COMMITTER", authorship.committer or authorship.author),
+        )
+        for part, value in (("NAME", person.name), ("EMAIL", person.email), ("DATE", date))
+    }
+
+
 def _commit_tree(
     clone: Clone,
     content: str,
@@ -221,15 +239,16 @@ def _commit_tree(
     sign: Signing | None,
     name: str,
 ) -> str:
-    git = replace(clone.git, environment={**clone.git.environment, **who})
-    if sign is not None:  # with a key of the user's
-        git = replace(git, ruleset=clone.confinement.for_own_remote)
+    git = clone.git if sign is None else clone.with_keys
+    git = replace(git, environment={**git.environment, **who})
     options = [option for parent in parents for option in ("-p", parent)]
     if sign is not None:
         git = git.configured(*_signing(sign))
         options.append("-S")
     text = message.replace("\0", "").encode(errors="replace")
     made = git.run("commit-tree", *options, "-F", "-", content, stdin=text).stdout.strip()
+    if sign is not None:
+        signatures.require(clone, made)  # before hosts are built for hours: that key may not be an allowed one
     clone.keep(name, made)
     return made
 

@@ -11,6 +11,7 @@ from lockbot.errors import CommandError, LockbotError
 from lockbot.forge.pull_requests.interface import RequestSeen
 from lockbot.forge.responses import Refused
 from lockbot.git import publish
+from lockbot.git.commits.signatures import SignatureError
 from lockbot.git.landing import BaseMoved
 from lockbot.git.publish import Moved
 from lockbot.git.sync import Base
@@ -37,6 +38,8 @@ def land(work: Work, request: PullRequest, base: Base, seen: RequestSeen | None)
         return Landed(work.save(replace(request, waits=waits)))
     try:
         published = publish.publish(work.clone, work.source, base, request.commit, run=request.run)
+    except SignatureError as error:  # as of before `commit.verify` was set: the next run signs it
+        return Landed(work.save(replace(request, waits=error.message)))
     except CommandError as error:
         return Landed(_refused(work, request, seen, error))
     match published:

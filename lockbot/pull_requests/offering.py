@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import replace
 
 from lockbot.errors import Cancelled, DeadlineExceeded, LockbotError
+from lockbot.git.commits.signatures import is_allowed
 from lockbot.model import (
     Landing,
     Move,
@@ -132,7 +133,7 @@ def _update(
     work: Work, offered: Offer, branches: Branches, request: PullRequest, wanted: PullRequest, sight: Sight
 ) -> Offered:
     same = request.parent == wanted.parent and _held(request) == _held(wanted)
-    if same and _same_files(work, request.commit, wanted.commit):
+    if same and _same_files(work, request.commit, wanted.commit) and is_allowed(work.clone, request.commit):
         # It was judged, and is what this run would propose: another commit would only start its checks anew.
         kept = replace(request, text=replace(request.text, draft=_draft(work, request, wanted, sight)))
         return _publish(work, offered, branches, kept, sight, RequestStep.UNCHANGED)

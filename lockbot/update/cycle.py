@@ -13,6 +13,7 @@ from typing import assert_never
 from lockbot import oserrors
 from lockbot.errors import Cancelled, LockbotError, UnjudgedError, UsageError
 from lockbot.git import publish, recovery
+from lockbot.git.commits import signatures
 from lockbot.git.landing import BaseMoved
 from lockbot.git.publish import Moved, Parked
 from lockbot.git.source import Source
@@ -191,6 +192,7 @@ class _Cycle:
         self.base = base
         self.record.set(base=base.commit, branch=base.branch)
         self.record.note(*base.notes)
+        signatures.require_branch(clone, base.branch, base.commit, remember=True)
         return base
 
     def _look_after(self, requests: PullRequests, base: Base) -> Base:

@@ -129,6 +129,8 @@ strategy = "togther"
         (r'commit.author = "A\n <a@b>"', 'commit.author: must be "Name <mail@example.org>"'),
         ('commit.author = " . <a@b>"', "commit.author: needs a name"),
         ('commit.sign = "ssh"', "commit.sign: ssh needs commit.signing_key"),
+        ('commit.verify = "/x"', 'commit.verify: needs commit.sign = "ssh"'),
+        ('commit = { sign = "gpg", verify = "/x" }', 'commit.verify: needs commit.sign = "ssh"'),
         (
             'commit.sign = "SSH"',
             'commit.sign: must be one of "no", "gpg", "ssh", not "SSH"; did you mean \'ssh\'?',

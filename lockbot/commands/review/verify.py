@@ -189,7 +189,10 @@ class _Verifier:
             notes.append("it has no parent: whatever it has is new")
         elif self.lock_path not in about.files:
             notes.append(f"it does not touch {self.lock_path}")
-        signed = signature(self._reading, about.id)
+        reading, signers = self._reading, self.clone.signers
+        if signers is not None:
+            reading = reading.configured(("gpg.ssh.allowedSignersFile", str(signers)))
+        signed = signature(self.clone.signing(reading), about.id)
         return Found(notes=(*notes, *([f"it is signed: {signed}"] if signed else [])))
 
     @property

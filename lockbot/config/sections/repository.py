@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import (
     Field,
     ValidationInfo,
@@ -106,6 +108,13 @@ class Commit(Section):
         example="/var/lib/lockbot/.ssh/id_ed25519",
     )
     sign: Sign = key(Sign.NO, "`no`, `gpg` or `ssh`.")
+    verify: Directory | None = key(
+        None,
+        "A file of allowed signers, as `gpg.ssh.allowedSignersFile` of git's: nothing is built on, and nothing "
+        "published, that no SSH key in it has signed.",
+        absent="signatures are not looked at",
+        example="/etc/lockbot/allowed_signers",
+    )
     subject: Subject = key(
         "flake.lock: update {inputs}", "Its first line. Known are {inputs}, {count}, {date} and {hosts}."
     )
@@ -117,3 +126,12 @@ class Commit(Section):
         if sign is Sign.SSH and (key is None or not key.startswith(("/", "key::"))):
             raise ValueError("ssh needs commit.signing_key, the absolute path of a key (or key::…)")
         return sign
+
+    @field_validator("verify")
+    @classmethod
+    def _signs_itself(cls, verify: Path | None, info: ValidationInfo) -> Path | None:
+        if verify is not None and info.data.get("sign", Sign.SSH) is not Sign.SSH:
+            raise ValueError(
+                'needs commit.sign = "ssh": what lockbot commits must be signed by a key in that file'
+            )
+        return verify
