@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lockbot.closure.packages import compare_all
-from lockbot.nix import command
+from lockbot.nix import installed
 from lockbot.nix.closures import name_packages, read_closures
 from lockbot.process import CancelToken
 
@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
         sides = [
             [_register(environment, store, host, side, paths) for side in ("old", "new")] for host in range(hosts)
         ]
-        nix = command.find(environment, cancel, Path(place) / "data", {})
+        nix = installed.find(environment, cancel, Path(place) / "data", {})
 
         def ours() -> None:
             closures = read_closures(nix, [root for pair in sides for root in pair])

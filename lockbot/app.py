@@ -233,7 +233,7 @@ class App:
 
     def nix(self, place: Place | None = None) -> Nix:
         """Nix; only for a place does it get to see a git setting of the user's."""
-        from lockbot.nix import command
+        from lockbot.nix import installed
         from lockbot.nix.environment import Place as NixPlace
         from lockbot.nix.environment import keys
 
@@ -243,7 +243,7 @@ class App:
         bare = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
         git = nix_environment(self.access(place) if place is not None else bare)
         if not self.confinement.active:
-            return command.find(self.environ, self.cancel, data_home, tokens, git)
+            return installed.find(self.environ, self.cancel, data_home, tokens, git)
         environ = self.environ
         if place is not None and (agent := keys.agent(environ)) is not None:
             environ = {**environ, "SSH_AUTH_SOCK": agent}
@@ -252,7 +252,7 @@ class App:
         def confined(variables: Mapping[str, str], program: Path) -> NixPlace:
             return NixPlace(self.confinement, variables, program, work, self.settings.build.options)
 
-        return command.find(environ, self.cancel, data_home, tokens, git, confined)
+        return installed.find(environ, self.cancel, data_home, tokens, git, confined)
 
     def clone(self, place: Place) -> Clone:
         clone = open_clone(

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lockbot.errors import DeadlineExceeded
+from lockbot.errors import DeadlineExceeded, LockbotError
 from lockbot.lock import unmovable
+from lockbot.lock.ahead.lookout import Lookout
 from lockbot.model import ChangeKind, Failure, FailureKind, InputChange, Locked
 from lockbot.nix import failure
 from lockbot.nix.command import Nix
@@ -28,8 +29,9 @@ class LockAnswer:
     failure: Failure | None = None
 
 
-def compare_with_flake(nix: Nix, flake: Path, timeout: float) -> LockAnswer:
+def compare_with_flake(nix: Nix, flake: Path, timeout: float, lookout: Lookout) -> LockAnswer:
     """Have Nix lock the flake in this directory, with nothing moved, and compare. Its flake.lock may be rewritten.
+    What `lookout` does not let be fetched is not.
 
     Raises LockFileError for a lock that can't be read.
     """
@@ -37,6 +39,12 @@ def compare_with_flake(nix: Nix, flake: Path, timeout: float) -> LockAnswer:
     idle = [f"nothing leads to its node {label}" for label in _unreachable(flake / LOCK_NAME, lock)]
     if not (flake / "flake.nix").is_file():
         return LockAnswer(lock, (f"there is no flake.nix beside where {LOCK_NAME} would be",))
+    try:
+        if (problem := lookout.ahead(flake, lock, (), {}).problem) is not None:
+            return LockAnswer(lock, failure=Failure(problem.kind, problem.message))
+    except LockbotError as error:
+        nix.cancel.check()
+        return LockAnswer(lock, failure=Failure(FailureKind.REFUSED, error.message))
     try:
         finished = nix.lock(flake, Deadline(timeout, "locking the flake"))
     except DeadlineExceeded as error:

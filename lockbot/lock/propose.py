@@ -10,14 +10,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
 
 from lockbot.errors import DeadlineExceeded, LockbotError, SurroundingsError, UsageError
 from lockbot.lock import relock, unmovable
+from lockbot.lock.ahead.lookout import Lookout, Unfetched
 from lockbot.lock.lockable import Lockable, Unlockable, newest_lockable
+from lockbot.lock.proposal import Limits, Lock, Proposal, RevisionSource
 from lockbot.lock.relock import UpstreamTip
 from lockbot.lock.request import UpdateRequest, choose
-from lockbot.lock.unmovable import CANNOT_LOCK, FETCH_FAILED, UNLOCKED, Problem
+from lockbot.lock.unmovable import CANNOT_LOCK, FETCH_FAILED, NOT_ALLOWED, UNLOCKED, Problem
 from lockbot.model import FailureKind, Held, InputChange, Locked, Progress, Retrying
 from lockbot.nix import failure, lockfile
 from lockbot.nix.command import Nix
@@ -25,76 +26,12 @@ from lockbot.nix.flakeref import FlakeRef, FlakeRefError
 from lockbot.nix.lockfile import LOCK_NAME, LockFile, LockFileError
 from lockbot.oserrors import naming
 from lockbot.process import Deadline
-from lockbot.search.interface import RevisionRange
 
 __all__ = ["Limits", "Lock", "Proposal", "RevisionSource", "propose"]
 
 _GONE = "does not match any input"
 _NOT_WRITTEN = "has an unlocked input"
 _TRANSIENT = frozenset({FailureKind.NETWORK, FailureKind.DAEMON})
-
-
-@dataclass(frozen=True)
-class Limits:
-    """`timeout` in seconds for one call of Nix; `delay` seconds before the first of `retries`, then doubled."""
-
-    timeout: float
-    retries: int = 3
-    delay: float = 5.0
-
-
-@dataclass(frozen=True)
-class Lock:
-    """A flake.lock that could be published: its content, and what it changes."""
-
-    content: bytes
-    changes: tuple[InputChange, ...]
-
-
-class RevisionSource(Protocol):
-    """Where an input's history can be asked for."""
-
-    def between(self, name: str, locked: Locked, target: str) -> RevisionRange:
-        """What an input can be moved to, from where it is locked up to a target."""
-        ...
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """What moving the inputs came to. No changes: the working tree is as it was."""
-
-    changes: tuple[InputChange, ...]
-    held: tuple[Held, ...]
-    notes: tuple[str, ...]
-    base: bytes | None = None
-    """The content of flake.lock before; None: there was none."""
-    content: bytes = b""
-    """The content of flake.lock with the changes; empty without any."""
-    unlockable: tuple[Unlockable, ...] = ()
-    """Inputs whose tip can't be locked; those of which an older revision can be are there."""
-    tips: Mapping[str, Locked] = field(default_factory=dict)
-    """Where each input that moved is now, by the name it was asked for by (`a`, or a nested `a/b`)."""
-    asked: Mapping[str, Locked] = field(default_factory=dict)
-    """Where each input is now whose upstream was really asked, and answered."""
-    locked_before: Mapping[str, Locked] = field(default_factory=dict)
-    """Where each of the named inputs was."""
-    paths: tuple[str, ...] = ()
-    """Every input path of the flake."""
-
-    @property
-    def stuck(self) -> dict[str, tuple[Locked, Locked]]:
-        """Inputs whose tip can't be locked: where each was, and the tip."""
-        return {one.input: (self.locked_before[one.input], one.tip) for one in self.unlockable}
-
-    @property
-    def before(self) -> dict[str, str | None]:
-        """The revision at which each input was locked."""
-        return {name: locked.revision or None for name, locked in self.locked_before.items()}
-
-    @cached_property
-    def old(self) -> LockFile:
-        """The lock before."""
-        return LockFile.parse(self.base.decode(errors="replace")) if self.base is not None else lockfile.EMPTY
 
 
 def propose(
@@ -104,15 +41,17 @@ def propose(
     limits: Limits,
     progress: Progress,
     revisions: RevisionSource,
+    lookout: Lookout,
 ) -> Proposal:
     """Move inputs in the flake at this directory; flake.lock is left written with what could be moved.
 
-    Of an input whose tip can't be locked, the newest of its `revisions` is taken that can be.
+    Of an input whose tip can't be locked, the newest of its `revisions` is taken that can be. One that would bring
+    along what `lookout` does not let be fetched stays, and nothing of that is fetched.
 
     Raises UsageError for inputs that can't be moved though they were named, LockFileError for a lock that can't
     be read, SurroundingsError when nothing at all could be fetched.
     """
-    return _Proposing(nix, flake, limits, progress, revisions).run(request)
+    return _Proposing(nix, flake, limits, progress, revisions, lookout).run(request)
 
 
 @dataclass(frozen=True)
@@ -122,10 +61,17 @@ class _Proposing:
     limits: Limits
     progress: Progress
     revisions: RevisionSource
+    lookout: Lookout
+    unfetched: dict[str, Unfetched] = field(default_factory=dict)
 
     @property
     def path(self) -> Path:
         return self.flake / LOCK_NAME
+
+    @cached_property
+    def base(self) -> LockFile:
+        """The lock before anything was moved."""
+        return self._read()
 
     def run(self, request: UpdateRequest) -> Proposal:
         if not (self.flake / "flake.nix").is_file():
@@ -134,8 +80,7 @@ class _Proposing:
                 "set `[repository] flake_dir` to the directory that holds it, and commit the file",
             )
         before = self._bytes()
-        old = self._read()
-        lock = old
+        lock = old = self.base
         if before is None or not lock.root_inputs.keys() >= {name.partition("/")[0] for name in request.named}:
             self._complete(old, before)
             lock = self._read()
@@ -145,7 +90,7 @@ class _Proposing:
         problems = self._move(names if before is not None or request.inputs else ())
         unlockable: tuple[Unlockable, ...] = ()
         # Nix adds what is lacking to the lock with whatever it moves: where it moved nothing, it has not done so.
-        nothing_asked = not names and not request.overrides
+        nothing_asked = not (set(names) - self.unfetched.keys()) and not request.overrides
         if before is not None and (problems or nothing_asked) and self._complete(old, before):
             unlockable = self._move_lower(problems, old)
         held = tuple(
@@ -161,6 +106,7 @@ class _Proposing:
         asked = [name for name in (*names, *request.overrides) if name not in problems]
         answered = {name: locked for name in asked if (locked := new.locked(name)) is not None}
         answered |= {one.input: one.tip for one in unlockable}
+        answered |= {name: one.tip for name, one in self.unfetched.items()}
         were = {name: locked for name in (*names, *request.overrides) if (locked := old.locked(name)) is not None}
         content = (self._bytes() or b"") if changes else b""
         return Proposal(
@@ -170,7 +116,8 @@ class _Proposing:
             base=before,
             content=content,
             unlockable=unlockable,
-            tips=_tips(asked, changes, new),
+            unfetched=self.unfetched,
+            tips=_tips([name for name in asked if name not in self.unfetched], changes, new),
             asked=answered,
             locked_before=were,
             paths=new.paths(),
@@ -182,6 +129,17 @@ class _Proposing:
         """None when every name was really asked for upstream. On a problem the lock is as before."""
         before = self._bytes()
         what = ", ".join([*names, *overrides]) if len(names) < 4 else f"{len(names)} inputs"
+        ahead = self.lookout.ahead(self.flake, self.base, names, overrides)
+        if ahead.problem is not None:
+            return ahead.problem
+        for name, one in ahead.unfetched.items():
+            if name in overrides:
+                return Problem(FailureKind.REFUSED, one.why, NOT_ALLOWED)
+        self.unfetched.update(ahead.unfetched)
+        names = [name for name in names if name not in ahead.unfetched]
+        overrides = {name: ref for name, ref in ahead.pins.items() if name not in ahead.unfetched}
+        if not names and not overrides:
+            return None
         try:
             deadline = Deadline(self.limits.timeout, f"fetching {what}")
             finished = relock.update(self.nix, self.flake, names, overrides, deadline)
@@ -277,6 +235,10 @@ class _Proposing:
         self._restore(before)
         done = False
         try:
+            if (problem := self.lookout.ahead(self.flake, self.base, (), {}).problem) is not None:
+                if moved != before and problem.kind.surroundings:
+                    return False
+                raise unmovable.unseen(problem)
             finished = self.nix.lock(self.flake, Deadline(self.limits.timeout, "locking the flake"))
             done = finished.code == 0 and moved == before
         finally:
@@ -316,7 +278,8 @@ class _Proposing:
             reached = self._read().locked(name)
             self._restore(before)
             if tried is not None:
-                seen.append(tried)
+                if tried.reason != NOT_ALLOWED:
+                    seen.append(tried)
                 return Lockable.NO
             there = reached is not None and reached.revision == revision
             return Lockable.YES if there else Lockable.UNKNOWN
@@ -342,6 +305,8 @@ class _Proposing:
         if problem is not None:
             error = SurroundingsError if problem.kind.surroundings else LockbotError
             hint = "does that revision exist, and can it be fetched?" if problem.reason == FETCH_FAILED else ""
+            if problem.reason == NOT_ALLOWED:
+                hint = "nothing of it was fetched; `policy.new_path` in the configuration decides that"
             raise error(f"cannot pin {name} to {ref}: {problem.message}", hint)
         locked = LockFile.read(self.path).locked(name)
         if locked is None or (wanted.rev and locked.rev != wanted.rev):

@@ -12,7 +12,7 @@ import itertools
 import json
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,7 @@ def source(nix: Nix, original: FlakeRef, deadline: Deadline) -> tuple[Finished, 
     plain = original.without(*flags)  # perhaps it is these that can't be had
     with _flake_of([(plain, False)]) as directory:
         finished = nix.update(directory, (), {}, deadline, plain=True)
-        node = LockFile.read(directory / LOCK_NAME).node(_alias(0)) if finished.code == 0 else None
+        node = LockFile.read(directory / LOCK_NAME).node(alias(0)) if finished.code == 0 else None
     locked = locked_at(node) if node is not None else None
     if node is None or node.locked is None or locked is None:
         return finished, None
@@ -72,12 +72,12 @@ def source(nix: Nix, original: FlakeRef, deadline: Deadline) -> tuple[Finished, 
     return finished, UpstreamTip(locked, reference)
 
 
-def _by_their_names(finished: Finished, inputs: Mapping[str, Node]) -> Finished:
+def by_their_names(finished: Finished, inputs: Iterable[str]) -> Finished:
     """What Nix said of inputs under other names, told of them by their own."""
     said = finished.stderr
     for number, name in enumerate(inputs):
         for end in ("'", "/"):
-            said = said.replace(f"flake input '{_alias(number)}{end}", f"flake input '{name}{end}")
+            said = said.replace(f"flake input '{alias(number)}{end}", f"flake input '{name}{end}")
     return replace(finished, stderr=said)
 
 
@@ -96,33 +96,40 @@ def _update_alone(
     path = flake / LOCK_NAME
     originals = [(node.original, node.flake) for node in inputs.values() if node.original is not None]
     with _flake_of(originals) as directory:
-        overrides = {_alias(number): pins[name] for number, name in enumerate(inputs) if name in pins}
-        finished = _by_their_names(nix.update(directory, (), overrides, deadline, plain=True), inputs)
+        overrides = {alias(number): pins[name] for number, name in enumerate(inputs) if name in pins}
+        finished = by_their_names(nix.update(directory, (), overrides, deadline, plain=True), inputs)
         if finished.code != 0 or not (directory / LOCK_NAME).exists():
             return finished
         part = json.loads((directory / LOCK_NAME).read_text())
     whole = json.loads(path.read_text())
-    _graft(whole, part, {_alias(number): names_of(name) for number, name in enumerate(inputs)})
+    _graft(whole, part, {alias(number): names_of(name) for number, name in enumerate(inputs)})
     path.write_text(json.dumps(_relabelled(whole), indent=2, sort_keys=True, ensure_ascii=False) + "\n")
     return _after(finished, nix.lock(flake, deadline))  # it adds what flake.nix says of their own inputs
 
 
-def _alias(number: int) -> str:
+def alias(number: int) -> str:
+    """What an input is called in a flake of our own, by its place there."""
     return f"input{number}"
 
 
 @contextlib.contextmanager
 def _flake_of(originals: Sequence[tuple[FlakeRef, bool]]) -> Iterator[Path]:
     """A flake of our own with these inputs (and whether each is a flake), for as long as the context lasts."""
-    said = ""
-    for number, (original, is_flake) in enumerate(originals):
-        attributes = {**dict(original.attrs), "type": original.type, "flake": is_flake}
-        words = " ".join(f"{nix_string(name)} = {_literal(value)};" for name, value in attributes.items())
-        said += f"inputs.{_alias(number)} = {{ {words} }};\n"
+    said = declared_inputs(originals)
     with tempfile.TemporaryDirectory(prefix="lockbot-input-") as temporary:
         directory = Path(temporary).resolve()
         (directory / "flake.nix").write_text(f"{{\n{said}outputs = _: {{ }};\n}}\n")
         yield directory
+
+
+def declared_inputs(originals: Sequence[tuple[FlakeRef, bool]]) -> str:
+    """A flake.nix's lines for these inputs, by their aliases, and whether each is a flake."""
+    said = ""
+    for number, (original, is_flake) in enumerate(originals):
+        attributes = {**dict(original.attrs), "type": original.type, "flake": is_flake}
+        words = " ".join(f"{nix_string(name)} = {_literal(value)};" for name, value in attributes.items())
+        said += f"inputs.{alias(number)} = {{ {words} }};\n"
+    return said
 
 
 def _literal(value: Attr) -> str:

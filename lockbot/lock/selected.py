@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lockbot.errors import LockbotError, SurroundingsError
-from lockbot.lock import relock
-from lockbot.lock.propose import Lock
+from lockbot.lock import relock, unmovable
+from lockbot.lock.ahead.lookout import Lookout, Unfetched
+from lockbot.lock.proposal import Lock
 from lockbot.model import FailureKind, Locked
 from lockbot.nix import failure, lockfile
 from lockbot.nix.command import Nix
@@ -21,6 +22,14 @@ from lockbot.nix.lockfile import LOCK_NAME, LockFile
 from lockbot.oserrors import naming
 from lockbot.process import Deadline
 from lockbot.search.interface import FrozenSelection, Selection
+
+
+class NotFetched(LockbotError):
+    """That a selection has inputs that would bring along what may not be fetched."""
+
+    def __init__(self, unfetched: Mapping[str, Unfetched]) -> None:
+        super().__init__("; ".join(one.why for one in unfetched.values()))
+        self.unfetched = unfetched
 
 
 class SelectedLocks:
@@ -36,10 +45,12 @@ class SelectedLocks:
         base: bytes | None,
         tips: Mapping[str, Locked],
         timeout: float,
+        lookout: Lookout,
         *,
         incomplete: bool = False,
     ) -> None:
         """`incomplete`: flake.nix asks for what the base's lock has not."""
+        self._lookout = lookout
         self._nix = nix
         self._flake = flake
         self._base = base
@@ -58,7 +69,9 @@ class SelectedLocks:
         self._made[frozenset(selection.items())] = lock
 
     def make(self, selection: Selection) -> Lock:
-        """Raises SurroundingsError when upstream can't be reached, LockbotError when one can't be locked."""
+        """Raises SurroundingsError when upstream can't be reached, LockbotError when one can't be locked; that is
+        NotFetched for what it would bring along.
+        """
         key = frozenset(selection.items())
         if key not in self._made:
             self._made[key] = self._lock(selection)
@@ -101,6 +114,8 @@ class SelectedLocks:
 
     def _complete(self) -> None:
         """Nothing is moved: what flake.nix asks for, and the lock has not, is added all the same."""
+        if (problem := self._lookout.ahead(self._flake, self._old, (), {}).problem) is not None:
+            raise unmovable.unseen(problem)
         finished = self._nix.lock(self._flake, Deadline(self._timeout, "locking the flake"))
         if finished.code != 0:
             surroundings = failure.classify(finished.stderr).surroundings
@@ -110,6 +125,13 @@ class SelectedLocks:
     def _update(self, selection: Selection) -> None:
         overrides = {name: self.reference(name, revision) for name, revision in sorted(selection.items())}
         what = ", ".join(f"{name} at {revision[:10]}" for name, revision in sorted(selection.items()))
+        ahead = self._lookout.ahead(self._flake, self._old, (), overrides)
+        if (problem := ahead.problem) is not None:
+            own = problem.kind is FailureKind.NOT_FOUND or not problem.kind.surroundings
+            raise (LockbotError if own else SurroundingsError)(f"cannot lock {what}: {problem.message}")
+        if ahead.unfetched:
+            raise NotFetched(ahead.unfetched)
+        overrides = dict(ahead.pins)
         finished = relock.update(self._nix, self._flake, (), overrides, Deadline(self._timeout, "making a lock"))
         stale = failure.stale_fetch_lines(finished.stderr)
         if finished.code != 0 or stale:

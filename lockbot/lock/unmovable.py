@@ -13,6 +13,8 @@ from lockbot.process import Finished
 
 FETCH_FAILED, UNLOCKED, CANNOT_LOCK = "fetch-failed", "unlocked", "cannot-be-locked"
 """Why an input is held that can't be moved: `model.Held.reason`."""
+NOT_ALLOWED = "not-allowed"
+"""Why a named revision is not locked: for what it would bring along. Told as an error, never as `Held`."""
 _NO_COMMIT = "has changes that are not committed, or no commit at all, and no lock can name that: commit there"
 
 
@@ -37,8 +39,11 @@ def source(lock: LockFile, path: str) -> str:
     return str(node.locked) if node is not None else path
 
 
-def explained(finished: Finished) -> str:
+def explained(finished: Finished, path: str = "") -> str:
+    """`path`: the input that it is about, where Nix does not say so."""
     place = failure.where(finished.stderr)
+    if path and not f"{place},".startswith(f"{path},"):
+        place = ", ".join(filter(None, [path, place]))
     said = failure.explain(finished.stderr) or f"nix ended with code {finished.code}"
     return f"{said} (in {place})" if place else said
 
@@ -49,6 +54,14 @@ def no_lock(finished: Finished) -> LockbotError:
     if failure.classify(finished.stderr).surroundings:
         return SurroundingsError(words, "nothing was changed; the next run tries again")
     return finished.error(words, "does `nix flake metadata` work there? See flake.nix and flake.lock")
+
+
+def unseen(problem: Problem) -> LockbotError:
+    """The flake can't be locked though nothing is moved: what it asks for can't even be looked at."""
+    words = f"cannot lock the flake: {problem.message}"
+    if problem.kind.surroundings:
+        return SurroundingsError(words, "nothing was changed; the next run tries again")
+    return LockbotError(words, "does `nix flake metadata` work there? See flake.nix and flake.lock")
 
 
 def nothing_fetched(held: Sequence[Held]) -> LockbotError:

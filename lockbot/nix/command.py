@@ -1,14 +1,13 @@
 """Nix's commands: one function per verb, and the only place that knows what differs between versions.
 
-It must not know hosts, inputs or runs. What a version can do is asked of Nix itself (`nix __dump-cli`), not
-guessed from its name. No flake's `nixConfig` is ever accepted and no registry is asked.
+It must not know hosts, inputs or runs, nor how Nix is found (`installed`). No flake's `nixConfig` is ever accepted
+and no registry is asked.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -17,16 +16,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from lockbot import process
-from lockbot.errors import LockbotError, SurroundingsError
+from lockbot.errors import SurroundingsError
 from lockbot.model import FailureKind
 from lockbot.nix import failure
-from lockbot.nix.environment import FEATURES, SETTINGS, Place, environment
-from lockbot.process import NOBODY, CancelToken, Deadline, Finished, Listener, Ruleset
+from lockbot.nix.environment import Place
+from lockbot.process import NOBODY, CancelToken, Deadline, Finished, Listener, Ruleset, Within
 
 if TYPE_CHECKING:  # it asks Nix by way of this module
     from lockbot.nix.derivation import Derivation
-
-OLDEST = "2.19"
 
 _DIRTY = ("--option", "allow-dirty-locks", "true", "--option", "warn-dirty", "true")
 EVENT_BYTES = 16 * 2**20
@@ -102,8 +99,7 @@ class Nix:
         with self.place.configured() as configuration:
             return call(
                 env={**self.place.variables, **configuration.variables, **(extra or {})},
-                ruleset=ruleset(self.place),
-                inherited=configuration.descriptors,
+                within=Within(ruleset(self.place), configuration.descriptors),
             )
 
     # -- asking -------------------------------------------------------------------------------------------
@@ -206,6 +202,22 @@ class Nix:
             self.nix,
             "flake",
             "lock",
+            *_DIRTY,
+            cwd=flake,
+            deadlines=[deadline],
+            ruleset=lambda place: place.for_locking(flake),
+        )
+
+    def look(self, flake: Path, output: str, deadline: Deadline) -> Finished:
+        """Lock a directory of ours that is no repository (upstream is asked), and print an output as JSON."""
+        fresh = ("--option", "tarball-ttl", "0", "--option", "allow-import-from-derivation", "false")
+        where = f"path:{quote(str(flake))}#{output}"
+        return self.call(
+            self.nix,
+            "eval",
+            "--json",
+            where,
+            *fresh,
             *_DIRTY,
             cwd=flake,
             deadlines=[deadline],
@@ -347,68 +359,3 @@ class Nix:
 def _slices(paths: Sequence[str], size: int = 500) -> list[Sequence[str]]:
     """Short enough for one command line."""
     return [paths[start : start + size] for start in range(0, len(paths), size)]
-
-
-def find(
-    environ: Mapping[str, str],
-    cancel: CancelToken,
-    data_home: Path,
-    settings: Mapping[str, str],
-    git: Mapping[str, str] | None = None,
-    place: Callable[[Mapping[str, str], Path], Place] | None = None,
-) -> Nix:
-    """The Nix on PATH, with further settings and git variables. Refuses what is too old, by what it can do.
-
-    `place` makes where it works confined, of its environment and the program.
-    """
-    git = git or {}
-    programs = {name: shutil.which(name, path=environ.get("PATH", "")) for name in ("nix", "nix-store")}
-    for name, program in programs.items():
-        if program is None:
-            raise LockbotError(
-                f"no `{name}` on PATH", "install Nix 2.19 or newer (or Lix), or add it to this service's PATH"
-            )
-    nix_program = Path(programs["nix"] or "").absolute()
-    first = environment(environ, data_home, {FEATURES: SETTINGS[FEATURES]}, git)
-    nix = Nix(
-        nix=nix_program,
-        nix_store=Path(programs["nix-store"] or "").absolute(),
-        environ=first,
-        cancel=cancel,
-        banner="",
-        place=place(first, nix_program) if place is not None else None,
-    )
-    finished = nix.call(nix.nix, "--version", deadlines=[Deadline(60, "nix --version")])
-    banner = finished.stdout.strip()
-    if finished.code != 0 or not banner:
-        raise finished.error(f"{nix.nix} does not run", "try `nix --version` as this user")
-    nix = replace(nix, banner=banner)
-    cli = _cli(nix)
-    if not _updates_by_name(cli):
-        raise LockbotError(
-            f"{banner} ({nix.nix}) is too old: it has no `nix flake update NAME`",
-            f"lockbot needs Nix {OLDEST} or newer, or Lix; put a newer `nix` first on PATH (Debian 12 ships 2.8: "
-            "install Nix from its own installer or from a newer Debian)",
-        )
-    # Each setting is an option, too. Of one that it does not know Nix would complain at every call.
-    known = {name: value for name, value in SETTINGS.items() if name == FEATURES or name in cli.get("flags", {})}
-    final = environment(environ, data_home, known | dict(settings), git)
-    return replace(nix, environ=final, place=place(final, nix_program) if place is not None else None)
-
-
-def _cli(nix: Nix) -> dict[str, Any]:
-    """What Nix tells of its command line; nothing where it can't."""
-    finished = nix.call(nix.nix, "__dump-cli", deadlines=[Deadline(60, "nix __dump-cli")])
-    try:
-        cli = json.loads(finished.stdout)
-        return dict(cli.get("args", cli))
-    except (ValueError, TypeError, AttributeError):
-        return {}
-
-
-def _updates_by_name(cli: Mapping[str, Any]) -> bool:
-    """`nix flake update NAME` came together with its --flake option (2.19)."""
-    try:
-        return "flake" in cli["commands"]["flake"]["commands"]["update"]["flags"]
-    except (KeyError, TypeError):
-        return False

@@ -18,7 +18,7 @@ from lockbot.confine import UNCONFINED, Confinement
 from lockbot.errors import Cancelled, LockbotError
 from lockbot.model import HookSaid, Progress, silent
 from lockbot.notify.kinds import Hook, HookEvent
-from lockbot.process import CancelToken, Deadline, Listener
+from lockbot.process import CancelToken, Deadline, Listener, Within
 from lockbot.report.document import Document, dump
 from lockbot.report.escape import log_line, plain
 from lockbot.surroundings import STARTED_BY_HOOK
@@ -85,7 +85,7 @@ def _problem(hook: Hook, told: bytes, surroundings: Surroundings) -> str | None:
             cwd=surroundings.directory if at_home else Path("/"),
             stdin=told,
             listener=Listener(on_stdout=heard.line(), on_stderr=heard.line(last=True)),
-            ruleset=surroundings.confinement.for_commands,
+            within=Within(surroundings.confinement.for_commands),
         )
     except Cancelled as error:
         return f"{what} was not run to its end: {error.message}"

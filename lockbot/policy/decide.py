@@ -9,14 +9,17 @@ an upstream brings along (nested inputs) is judged with the input that moves.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from lockbot.git.inputs.revisions import Relation
 from lockbot.model import ChangeKind, InputChange, Locked
 from lockbot.nix.flakeref import FlakeRef, FlakeRefError
+from lockbot.nix.lockfile import EMPTY, LockFile, names_this_machine
 from lockbot.policy import minimum_age
 from lockbot.policy.decisions import Allow, Decision, Facts, Hold, HoldReason, Move, Refuse
-from lockbot.policy.rules import InputRules, PolicyAction
+from lockbot.policy.rules import InputRules, PolicyAction, PolicyRules
 from lockbot.redact import without_secrets
 from lockbot.report import words
 
@@ -142,9 +145,8 @@ def _nested_concerns(change: InputChange, rules: InputRules) -> list[_Concern]:
         return []
     old = change.old if change.old_follows is None else None
     concerns: list[_Concern] = []
-    if reads_this_machine(new) and (old is None or _origin(old) != _origin(new)):
-        detail = f"{change.input} would be read from this machine: {new.original}"
-        concerns.append(_Concern(rules.new_path, HoldReason.NEW_PATH, detail))
+    if is_new_path(change):
+        concerns.append(_Concern(rules.new_path, HoldReason.NEW_PATH, _read_here(change.input, new)))
     if old is None:
         concerns.append(_Concern(rules.new_input, HoldReason.NEW_INPUT, f"{change.input} is new: {new.original}"))
     elif (elsewhere := _changed_origin(change.input, old, new, rules)) is not None:
@@ -152,18 +154,47 @@ def _nested_concerns(change: InputChange, rules: InputRules) -> list[_Concern]:
     return [max(concerns, key=lambda concern: _STRICTNESS.index(concern.answer))] if concerns else []
 
 
+def is_new_path(change: InputChange) -> bool:
+    """Whether what an upstream brings along would be read from this machine, and was not before."""
+    old, new = change.old if change.old_follows is None else None, change.new
+    return new is not None and reads_this_machine(new) and (old is None or _origin(old) != _origin(new))
+
+
+def why_not_fetched(move: Move, facts: Facts, rules: InputRules, *, pinned: bool) -> str | None:
+    """Why what a move would bring along may not even be fetched, before all else about the move is known: it would
+    be read from this machine. None: it may.
+
+    The user's word for this very step (`pinned`, too) takes what is held, and not what is refused.
+    """
+    new = [change for change in move.beneath if is_new_path(change)]
+    wanted = pinned or is_wanted(move.change, facts)
+    if not new or rules.new_path is PolicyAction.ALLOW or (wanted and rules.new_path is PolicyAction.HOLD):
+        return None
+    assert new[0].new is not None
+    return _read_here(new[0].input, new[0].new)
+
+
+def by_rules(rules: PolicyRules, now: datetime, known: LockFile = EMPTY) -> Callable[..., str | None]:
+    """A `lock.lookout.MayFetch` where nobody is asked but the rules. What `known` has is no news."""
+
+    def may_fetch(change: InputChange, beneath: Sequence[InputChange], owner: str | None) -> str | None:
+        news = tuple(one for one in beneath if is_new_path(replace(one, old=known.locked(one.input))))
+        of = rules.of(owner or change.input)
+        return why_not_fetched(Move(change, news), Facts(now), of, pinned=False)
+
+    return may_fetch
+
+
+def _read_here(input: str, new: Locked) -> str:
+    return f"{input} would be read from this machine: {new.original}"
+
+
 _STRICTNESS = (PolicyAction.ALLOW, PolicyAction.HOLD, PolicyAction.REFUSE)
 
 
-_LOCAL = re.compile(r"path:(?:/|%2f)|(?:[a-z]+\+)?file:", re.IGNORECASE)
-
-
 def reads_this_machine(locked: Locked) -> bool:
-    """Whether fetching it reads files here. A relative path lies within the flake that names it.
-
-    By the text alone, so that a reference which can't be parsed is not taken for a harmless one.
-    """
-    return any(_LOCAL.match(text) for text in (locked.url, locked.original))
+    """Whether fetching it reads files here."""
+    return any(map(names_this_machine, (locked.url, locked.original)))
 
 
 _COMMIT_ATTRS = ("rev", "narHash", "lastModified", "revCount")

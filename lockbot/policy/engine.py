@@ -14,7 +14,7 @@ from lockbot.git.inputs.revisions import Relation
 from lockbot.history.ledger import Ledger
 from lockbot.model import ChangeKind, InputChange, Locked
 from lockbot.policy import compile_cost, minimum_age, upstream_checks
-from lockbot.policy.decide import decide, forced, is_wanted
+from lockbot.policy.decide import decide, forced, is_wanted, why_not_fetched
 from lockbot.policy.decisions import Allow, Decision, Facts, Hold, HoldReason, Move, moves
 from lockbot.policy.minimum_age import Aged, FirstSeen
 from lockbot.policy.result import PolicyResult
@@ -64,9 +64,11 @@ class PolicyEngine:
         tips: Mapping[str, Locked],
         pinned: frozenset[str],
         others: Mapping[str, tuple[Locked, Locked]] | None = None,
+        unfetched: Mapping[str, Move] | None = None,
     ) -> PolicyResult:
         """`pinned` inputs go where the user said, whatever the policy. `others` (where each is, and its tip) are
-        there already, or can't move by themselves: only where the user wants them to stay is asked.
+        there already, or can't move by themselves: only where the user wants them to stay is asked. `unfetched`
+        are kept back already (`why_not_fetched`), and the gravest reason is told.
 
         Raises LockbotError when flake.nix itself asks for something that is not allowed: without that there is
         no lock.
@@ -79,11 +81,19 @@ class PolicyEngine:
             if owner in pinned:
                 continue
             self._decide(result, move, owner, relations.get(move.change.input, Relation.UNKNOWN))
+        for name, move in (unfetched or {}).items():
+            self._decide(result, move, name, self._relation(move.change, self._rules.of(name)))
         for name, (old, tip) in (others or {}).items():
             if name not in pinned and name not in tips and self.is_held(name) and self._is_news(name, old, tip):
                 change = InputChange(name, ChangeKind.UPDATED, old=old, new=tip)
                 self._decide(result, Move(change), name, Relation.UNKNOWN)
         return result
+
+    def why_not_fetched(self, move: Move, owner: str | None, *, pinned: bool) -> str | None:
+        """Why Nix may not even fetch what an input (None: what flake.nix itself asks for) would bring along."""
+        name = owner or move.change.input
+        facts = Facts(self._now, hold=self._holds.get(name), acceptance=self._accepted.get(name))
+        return why_not_fetched(move, facts, self._rules.of(name), pinned=pinned)
 
     def recheck(self, changes: Sequence[InputChange], result: PolicyResult, names: frozenset[str]) -> None:
         """Look again at inputs that go elsewhere than to their tip: what they bring along is known only now."""
@@ -96,6 +106,13 @@ class PolicyEngine:
                 result.warnings.extend(decision.warnings)
             else:
                 result.hold(owner, move.change.old, decision)
+
+    def hold_unfetched(self, moves: Mapping[str, Move], result: PolicyResult) -> None:
+        """Hold inputs that can't go to a revision below their tip, for what they would bring along there."""
+        for name, move in moves.items():
+            decision = self._decide_again(move, name)
+            if not isinstance(decision, Allow):
+                result.hold(name, move.change.old, decision)
 
     def may_bring(self, result: PolicyResult, changes: Sequence[InputChange]) -> bool:
         """Whether inputs that are at a revision below what is permitted may bring along what they do there."""

@@ -10,7 +10,7 @@ from lockbot.process.deadline import CancelToken, Deadline, duration
 from lockbot.process.ending import end_group, kill
 from lockbot.process.landlock import Access, Ruleset
 from lockbot.process.output import LINE_BYTES, NOBODY, Finished, Listener
-from lockbot.process.running import begin, run, supervise
+from lockbot.process.running import Within, begin, run, supervise
 from lockbot.process.table import descendants, process_start, resident_bytes
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Finished",
     "Listener",
     "Ruleset",
+    "Within",
     "begin",
     "descendants",
     "duration",

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from lockbot.errors import DeadlineExceeded, LockbotError, SurroundingsError
@@ -18,6 +19,18 @@ from lockbot.process.deadline import CancelToken, Deadline, duration, patience
 from lockbot.process.ending import end_group, signal_group
 from lockbot.process.landlock import Ruleset, confined
 from lockbot.process.output import NOBODY, Finished, Listener, Stream
+
+
+@dataclass(frozen=True)
+class Within:
+    """What a child gets to have beside its environment: files, and descriptors by their numbers."""
+
+    ruleset: Ruleset | None = None
+    """It may use no other files; None: any."""
+    descriptors: tuple[int, ...] = ()
+
+
+ANYWHERE = Within()
 
 
 def run(
@@ -29,12 +42,11 @@ def run(
     cwd: Path | None = None,
     stdin: bytes | None = None,
     listener: Listener = NOBODY,
-    ruleset: Ruleset | None = None,
-    inherited: Sequence[int] = (),
+    within: Within = ANYWHERE,
 ) -> Finished:
     """Run a program to its end; its exit code is the caller's to judge.
 
-    `ruleset`: it may use no other files. `inherited`: descriptors that it gets, by their numbers. Raises
+    Raises
     DeadlineExceeded or Cancelled after the whole group has ended, SurroundingsError when it can't start.
     """
     cancel.check()
@@ -48,9 +60,9 @@ def run(
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 start_new_session=True,
-                pass_fds=inherited,
+                pass_fds=within.descriptors,
             ),
-            ruleset,
+            within.ruleset,
         )
     except OSError as error:
         raise SurroundingsError(

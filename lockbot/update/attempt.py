@@ -17,6 +17,7 @@ from lockbot.judge import gate as gates
 from lockbot.judge import verdict_cache
 from lockbot.judge.verdict import Judged
 from lockbot.judge.verdict_cache import VerdictCache
+from lockbot.lock.ahead.lookout import Lookout
 from lockbot.lock.propose import Proposal, propose
 from lockbot.lock.request import UpdateRequest
 from lockbot.lock.selected import SelectedLocks
@@ -33,7 +34,7 @@ from lockbot.update.candidate_commit import CandidateBuilder
 from lockbot.update.explanation import Explanation, explain
 from lockbot.update.input_status import InputStatuses, at_final_revision
 from lockbot.update.oracle import Budget, CandidateOracle
-from lockbot.update.permission import Permission, permit
+from lockbot.update.permission import Permission, gatekeeper, permit
 from lockbot.update.workspace import Workspace
 
 
@@ -94,8 +95,9 @@ class Attempt:
     def run(self) -> AttemptResult:
         with self._record.phase(Phase.PROPOSE):
             revisions = InputRevisions(self._log, self._config.policy)
-            proposal = self._propose(revisions)
-            permission = permit(self._workspace, self._builder, self._request, proposal, revisions)
+            gate = gatekeeper(self._workspace, self._request, revisions)
+            proposal = self._propose(revisions, gate.lookout)
+            permission = permit(self._workspace, self._builder, self._request, proposal, revisions, gate)
             kept = (*self._held_before, *permission.held)
             held = at_final_revision(kept, permission.targets, proposal.before)
             self._record.note(*proposal.notes, *permission.result.warnings)
@@ -109,9 +111,9 @@ class Attempt:
                 result = self._judge(permission, held, statuses)
         return replace(result, before=proposal.before, paths=proposal.paths)
 
-    def _propose(self, revisions: InputRevisions) -> Proposal:
+    def _propose(self, revisions: InputRevisions, lookout: Lookout) -> Proposal:
         nix, flake, fetching = self._context.nix, self._workspace.flake, self._config.fetching
-        return propose(nix, flake, self._request, fetching, self._context.progress, revisions)
+        return propose(nix, flake, self._request, fetching, self._context.progress, revisions, lookout)
 
     # -- judging ------------------------------------------------------------------------------------------
 

@@ -6,16 +6,18 @@ proposal. It must not know which of it turns out to be good.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from lockbot.errors import LockbotError
+from lockbot.lock.ahead.lookout import Lookout
 from lockbot.lock.propose import Lock, Proposal
 from lockbot.lock.request import UpdateRequest
-from lockbot.lock.selected import SelectedLocks
+from lockbot.lock.selected import NotFetched, SelectedLocks
 from lockbot.lock.unmovable import FETCH_FAILED
-from lockbot.model import Held
+from lockbot.model import Held, InputChange
 from lockbot.policy.decide import forced
+from lockbot.policy.decisions import Move
 from lockbot.policy.engine import PolicyEngine
 from lockbot.policy.result import PolicyResult
 from lockbot.policy.upstream_log import InputRevisions
@@ -73,13 +75,16 @@ def permit(
     request: UpdateRequest,
     proposal: Proposal,
     revisions: InputRevisions,
+    gate: Gatekeeper,
 ) -> Permission:
     """What may be tried of a proposal. Raises LockbotError where flake.nix itself asks for what is not allowed."""
-    pinned = frozenset(request.overrides)
-    engine = _engine(workspace, proposal, pinned, revisions)
+    pinned, engine = frozenset(request.overrides), gate.engine
+    _record_tips(engine, proposal, pinned)
     still = {name: (at, at) for name, at in proposal.asked.items() if name not in proposal.tips}
-    result = engine.permit(proposal.changes, proposal.tips, pinned, still | proposal.stuck)
-    locks = _locks(workspace, proposal)
+    unfetched = {name: Move(one.change, one.beneath) for name, one in proposal.unfetched.items()}
+    others = {name: at for name, at in (still | proposal.stuck).items() if name not in unfetched}
+    result = engine.permit(proposal.changes, proposal.tips, pinned, others, unfetched)
+    locks = _locks(workspace, proposal, gate.lookout)
     costs = CompileCosts(builder, locks, engine, proposal.locked_before, pinned)
     costs.hold_back(result)
     lock = _LockOfAll(workspace, proposal, pinned, engine, result, locks).make()
@@ -102,29 +107,41 @@ def permit(
     )
 
 
-def _engine(
-    workspace: Workspace, proposal: Proposal, pinned: frozenset[str], revisions: InputRevisions
-) -> PolicyEngine:
+@dataclass(frozen=True)
+class Gatekeeper:
+    """Policy of one attempt, and who sees to it that nothing is fetched which that does not let through."""
+
+    engine: PolicyEngine
+    lookout: Lookout
+
+
+def gatekeeper(workspace: Workspace, request: UpdateRequest, revisions: InputRevisions) -> Gatekeeper:
     context = workspace.context
-    ledger = context.history.ledger(workspace.record.run.flake)
     engine = PolicyEngine(
         workspace.config.policy,
-        ledger,
+        context.history.ledger(workspace.record.run.flake),
         revisions.log,
         workspace.base.commit,
         context.clock(),
         context.checks,
         context.requests.asked(workspace.base) if context.requests is not None else (),
     )
+
+    def may_fetch(change: InputChange, beneath: Sequence[InputChange], owner: str | None) -> str | None:
+        return engine.why_not_fetched(Move(change, tuple(beneath)), owner, pinned=owner in request.overrides)
+
+    return Gatekeeper(engine, Lookout(context.nix, may_fetch, workspace.config.fetching.timeout))
+
+
+def _record_tips(engine: PolicyEngine, proposal: Proposal, pinned: frozenset[str]) -> None:
     # A revision that the user named need not be where the branch is; one below a tip that can't be locked has been
     # out for as long.
     lower = {one.input for one in proposal.unlockable if one.revision}
     engine.record_tips({name: tip for name, tip in proposal.tips.items() if name in lower})
     engine.record_tips({name: tip for name, tip in proposal.asked.items() if name not in pinned})
-    return engine
 
 
-def _locks(workspace: Workspace, proposal: Proposal) -> SelectedLocks:
+def _locks(workspace: Workspace, proposal: Proposal, lookout: Lookout) -> SelectedLocks:
     unlockable = {one.input: one.tip for one in proposal.unlockable}
     return SelectedLocks(
         workspace.context.nix,
@@ -132,6 +149,7 @@ def _locks(workspace: Workspace, proposal: Proposal) -> SelectedLocks:
         proposal.base,
         dict(proposal.asked) | unlockable | dict(proposal.tips),
         workspace.config.fetching.timeout,
+        lookout,
         incomplete=any(forced(change) for change in proposal.changes),
     )
 
@@ -178,6 +196,9 @@ class _LockOfAll:
         for name in sorted(names):
             try:
                 self.locks.make({name: self.result.targets[name]})
+            except NotFetched as error:
+                moves = {one: Move(it.change, it.beneath) for one, it in error.unfetched.items()}
+                self.engine.hold_unfetched(moves, self.result)
             except LockbotError as error:
                 self.workspace.context.nix.cancel.check()
                 revision = self.result.targets.pop(name)

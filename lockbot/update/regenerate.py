@@ -14,7 +14,7 @@ from lockbot.errors import DeadlineExceeded, LockbotError
 from lockbot.git.clone import Clone
 from lockbot.git.worktree import Worktree
 from lockbot.nix.command import Nix
-from lockbot.process import Deadline
+from lockbot.process import Deadline, Within
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def _run(nix: Nix, clone: Clone, argv: tuple[str, ...], directory: Path, timeout
             cancel=nix.cancel,
             deadlines=[Deadline(timeout, f"{argv[0]} ([after_update])")],
             cwd=directory,
-            ruleset=clone.confinement.for_commands,
+            within=Within(clone.confinement.for_commands),
         )
     except DeadlineExceeded as error:
         nix.cancel.check()

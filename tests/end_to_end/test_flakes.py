@@ -19,7 +19,7 @@ from lockbot.history import schema
 from lockbot.history.input_states import Observation, StateWord
 from lockbot.judge import gc_roots, verdict_cache
 from lockbot.model import Outcome, Run
-from lockbot.nix import command
+from lockbot.nix import installed
 from lockbot.process import CancelToken
 from lockbot.state import digest
 from tests import nixes
@@ -223,7 +223,7 @@ def test_files_of_each(tmp_path: Path) -> None:
 
 
 def test_kept_results_of_each(one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken) -> None:
-    nix = command.find(one_nix.environment, cancel, tmp_path / "data", {})
+    nix = installed.find(one_nix.environment, cancel, tmp_path / "data", {})
     place = tmp_path / "roots"
     for day in (1, 2):  # of an older lockbot
         (place / f"2026010{day}-000000-abcd").mkdir(parents=True)
@@ -247,7 +247,7 @@ def test_kept_results_of_each(one_nix: nixes.Nix, tmp_path: Path, cancel: Cancel
 def test_no_results_are_kept_where_none_are_wanted(
     one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken
 ) -> None:
-    nix = command.find(one_nix.environment, cancel, tmp_path / "data", {})
+    nix = installed.find(one_nix.environment, cancel, tmp_path / "data", {})
     place = tmp_path / "roots"
     place.mkdir()
     for day, newest in ((1, 2), (2, 2), (3, 0)):
@@ -266,7 +266,7 @@ def test_no_results_are_kept_where_none_are_wanted(
 def test_the_newest_results_are_kept_whatever_the_clock_said(
     names: tuple[str, ...], left: set[str], one_nix: nixes.Nix, tmp_path: Path, cancel: CancelToken
 ) -> None:
-    nix = command.find(one_nix.environment, cancel, tmp_path / "data", {})
+    nix = installed.find(one_nix.environment, cancel, tmp_path / "data", {})
     place = tmp_path / "roots"
     place.mkdir()
     for name in names:

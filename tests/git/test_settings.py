@@ -17,7 +17,7 @@ from lockbot.git import settings
 from lockbot.git.command import Git, Pair, nix_environment, user_environment
 from lockbot.git.source import RemoteSource
 from lockbot.git.sync import sync
-from lockbot.nix import command
+from lockbot.nix import installed
 from tests import nixes
 from tests.git.world import World, script
 
@@ -206,7 +206,7 @@ def test_an_input_is_fetched_with_the_users_credentials(
     ask_as_the_user(world, guarded[0])
     access = world.open().access
     environ = {**nix.environment, "HOME": world.environ["HOME"]}
-    found = command.find(environ, world.cancel, world.root / "data", {}, nix_environment(access))
+    found = installed.find(environ, world.cancel, world.root / "data", {}, nix_environment(access))
     found = replace(found, environ={**found.environ, "XDG_CACHE_HOME": str(world.root / "cache")})
     done = found.call(found.nix, "flake", "metadata", "git+http://forge.invalid/x.git?ref=main")
     assert done.code != 0
@@ -221,7 +221,7 @@ def test_nixs_git_is_not_misled_by_where_lockbot_was_started(
     world.with_remote()
     world.git(world.user, "config", f"url.file:///nowhere{os.sep}.insteadOf", f"file://{world.remote}")
     monkeypatch.chdir(world.user)
-    found = command.find(nix.environment, world.cancel, world.root / "data", {})
+    found = installed.find(nix.environment, world.cancel, world.root / "data", {})
     found = replace(found, environ={**found.environ, "XDG_CACHE_HOME": str(world.root / "cache")})
     done = found.call(found.nix, "flake", "metadata", "--json", f"git+file://{world.remote}")
     assert done.code == 0, done.stderr

@@ -27,7 +27,7 @@ from lockbot.model import (
     HostStatus,
     Retrying,
 )
-from lockbot.nix import build, command, evaluate
+from lockbot.nix import build, evaluate, installed
 from lockbot.nix.evaluate import pool
 from lockbot.nix.flakeref import local_flake
 from lockbot.process import CancelToken, Deadline
@@ -65,7 +65,7 @@ class Court:
         remembered: Sequence[str] = (),
     ) -> Judged:
         """`remembered`: derivations that another run has seen fail."""
-        nix = command.find(self.nix.environment, self.cancel, self.tmp / "data", {})
+        nix = installed.find(self.nix.environment, self.cancel, self.tmp / "data", {})
         judge = Judge(nix, Checkout(self.fleet.path), Limits(evaluation, building), self.events.append)
         return judge.judge(
             Candidate(self.base, self.candidate, ()),
@@ -335,7 +335,7 @@ def test_a_hostile_flake_cannot_forge_a_result(nix: nixes.Nix, tmp_path: Path, c
     )
     flake = local_flake(here.fleet.path, here.candidate)
     hosts = evaluate.host_names(
-        command.find(here.nix.environment, cancel, tmp_path / "data", {}), flake, Deadline(60, "names")
+        installed.find(here.nix.environment, cancel, tmp_path / "data", {}), flake, Deadline(60, "names")
     )
     assert {host.name for host in hosts} == set(names)
     assert {host.attribute for host in hosts} == {spec.attribute for spec in here.fleet.hosts}

@@ -12,11 +12,11 @@ from lockbot.errors import LockbotError, SurroundingsError
 from lockbot.lock.propose import Limits, Proposal, propose
 from lockbot.lock.request import UpdateRequest
 from lockbot.model import ChangeKind
-from lockbot.nix import command
+from lockbot.nix import installed
 from lockbot.process import CancelToken
 from tests import nixes
 from tests.fleet import Fleet, HostSpec, Input, Upstream
-from tests.lock.revisions import NoRevisions
+from tests.lock.revisions import NoRevisions, anything
 from tests.sampling import nix_by_turns
 from tests.update.world import World
 
@@ -61,14 +61,20 @@ class Bench:
         if old == "gone upstream":
             shutil.rmtree(self.one.path)
         self.request = UpdateRequest(apart=frozenset({"old"} if old == "apart" else ()))
-        self._nix = command.find(nix.environment, cancel, tmp / "data", {})
+        self._nix = installed.find(nix.environment, cancel, tmp / "data", {})
 
     def ask_for_more(self) -> None:
         self.fleet.declare(inputs=[*self.inputs, self.new])
 
     def propose(self) -> Proposal:
         return propose(
-            self._nix, self.fleet.flake, self.request, Limits(60, retries=0), lambda _: None, NoRevisions()
+            self._nix,
+            self.fleet.flake,
+            self.request,
+            Limits(60, retries=0),
+            lambda _: None,
+            NoRevisions(),
+            anything(self._nix),
         )
 
 

@@ -14,12 +14,12 @@ from lockbot.errors import Cancelled, LockbotError, SurroundingsError, UsageErro
 from lockbot.lock.propose import Limits, Proposal, propose
 from lockbot.lock.request import UpdateRequest
 from lockbot.model import ChangeKind, Event, Retrying
-from lockbot.nix import command
+from lockbot.nix import installed
 from lockbot.nix.lockfile import LockFileError
 from lockbot.process import CancelToken
 from tests import nixes
 from tests.fleet import Fleet, HostSpec, Input, Upstream
-from tests.lock.revisions import NoRevisions
+from tests.lock.revisions import NoRevisions, anything
 
 LIMITS = Limits(timeout=60, retries=1, delay=0.05)
 
@@ -30,7 +30,7 @@ class Bench:
     def __init__(self, nix: nixes.Nix, tmp: Path, cancel: CancelToken, fleet: Fleet) -> None:
         self.fleet = fleet
         self.events: list[Event] = []
-        self._nix = command.find(nix.environment, cancel, tmp / "data", {})
+        self._nix = installed.find(nix.environment, cancel, tmp / "data", {})
 
     @property
     def lock(self) -> bytes:
@@ -38,7 +38,13 @@ class Bench:
 
     def propose(self, request: UpdateRequest | None = None, limits: Limits = LIMITS) -> Proposal:
         return propose(
-            self._nix, self.fleet.flake, request or UpdateRequest(), limits, self.events.append, NoRevisions()
+            self._nix,
+            self.fleet.flake,
+            request or UpdateRequest(),
+            limits,
+            self.events.append,
+            NoRevisions(),
+            anything(self._nix),
         )
 
 
@@ -272,13 +278,13 @@ def test_cancelling_while_fetching(one_nix: nixes.Nix, tmp_path: Path, cancel: C
         (flake / "flake.nix").write_text(
             f'{{ inputs.x.url = "git+http://127.0.0.1:{port}/x"; outputs = _: {{ }}; }}\n'
         )
-        nix = command.find(one_nix.environment, cancel, tmp_path / "data", {})
+        nix = installed.find(one_nix.environment, cancel, tmp_path / "data", {})
         with pytest.raises(LockbotError):
-            propose(nix, flake, UpdateRequest(), Limits(timeout=1, retries=0), lambda _: None, NoRevisions())
+            propose(nix, flake, UpdateRequest(), Limits(1, 0), lambda _: None, NoRevisions(), anything(nix, 1))
         timer = threading.Timer(1, lambda: cancel.cancel("SIGTERM"))
         timer.start()
         with pytest.raises(Cancelled):
-            propose(nix, flake, UpdateRequest(), Limits(timeout=60, retries=0), lambda _: None, NoRevisions())
+            propose(nix, flake, UpdateRequest(), Limits(60, 0), lambda _: None, NoRevisions(), anything(nix))
         timer.join()
 
 

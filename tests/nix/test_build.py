@@ -18,7 +18,7 @@ import pytest
 from lockbot import process
 from lockbot.errors import SurroundingsError
 from lockbot.model import Answer, DerivationStarted, DerivationStopped, Event, Failure, FailureKind, Retrying
-from lockbot.nix import command
+from lockbot.nix import command, installed
 from lockbot.nix.build import Builder, Limits, Target
 from lockbot.process import CancelToken
 from tests import nixes
@@ -67,7 +67,7 @@ class Bench:
         self.events: list[Event] = []
         self._tmp = tmp
         self._raw = nix
-        self.nix = command.find(nix.environment, cancel, tmp / "data", {})
+        self.nix = installed.find(nix.environment, cancel, tmp / "data", {})
 
     def target(self, name: str, extra: str = "") -> Target:
         file = self._tmp / "all.nix"

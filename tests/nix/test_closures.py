@@ -17,7 +17,7 @@ from lockbot.closure.packages import compare
 from lockbot.errors import LockbotError
 from lockbot.model.closure import Closure, StorePath, split_name
 from lockbot.model.difference import PackageMark
-from lockbot.nix import command
+from lockbot.nix import command, installed
 from lockbot.nix.closures import Pair, name_packages, read_closures
 from lockbot.process import CancelToken
 from tests import nixes
@@ -72,7 +72,7 @@ def test_differences_are_those_that_nix_finds(nix: nixes.Nix, cancel: CancelToke
     old, new = (generate(nix.store, seed) for seed in ("old", "new"))
     register(nix, [*old, *new])
     roots = [side[-1].path(nix.store) for side in (old, new)]
-    closures = read_closures(command.find(nix.environment, cancel, tmp_path, {}), roots)
+    closures = read_closures(installed.find(nix.environment, cancel, tmp_path, {}), roots)
     assert [len(closures[root].paths) for root in roots] == [2000, 2000]
 
     found = compare(*(closures[root] for root in roots)).packages
@@ -110,7 +110,7 @@ def test_what_is_read_of_a_path(nix: nixes.Nix, cancel: CancelToken, tmp_path: P
     root = Registered("root", 456, (leaf.path(nix.store),))
     register(nix, [leaf, root])
     place = root.path(nix.store)
-    lockbot = command.find(nix.environment, cancel, tmp_path, {})
+    lockbot = installed.find(nix.environment, cancel, tmp_path, {})
     found = read_closures(lockbot, [place, leaf.path(nix.store), place])
     assert found.keys() == {place, leaf.path(nix.store)}
     said = json.loads(nix.run("nix", "path-info", "-r", "--json", place).stdout)
@@ -138,7 +138,7 @@ NO_PATHS = {
 
 @pytest.mark.parametrize("root", NO_PATHS.values(), ids=NO_PATHS.keys())
 def test_what_is_no_valid_path_is_told(root: str, one_nix: nixes.Nix, cancel: CancelToken, tmp_path: Path) -> None:
-    lockbot = command.find(one_nix.environment, cancel, tmp_path, {})
+    lockbot = installed.find(one_nix.environment, cancel, tmp_path, {})
     with pytest.raises(LockbotError, match=r"is no path in Nix's store|cannot ask the store what .* need"):
         read_closures(lockbot, [root.replace("STORE", str(one_nix.store))])
 
@@ -249,7 +249,7 @@ def built(nix: nixes.Nix, cancel: CancelToken, tmp_path: Path) -> Built:
     features = ("--option", "extra-experimental-features", "ca-derivations")
     drv = nix.run("nix-instantiate", *features, file).stdout.strip()
     root = nix.run("nix-store", *features, "--realise", drv).stdout.strip()
-    lockbot = command.find(nix.environment, cancel, tmp_path / "data", {})
+    lockbot = installed.find(nix.environment, cancel, tmp_path / "data", {})
     return Built(lockbot, drv, read_closures(lockbot, [root])[root])
 
 

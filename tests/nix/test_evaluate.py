@@ -12,7 +12,7 @@ import pytest
 from lockbot.errors import DeadlineExceeded
 from lockbot.model import Failure, FailureKind, Host, HostKind, Retrying
 from lockbot.model.host_kinds import Kind
-from lockbot.nix import command, evaluate, flakeref
+from lockbot.nix import evaluate, flakeref, installed
 from lockbot.nix.build import Builder, Target
 from lockbot.nix.build import Limits as BuildLimits
 from lockbot.nix.evaluate import Evaluation, Explain, Job, Limits, hosts, pool
@@ -40,7 +40,7 @@ class World:
         self.raw = raw
         self.tmp = tmp
         self.events: list[object] = []
-        self.nix = command.find(raw.environment, cancel, tmp / "data", settings)
+        self.nix = installed.find(raw.environment, cancel, tmp / "data", settings)
 
     def flake(self, hosts: Mapping[str, str], files: Mapping[str, str] | None = None) -> str:
         place = self.tmp / "flake"

@@ -9,7 +9,7 @@ import pytest
 
 from lockbot.commands import run_config
 from lockbot.config import load
-from lockbot.nix import command
+from lockbot.nix import command, installed
 from lockbot.nix.fingerprint import fingerprint
 from lockbot.process import CancelToken
 from tests import nixes
@@ -18,7 +18,7 @@ from tests import nixes
 def found(nix: nixes.Nix, cancel: CancelToken, tmp: Path, conf: str = "", **more: str) -> command.Nix:
     """That Nix with further lines of nix.conf and variables of the environment, as lockbot calls it."""
     environ = {**nix.environment, "NIX_CONFIG": conf, **more}
-    return command.find(environ, cancel, tmp / "data", {})
+    return installed.find(environ, cancel, tmp / "data", {})
 
 
 def word(nix: nixes.Nix, cancel: CancelToken, tmp: Path, conf: str = "", **more: str) -> str:

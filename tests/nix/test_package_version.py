@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lockbot.errors import LockbotError
-from lockbot.nix import command
+from lockbot.nix import command, installed
 from lockbot.nix.evaluate import Limits
 from lockbot.nix.evaluate.package_version import LONGEST, CannotEvaluate, PackageVersion, package_version
 from lockbot.process import CancelToken, Deadline
@@ -78,7 +78,7 @@ def committed(repo: Repo, text: str, name: str = "flake.nix") -> str:
 
 @pytest.fixture
 def ask(nix: nixes.Nix, cancel: CancelToken, tmp_path: Path) -> command.Nix:
-    return command.find(nix.environment, cancel, tmp_path / "data", {})
+    return installed.find(nix.environment, cancel, tmp_path / "data", {})
 
 
 def test_every_way_to_have_a_version(ask: command.Nix, flake: str) -> None:
@@ -104,7 +104,7 @@ def test_every_way_to_have_a_version(ask: command.Nix, flake: str) -> None:
 )
 def test_a_flake_without_packages(nix: nixes.Nix, text: str, tmp_path: Path, cancel: CancelToken) -> None:
     where = committed(Repo(tmp_path, dict(nix.environment), cancel), text)
-    tool = command.find(nix.environment, cancel, tmp_path / "data", {})
+    tool = installed.find(nix.environment, cancel, tmp_path / "data", {})
     assert package_version(tool, where, ("a",), LIMITS, Deadline(60, "it")) == PackageVersion(False)
 
 
@@ -113,7 +113,7 @@ def test_a_flake_without_packages(nix: nixes.Nix, text: str, tmp_path: Path, can
 )
 def test_what_can_not_be_evaluated(nix: nixes.Nix, text: str, tmp_path: Path, cancel: CancelToken) -> None:
     where = committed(Repo(tmp_path, dict(nix.environment), cancel), text)
-    tool = command.find(nix.environment, cancel, tmp_path / "data", {})
+    tool = installed.find(nix.environment, cancel, tmp_path / "data", {})
     with pytest.raises(CannotEvaluate, match="it can't be evaluated: "):
         package_version(tool, where, ("a",), LIMITS, Deadline(60, "it"))
 
@@ -122,7 +122,7 @@ def test_more_memory_than_there_is(one_nix: nixes.Nix, tmp_path: Path, cancel: C
     """The evaluator is ended, and nothing else."""
     text = "{ outputs = _: { packages.x86_64-linux.a.version = toString (builtins.genList (x: x) 100000000); }; }"
     where = committed(Repo(tmp_path, dict(one_nix.environment), cancel), text)
-    tool = command.find(one_nix.environment, cancel, tmp_path / "data", {})
+    tool = installed.find(one_nix.environment, cancel, tmp_path / "data", {})
     small = Limits(workers=1, memory=2**27, timeout=60)
     with pytest.raises(LockbotError, match="more memory than the budget of 128 MiB"):
         package_version(tool, where, ("a",), small, Deadline(60, "it"))

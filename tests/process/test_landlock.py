@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lockbot import process
-from lockbot.process import Access, CancelToken, Ruleset
+from lockbot.process import Access, CancelToken, Ruleset, Within
 from tests.landlock import needs_landlock
 
 pytestmark = needs_landlock
@@ -33,7 +33,9 @@ class Room:
         reading = (*SYSTEM, *(self.path(name) for name in read))
         writing = None if write is None else (Path("/dev/null"), *(self.path(name) for name in write))
         argv = ["/bin/sh", "-c", f"cd {self.directory}; {script}"]
-        done = process.run(argv, env=ENVIRONMENT, cancel=self._cancel, ruleset=Ruleset(Access(reading, writing)))
+        done = process.run(
+            argv, env=ENVIRONMENT, cancel=self._cancel, within=Within(Ruleset(Access(reading, writing)))
+        )
         return (done.stdout + done.stderr).splitlines()
 
 
@@ -139,4 +141,4 @@ def test_no_descriptor_is_left_open(room: Room) -> None:
 
 def test_what_can_not_be_started_is_told_as_ever(cancel: CancelToken) -> None:
     with pytest.raises(Exception, match="cannot start /nowhere: No such file or directory"):
-        process.run(["/nowhere"], env=ENVIRONMENT, cancel=cancel, ruleset=Ruleset(Access(SYSTEM)))
+        process.run(["/nowhere"], env=ENVIRONMENT, cancel=cancel, within=Within(Ruleset(Access(SYSTEM))))

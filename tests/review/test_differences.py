@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lockbot.model import Failure, FailureKind, Host, HostBuild, HostStatus
-from lockbot.nix import command
+from lockbot.nix import command, installed
 from lockbot.process import CancelToken
 from lockbot.review.differences import compare_hosts
 from tests import nixes
@@ -43,7 +43,7 @@ UNTOLD = {
 
 @pytest.fixture
 def nix(one_nix: nixes.Nix, cancel: CancelToken, tmp_path: Path) -> command.Nix:
-    return command.find(one_nix.environment, cancel, tmp_path, {})
+    return installed.find(one_nix.environment, cancel, tmp_path, {})
 
 
 @pytest.mark.parametrize("why", UNKNOWN)

@@ -29,7 +29,7 @@ from lockbot import files
 from lockbot.config.template import toml
 from lockbot.errors import LockbotError, UsageError
 from lockbot.git.command import Git, user_environment
-from lockbot.nix import command
+from lockbot.nix import installed
 from lockbot.process import CancelToken, Deadline
 from lockbot.surroundings import absolute
 
@@ -108,7 +108,7 @@ def make(directory: Path, environ: Mapping[str, str], cancel: CancelToken) -> Sa
     directory = _empty(directory)
     sample = Sample(directory, _environment(directory, environ), cancel)
     _write_surroundings(sample)
-    nix = command.find(sample.environment, cancel, directory / "home" / "nix-data", {})
+    nix = installed.find(sample.environment, cancel, directory / "home" / "nix-data", {})
     text = _template("flake.nix").replace("@system@", str(nix.settings()["system"]))
     text = text.replace("@path@", str(Path(_required("mkdir", environ)).parent))
     for name in INPUTS:

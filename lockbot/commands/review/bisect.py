@@ -23,13 +23,15 @@ from lockbot.git.worktree import Authorship, Worktree, incomplete, worktree
 from lockbot.history.ledger import Ledger
 from lockbot.judge.hosts import select
 from lockbot.judge.verdict import Checkout
+from lockbot.lock.ahead.lookout import Lookout
 from lockbot.lock.local import named_files
 from lockbot.lock.selected import SelectedLocks
 from lockbot.model import Host, Locked, Note
 from lockbot.nix import evaluate
 from lockbot.nix.build import Builder
 from lockbot.nix.command import Nix
-from lockbot.nix.lockfile import LOCK_NAME
+from lockbot.nix.lockfile import LOCK_NAME, LockFile
+from lockbot.policy.decide import by_rules
 from lockbot.policy.rules import near_name
 from lockbot.policy.upstream_log import InputRevisions, UpstreamLog
 from lockbot.process import Deadline
@@ -220,16 +222,15 @@ class _Bisecting:
         lock_name = str(Path(config.flake_dir) / LOCK_NAME)
 
         @contextmanager
-        def moved(commit: str, base: bytes, tips: dict[str, Locked]) -> Iterator[MovedInputs]:
+        def moved(commit: str, base: bytes, tips: dict[str, Locked], lock: LockFile) -> Iterator[MovedInputs]:
             with worktree(self.clone, commit, self._source, submodules=False) as tree:
-                yield self._moved(tree, lock_name, base, tips, config)
+                flake, timeout = tree.inside(config.flake_dir), config.fetching.timeout
+                lookout = Lookout(self.nix, by_rules(config.policy, self.app.clock(), lock), timeout)
+                locks = SelectedLocks(self.nix, flake, base, tips, timeout, lookout)
+                yield self._moved(tree, lock_name, locks, config)
 
         return Bisection(self.clone, lock_name, InputRevisions(log, config.policy), moved, trials)
 
-    def _moved(
-        self, tree: Worktree, lock_name: str, base: bytes, tips: dict[str, Locked], config: RunConfig
-    ) -> MovedInputs:
-        flake = tree.inside(config.flake_dir)
-        locks = SelectedLocks(self.nix, flake, base, tips, config.fetching.timeout)
+    def _moved(self, tree: Worktree, lock_name: str, locks: SelectedLocks, config: RunConfig) -> MovedInputs:
         authorship = Authorship(config.author, config.committer)
         return MovedInputs(self.clone, tree, lock_name, locks, authorship, self.clone.commit_date(tree.commit))

@@ -28,6 +28,7 @@ from lockbot.history.store import History
 from lockbot.judge.hosts import HostPatterns, select
 from lockbot.judge.verdict import Checkout
 from lockbot.lock import asked
+from lockbot.lock.ahead.lookout import Lookout
 from lockbot.lock.content import ContentAnswer, compare_content
 from lockbot.lock.local import named_by, named_files
 from lockbot.lock.own_name import holds_own_name
@@ -36,6 +37,7 @@ from lockbot.nix.command import Nix
 from lockbot.nix.fetch_memory import forgetful
 from lockbot.nix.flakeref import FlakeRef
 from lockbot.nix.lockfile import EMPTY, LOCK_NAME, LockFile, LockFileError, diff
+from lockbot.policy.decide import by_rules
 from lockbot.redact import redact
 from lockbot.report import words
 from lockbot.report.trailers import Trailers, parse_trailers
@@ -219,7 +221,8 @@ class _Verifier:
     def _lock(self, tree: Worktree, about: Commit, trailers: Trailers, looking: Looking) -> Found:
         timeout = self.config.fetching.timeout
         try:
-            answer = asked.compare_with_flake(looking.nix, tree.inside(self.config.flake_dir), timeout)
+            lookout = Lookout(looking.nix, by_rules(self.config.policy, self.app.clock()), timeout)
+            answer = asked.compare_with_flake(looking.nix, tree.inside(self.config.flake_dir), timeout, lookout)
         except LockFileError as error:
             message = error.message.replace(f"{tree.path}/", "")
             return Found((Finding(FindingKind.LOCK, message),))

@@ -3,7 +3,7 @@ compared with another (`changes`), and which files of this machine it names (`lo
 """
 
 from lockbot.nix.lockfile.changes import diff
-from lockbot.nix.lockfile.local import local_path, local_paths
+from lockbot.nix.lockfile.local import local_path, local_paths, names_this_machine
 from lockbot.nix.lockfile.lock import (
     EMPTY,
     LOCK_NAME,
@@ -28,5 +28,6 @@ __all__ = [
     "local_paths",
     "locked_at",
     "names_of",
+    "names_this_machine",
     "spelled",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -19,6 +20,23 @@ def local_path(ref: FlakeRef) -> Path | None:
     """Where on this machine a reference leads; None: elsewhere, or into the flake that names it."""
     path = ref.text("path") if ref.type == "path" else _of_url(ref.text("url"))
     return Path(path) if path.startswith("/") and "\0" not in path else None
+
+
+_LOCAL = re.compile(
+    r"path:(?:/|%2f)|(?:[a-z]+\+)?file:"
+    # Git and Mercurial take what is no URL for a path, and Nix has them do so in the directory that it runs in.
+    r"|(?:git|hg)\+(?!(?:https?|ssh|git|ftps?)://)",
+    re.IGNORECASE,
+)
+
+
+def names_this_machine(reference: str) -> bool:
+    """Whether fetching a flake reference, as `str(FlakeRef)` has it, reads files here. A relative path lies within
+    the flake that names it.
+
+    By the text alone, so that a reference which can't be parsed is not taken for a harmless one.
+    """
+    return _LOCAL.match(reference) is not None
 
 
 def _of_url(url: str) -> str:

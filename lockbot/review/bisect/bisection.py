@@ -30,10 +30,10 @@ AT_ONCE = 32
 
 
 class OpenMoved(Protocol):
-    """A work tree of a commit that has this lock, to move inputs in it, up to `tips`."""
+    """A work tree of a commit with the lock `base`, to move inputs in it, up to `tips`, which are in `lock`."""
 
     def __call__(
-        self, commit: str, base: bytes, tips: dict[str, Locked]
+        self, commit: str, base: bytes, tips: dict[str, Locked], lock: LockFile
     ) -> AbstractContextManager[MovedInputs]: ...
 
 
@@ -112,11 +112,12 @@ class Bisection:
         if base is None or lock is None:
             return replace(found, blame=Blame.FILES)
         try:
-            inputs = movable(diff(_parsed(base), _parsed(lock)))
+            there = _parsed(lock)
+            inputs = movable(diff(_parsed(base), there))
         except LockFileError as error:
             return replace(found, blame=Blame.UNKNOWN, reason=error.message)
         tips = {name: change.new for name, change in inputs.items() if change.new is not None}
-        with self.open_moved(bad.parent, base, tips) as moved:
+        with self.open_moved(bad.parent, base, tips, there) as moved:
             blamed = BadLock(self.trials, self.revisions, bad, inputs, moved)
             return blamed.explain(found, lock)
 
