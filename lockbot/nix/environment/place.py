@@ -133,26 +133,27 @@ class Place:
 
     def for_locking(self, flake: Path) -> Ruleset | None:
         """It writes flake.lock there, and git's index in the clone."""
-        return self.confinement.strict(self._reading, (*self._own, *self.work, flake))
+        return self._ruleset(*self.work, flake)
 
     def for_roots(self, directory: Path) -> Ruleset | None:
         """It registers what must not be collected, by links there."""
-        return self.confinement.strict(self._reading, (*self._own, directory))
+        return self._ruleset(directory)
 
     def for_evaluating(self) -> Ruleset | None:
-        """It may build. Builders without a sandbox may read no more than Nix itself; what they write is up to
-        whoever let them have none."""
-        if self.builds_itself and not self.builds_in_sandbox:
-            return self.confinement.strict((*self._reading, *self._own), None)
-        return self.confinement.strict(self._reading, self._own)
+        """It may build."""
+        return self._ruleset()
 
     def for_building(self) -> Ruleset | None:
         """None where Nix itself keeps builders in a sandbox: that could not be set up."""
         return None if self.builds_itself and self.builds_in_sandbox else self.for_evaluating()
 
-    @property
-    def _reading(self) -> tuple[Path, ...]:
-        return (*self._read, *self.work, *with_what_it_needs(self.permitted))
+    def _ruleset(self, *write: Path) -> Ruleset | None:
+        """Builders without a sandbox are kept from reading what Nix itself is kept from; what they write is up to
+        whoever let them have none."""
+        reading = (*self._read, *self.work, *with_what_it_needs(self.permitted))
+        if self.builds_itself and not self.builds_in_sandbox:
+            return self.confinement.strict((*reading, *self._own, *write), None)
+        return self.confinement.strict(reading, (*self._own, *write))
 
     @cached_property
     def _own(self) -> tuple[Path, ...]:

@@ -1,0 +1,80 @@
+"""A machine with secrets where they lie in life, and a search for them wherever they have no business."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.nixes import git_environment
+from tests.update.world import World
+from tests.upstream import run_git
+
+KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\n{}\n-----END OPENSSH PRIVATE KEY-----\n"
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """`files`: by name, the file that holds the word `CANARY-name`; `rev`: the private repository's commit."""
+
+    files: dict[str, Path]
+    rev: str
+
+    @classmethod
+    def spread(cls, world: World) -> Secrets:
+        home, directory = Path(world.environment["HOME"]), world.directory
+        files = {
+            "netrc": home / ".netrc",
+            "key": home / ".ssh" / "id_ed25519",
+            "nix.conf": Path(world.environment["XDG_CONFIG_HOME"]) / "nix" / "nix.conf",
+            "credentials": directory / "credentials" / "eval.access_tokens",
+            "token": directory / "forge-token",
+            "state": directory / "state" / "lockbot" / "kept",
+            "configuration": directory / "lockbot.toml",
+            "private": home / "private" / "secret",
+        }
+        texts = {
+            "netrc": "machine forge.invalid login me password {}\n",
+            "key": KEY,
+            "nix.conf": "access-tokens = forge.invalid={}\n",
+            "credentials": "forge.invalid={}\n",
+        }
+        for name, file in files.items():
+            if name != "configuration":
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(texts.get(name, "{}\n").format(f"CANARY-{name}"))
+                file.chmod(0o600)
+        world.environment["CREDENTIALS_DIRECTORY"] = str(directory / "credentials")
+        world.environment["LOCKBOT_PING__HEARTBEAT_URL"] = "https://watch.invalid/CANARY-environment"
+        world.settings['forge."forge.invalid"'] = (
+            f'kind = "github"\ntoken = {{ file = "{files["token"]}" }}\n# CANARY-configuration'
+        )
+        private = files["private"].parent
+        environment = git_environment(directory / "private-home")
+        run_git(private, environment, "init", "--quiet")
+        run_git(private, environment, "add", "--all")
+        run_git(private, environment, "commit", "--quiet", "--message=private")
+        return cls(files, run_git(private, environment, "rev-parse", "HEAD").strip())
+
+    def found(self, world: World, *texts: str) -> set[str]:
+        """Which of them lie where they should not: in a text, or in a file of the world's but their own."""
+        own = {str(file) for file in self.files.values()}
+        private = f"{self.files['private'].parent}/"
+        places = (
+            path.read_bytes()
+            for path in files_below(world.directory)
+            if str(path) not in own and not str(path).startswith(private)
+        )
+        store = (path.read_bytes() for path in files_below(world.nix.store))
+        every = (*(text.encode() for text in texts), *places, *store)
+        names = (*self.files, "environment")
+        return {name for name in names for content in every if f"CANARY-{name}".encode() in content}
+
+
+def files_below(directory: Path) -> Iterator[Path]:
+    for parent, _, names in os.walk(directory):
+        for name in names:
+            path = Path(parent, name)
+            if path.is_file() and not path.is_symlink():
+                yield path

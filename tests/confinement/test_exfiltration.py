@@ -1,0 +1,169 @@
+"""An input that wants this machine's secrets gets none: whatever it tries, they are in no store path, commit,
+database, log, metric or message afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import nixes
+from tests.confinement.secrets import Secrets
+from tests.landlock import needs_landlock
+from tests.update.world import World
+from tests.upstream import run_git
+
+pytestmark = needs_landlock
+
+EVIL_BUILDER = """\
+for file in {files} /proc/self/environ /proc/[0-9]*/environ; do
+  while IFS= read -r line || [ -n \\"$line\\" ]; do echo \\"$line\\"; done < $file
+done
+echo done > $out
+"""
+
+
+class Thief:
+    """A world whose only input is somebody else's: `steals` makes its next commit one that tries."""
+
+    def __init__(self, nix: nixes.Nix, directory: Path) -> None:
+        self.world = World.create(nix, directory, kind="remote")
+        self.secrets = Secrets.spread(self.world)
+        self.directory = directory
+        self._git = nixes.git_environment(directory / "thief-home")
+        self._source = directory / "thief"
+        upstream = self.world.upstreams["a"].path
+        run_git(directory, self._git, "clone", "--quiet", str(upstream), str(self._source))
+
+    def steals(self, expression: str, inputs: str = "") -> None:
+        """Its flake has this value in place of its own, and these inputs."""
+        arguments = "{ self, ... }@inputs" if inputs else "{ self }"
+        (self._source / "flake.nix").write_text(
+            f"{{ inputs = {{ {inputs} }}; outputs = {arguments}: "
+            f"{{ value = {expression}; lib.value = {expression}; part = {expression}; }}; }}\n"
+        )
+        run_git(self._source, self._git, "commit", "--quiet", "--all", "--message=steal")
+        run_git(self._source, self._git, "push", "--quiet", "origin", "HEAD:main")
+
+    def update(self, *further: str) -> str:
+        """All that is said of an update, and of it afterwards."""
+        said = []
+        for words in (("update", "--json"), ("show", "--json"), ("show",), ("metrics",), ("status",), further):
+            if words:
+                child = self.world.start(argv=self.world.argv(*words))
+                stdout, stderr = child.communicate(timeout=120)
+                said += [stdout, stderr]
+        assert "Traceback" not in "".join(said)
+        return "\n".join(said)
+
+
+@pytest.fixture
+def thief(nix: nixes.Nix, tmp_path: Path) -> Thief:
+    return Thief(nix, tmp_path / "world-of-it")
+
+
+def evaluating(secrets: Secrets) -> dict[str, str]:
+    """Expressions that read each secret as they are evaluated: purely, for that is how hosts are."""
+    zero = "0" * 52
+    found = {f"fetchurl {name}": _thrown(f'builtins.fetchurl {{ url = "file://{file}"; sha256 = "{zero}"; }}')
+             for name, file in secrets.files.items()}  # fmt: skip
+    found |= {f"readFile {name}": _thrown(f"/. + {json.dumps(str(file))}") for name, file in secrets.files.items()}
+    private = secrets.files["private"].parent
+    tree = f'builtins.fetchTree {{ type = "git"; url = "file://{private}"; rev = "{secrets.rev}"; }}'
+    found["fetchTree private"] = _thrown(f'"${{{tree}}}/secret"')
+    found["fetchGit private"] = _thrown(
+        f'"${{builtins.fetchGit {{ url = "{private}"; rev = "{secrets.rev}"; }}}}/secret"'
+    )
+    environ = 'builtins.fetchurl { url = "file:///proc/self/environ"; sha256 = "%s"; }' % zero
+    return found | {"environ": _thrown(environ)}
+
+
+def _thrown(path: str) -> str:
+    return f"throw (builtins.readFile ({path}))"
+
+
+def building(secrets: Secrets) -> str:
+    """A builder without a sandbox that prints each secret, and every environment that it can read."""
+    script = EVIL_BUILDER.format(files=" ".join(str(file) for file in secrets.files.values()))
+    lines = " ".join(line.strip() for line in script.splitlines())
+    return (
+        f'derivation {{ name = "evil"; system = "x86_64-linux"; builder = "/bin/sh"; args = [ "-c" "{lines}" ]; }}'
+    )
+
+
+def test_nothing_is_evaluated_out_of_secrets(thief: Thief) -> None:
+    """One after the other: a host says no more than its first error."""
+    said = ""
+    for expression in evaluating(thief.secrets).values():
+        thief.steals(expression)
+        said += thief.update()
+    assert thief.secrets.found(thief.world, said) == set()
+
+
+def test_nothing_is_built_out_of_secrets(thief: Thief) -> None:
+    thief.steals(f"{building(thief.secrets)}")
+    said = thief.update("show", "--log", "web")
+    assert thief.secrets.found(thief.world, said) == set()
+    assert "ermission denied" in said or "cannot open" in said, "it was tried"
+
+
+def test_nothing_is_built_while_it_is_evaluated(thief: Thief) -> None:
+    thief.steals(f"builtins.readFile ({building(thief.secrets)})")
+    said = thief.update()
+    assert thief.secrets.found(thief.world, said) == set()
+
+
+def test_no_input_of_an_input_brings_secrets_along(thief: Thief) -> None:
+    private = thief.secrets.files["private"].parent
+    urls = [f"path:{file}" for file in thief.secrets.files.values()]
+    urls += [f"file+file://{file}" for file in thief.secrets.files.values()]
+    urls += [f"git+file://{private}?rev={thief.secrets.rev}", "file+file:///proc/self/environ"]
+    inputs = " ".join(f'x{number} = {{ url = "{url}"; flake = false; }};' for number, url in enumerate(urls))
+    for one in (inputs, *(f'x = {{ url = "{url}"; flake = false; }};' for url in urls[:3])):
+        thief.steals('"taken"', one)
+        said = thief.update()
+        assert thief.secrets.found(thief.world, said) == set()
+
+
+@pytest.fixture
+def with_daemon(thief: Thief, tmp_path: Path) -> Iterator[Thief]:
+    """Nix's daemon builds, as on most machines; lockbot's Nix only asks it."""
+    address = tmp_path / "socket"
+    environment = {**thief.world.nix.environment, "NIX_DAEMON_SOCKET_PATH": str(address), "NIX_REMOTE": "local"}
+    daemon = subprocess.Popen(
+        [str(thief.world.nix.bin / "nix-daemon"), "--daemon"], env=environment, start_new_session=True
+    )
+    for _ in range(500):
+        if address.exists():
+            break
+        time.sleep(0.01)
+    thief.world.environment |= {"NIX_REMOTE": "daemon", "NIX_DAEMON_SOCKET_PATH": str(address)}
+    try:
+        yield thief
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(daemon.pid, signal.SIGKILL)
+        daemon.wait()
+
+
+def test_nothing_is_evaluated_out_of_secrets_beside_a_daemon(with_daemon: Thief) -> None:
+    said = ""
+    for name, expression in evaluating(with_daemon.secrets).items():
+        if "netrc" in name or "private" in name or name == "environ":
+            with_daemon.steals(expression)
+            said += with_daemon.update()
+    assert with_daemon.secrets.found(with_daemon.world, said) == set()
+
+
+def test_an_honest_update_lands_all_the_same(with_daemon: Thief) -> None:
+    new = with_daemon.world.upstreams["a"].commit("second")
+    assert with_daemon.world.update()["outcome"] == "published"
+    assert with_daemon.world.locked() == new
+    with_daemon.world.check()
