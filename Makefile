@@ -12,7 +12,7 @@ WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench lint check format lock licences audit dist nix-versions chromium clean
+.PHONY: help demo test fuzz bench lint check format lock licences audit dist nix-versions chromium clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -23,6 +23,9 @@ demo: $(RUNS) ## run lockbot on a sample flake that it makes, and watch
 test: $(STAMP) nix-versions chromium ## run all tests, on each real Nix version
 	PYTEST_DEBUG_TEMPROOT="$${PYTEST_DEBUG_TEMPROOT:-$$(.ci/quick-directory)}" \
 	  $(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal $(PYTEST_ARGS)
+
+fuzz: $(STAMP) ## try new hostile inputs for ten minutes (tests/hostile); ARGS='--seconds 3600'
+	PYTHONPATH=. nice -n 15 $(BIN)/python -m tests.hostile.fuzz $(ARGS)
 
 bench: $(STAMP) nix-versions ## measure beside plain `nix build` and naive searches (minutes); ARGS='--hosts 50'
 	$(BIN)/python -m benchmarks.search

@@ -82,7 +82,7 @@ def without_secrets(url: str) -> str:
         return url
     shown = re.sub(rf"(://[^/?#@:]*):{re.escape(HIDDEN)}@", r"\1@", shown).replace(f"://{HIDDEN}@", "://")
     shown = re.sub(rf"(?<=[?&])[^=&?#]+={re.escape(HIDDEN)}(?:&|(?=#|$))", "", shown)
-    return re.sub(r"[?&]+(?=#|$)", "", shown)
+    return re.sub(r"(?<![?&])[?&]+(?=#|$)", "", shown)
 
 
 # -- in URLs ----------------------------------------------------------------------------------------------------

@@ -98,6 +98,8 @@ def file_layer(path: Path, forms: Sequence[Form], environ: Mapping[str, str], *,
         raise UsageError(_syntax(path, text, str(error))) from None
     except RecursionError:
         raise UsageError(f"{path}: tables or lists are nested too deeply") from None
+    except ValueError:  # Python's limit for numbers of thousands of digits, which tomllib lets through
+        raise UsageError(f"{path}: not TOML: a number or a date that no program can read") from None
 
     def place(loc: Loc) -> tuple[int, str]:
         line = line_of(text, loc) or 0

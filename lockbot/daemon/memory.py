@@ -100,7 +100,8 @@ def paused(state: Path) -> Pause | None:
         return None
     found = _read(state / PAUSED)
     try:
-        return Pause(datetime.fromisoformat(found["since"]), str(found["why"]))
+        since = datetime.fromisoformat(found["since"])
+        return Pause(since if since.tzinfo is not None else None, str(found["why"]))
     except (KeyError, TypeError, ValueError):
         return Pause(None, "")
 

@@ -268,7 +268,7 @@ class Client:
 
     def _document(self, response: Response) -> object:
         try:
-            document: object = json.loads(response.body)
+            document: object = _unicode(json.loads(response.body.decode("utf-8-sig")))
         except (ValueError, RecursionError):
             raise NoResponse(f"{self.host} answers with something that is no JSON", everywhere=False) from None
         return document
@@ -297,6 +297,19 @@ def _after(text: str | None, now: datetime) -> datetime | None:
     except (ValueError, OverflowError):
         return None
     return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
+
+
+def _unicode(document: object) -> object:
+    """Without lone surrogates (`"\\ud83d"`: half of a character that was cut), which nothing can store."""
+    match document:
+        case str():
+            return document.encode(errors="replace").decode()
+        case list():
+            return [_unicode(one) for one in document]
+        case dict():
+            return {_unicode(name): _unicode(one) for name, one in document.items()}
+        case _:
+            return document
 
 
 def _number(text: str | None) -> int | None:

@@ -28,6 +28,7 @@ from lockbot.process import CancelToken
 CANDIDATES = "refs/lockbot/candidate/"
 REQUESTS = "refs/lockbot/request/"
 TREE_PREFIX = "tree-"
+_LAST_SECOND = 253402300799  # of the year 9999
 """How the directories of worktrees begin: nothing else under the given directory is touched."""
 
 _FORMAT = "1"
@@ -143,8 +144,9 @@ class Clone:
         return any(b"export-subst" in (self.read_file(commit, path) or b"") for path in attributes)
 
     def commit_date(self, commit: str) -> datetime:
-        """When it was committed, in UTC. The committer chose it."""
-        return datetime.fromtimestamp(int(self.git.ask("show", "-s", "--format=%ct", commit, "--")), UTC)
+        """When it was committed, in UTC. The committer chose it: never one that no calendar has."""
+        seconds = int(self.git.ask("show", "-s", "--format=%ct", commit, "--"))
+        return datetime.fromtimestamp(min(max(seconds, 0), _LAST_SECOND), UTC)
 
     def keep(self, name: str, commit: str) -> None:
         """Keep a commit from being collected, until `forget(name)`."""

@@ -30,7 +30,7 @@ _AUTH = re.compile(
     re.IGNORECASE,
 )
 _NOT_FOUND = re.compile(
-    r"does not appear to be a git repository|repository .*not found|returned error: 404|does not exist",
+    r"does not appear to be a git repository|repository .{0,300}not found|returned error: 404|does not exist",
     re.IGNORECASE,
 )
 _REDIRECT = re.compile(r"returned error: 30[1278]|unable to update url base from redirection", re.IGNORECASE)
@@ -44,7 +44,7 @@ _DISK = re.compile(r"no space left on device|disk quota exceeded|read-only file 
 _OWNER = re.compile(r"detected dubious ownership in repository at '([^'\n]*)'")
 
 SHALLOW = re.compile(
-    r"shallow roots are not allowed|shallow update not allowed|attempt to fetch.*shallow", re.IGNORECASE
+    r"shallow roots are not allowed|shallow update not allowed|attempt to fetch.{0,300}shallow", re.IGNORECASE
 )
 SHA256 = re.compile(r"mismatched algorithms|server sha256|unknown object format|unsupported hash", re.IGNORECASE)
 

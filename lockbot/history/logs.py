@@ -127,7 +127,7 @@ def _host(file: Path) -> str | None:
         with gzip.open(file) as stream:
             line = stream.readline(_HEADER_BYTES).decode(errors="replace")
         name = json.loads(line.removeprefix(_HEADER)) if line.startswith(_HEADER) else None
-    except (OSError, EOFError, zlib.error, ValueError):
+    except (OSError, EOFError, zlib.error, ValueError, RecursionError):
         return None
     return name if isinstance(name, str) else None
 

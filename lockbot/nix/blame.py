@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePath
@@ -19,11 +19,13 @@ from lockbot.errors import CommandError
 from lockbot.model import DerivationStarted, DerivationStopped, Failure, FailureKind, Progress
 from lockbot.nix import derivation, failure
 from lockbot.nix.command import Nix
-from lockbot.nix.lines import shortened, strip_ansi
+from lockbot.nix.lines import LINE_LENGTH, shortened, strip_ansi
 
 TAIL_LINES = 20
 LOG_BYTES = 16 * 1024 * 1024
 """How much of a build log is read at most, from its end."""
+SAID_CHARACTERS = 16 * 1024 * 1024
+"""How much of what a process says itself is kept, from its end."""
 WORDS_LINES = 200
 """Of a log's last lines: where one says what ran out."""
 
@@ -33,7 +35,7 @@ _DISK = re.compile(r"No space left on device|Disk quota exceeded|disk quota exce
 _MEMORY = re.compile(
     r"Cannot allocate memory|cannot allocate memory|ENOMEM|Killed signal terminated program"
     r"|virtual memory exhausted|[Oo]ut of memory|memory exhausted|std::bad_alloc"
-    r"|memory allocation of \d+ bytes failed|signal: 9(?:, | \()SIGKILL|\d+ Killed\b|^Killed$"
+    r"|memory allocation of \d+ bytes failed|signal: 9(?:, | \()SIGKILL|(?<!\d)\d+ Killed\b|^Killed$"
     r"|\bError (?:137|143)\b|MemoryError(?::|$)"
     r"|java\.lang\.OutOfMemoryError|insufficient memory for the Java Runtime",
     re.MULTILINE,
@@ -55,7 +57,7 @@ def event(line: str) -> Event | None:
         return None
     try:
         said = json.loads(line[5:])
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return said if isinstance(said, dict) else {}
 
@@ -65,30 +67,34 @@ class Watched:
     """What one process said: its own messages, and what began to be built where."""
 
     progress: Progress
-    messages: list[str] = field(default_factory=list)
+    messages: deque[str] = field(default_factory=deque)
+    """The last of them: a builder may have Nix say what it likes, without end."""
     started: dict[str, int] = field(default_factory=dict)
     """Derivation → activity, of every build that began."""
     machines: dict[str, str] = field(default_factory=dict)
     """Derivation → the remote builder that took it last."""
-    logs: dict[int, deque[str]] = field(default_factory=lambda: defaultdict(lambda: deque(maxlen=WORDS_LINES)))
+    logs: dict[int, deque[str]] = field(default_factory=dict)
+    """Activity → the last lines, of every build that began. A builder may have other activities, without end."""
     running: dict[int, str] = field(default_factory=dict)
     code: int = 0
+    _length: int = 0
 
     def line(self, line: str) -> None:
         said = event(line)
         if said is None:
-            self.messages.append(line)
+            self._say(line)
         else:
             self.take(said)
 
     def take(self, said: Event) -> None:
         match said:
             case {"action": "msg", "level": int(level), "msg": str(text)} if level <= 1:
-                self.messages.append(strip_ansi(text))
+                self._say(strip_ansi(text))
             case {"action": "start", "type": 105, "id": int(number), "fields": [str(drv), *rest]}:
                 self._start(drv, number, str(rest[0]) if rest else "")
             case {"action": "result", "type": 101, "id": int(number), "fields": [str(text), *_]}:
-                self.logs[number].append(text)
+                if number in self.logs:
+                    self.logs[number].append(text[:LINE_LENGTH])
             case {"action": "stop", "id": int(number)} if number in self.running:
                 self.progress(DerivationStopped(self.running.pop(number)))
 
@@ -96,6 +102,7 @@ class Watched:
         """A remote build begins twice: as the hook's, with the machine, and as the far side's, without."""
         within = not machine and drv in self.machines and drv in self.running.values()
         self.started[drv] = number
+        self.logs[number] = deque(maxlen=WORDS_LINES)
         if within:
             return
         if machine:
@@ -110,6 +117,12 @@ class Watched:
         for drv in self.running.values():
             self.progress(DerivationStopped(drv))
         self.running.clear()
+
+    def _say(self, text: str) -> None:
+        self.messages.append(text)
+        self._length += len(text)
+        while self._length > SAID_CHARACTERS:
+            self._length -= len(self.messages.popleft())
 
     @property
     def text(self) -> str:

@@ -52,11 +52,15 @@ def _read_paths(lines: Iterable[str]) -> dict[str, StorePath]:
             path = known.setdefault(path, path)
             found[path] = StorePath(path, _name(path), int(size), references, deriver=deriver or None)
     except ValueError as error:
-        raise LockbotError(
-            "cannot read what `nix-store --dump-db` prints of the store's paths",
-            "is this Nix newer than lockbot? Please report it, with the output of `nix --version`",
-        ) from error
+        raise _unreadable() from error
     return found
+
+
+def _unreadable() -> LockbotError:
+    return LockbotError(
+        "cannot read what `nix-store --dump-db` prints of the store's paths",
+        "is this Nix newer than lockbot? Please report it, with the output of `nix --version`",
+    )
 
 
 def _name(path: str) -> str:
@@ -64,10 +68,14 @@ def _name(path: str) -> str:
 
 
 def _closure(root: str, paths: Mapping[str, StorePath]) -> Closure:
+    """Raises LockbotError where a path is referred to that there is nothing about."""
     found = {root}
     todo = [root]
     while todo:
-        news = paths[todo.pop()].references - found
+        path = paths.get(todo.pop())
+        if path is None:
+            raise _unreadable()
+        news = path.references - found
         found |= news
         todo += news
     return Closure(root, {path: paths[path] for path in sorted(found)})

@@ -88,7 +88,7 @@ def parse(text: str, drv: str) -> Derivation | None:
             any(output.get("impure") for output in outputs.values()),
             _urls(_attributes(one)),
         )
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 

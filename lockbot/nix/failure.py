@@ -89,7 +89,7 @@ _TABLE: tuple[tuple[FailureKind, re.Pattern[str]], ...] = tuple(
             r"|Cannot build '[^'\n]+'\.\n *Reason: builder failed|may not be deterministic"
             r"|output '[^'\n]+' is not allowed to (refer|have)|output check for",
         ),
-        (FailureKind.DEPENDENCY, r"\d+ dependenc(y|ies) (of derivation '[^'\n]+' )?failed"),
+        (FailureKind.DEPENDENCY, r"(?<!\d)\d+ dependenc(y|ies) (of derivation '[^'\n]+' )?failed"),
         (
             FailureKind.COLLECTED,
             r"cannot build missing derivation|failed to obtain derivation of|path '[^'\n]+\.drv' is not valid",
@@ -140,6 +140,7 @@ _DEPENDENCY = re.compile(
     r"dependenc(?:y|ies) of derivation '([^'\n]+)' failed"
     r"|Cannot build '([^'\n]+)'\.\n *Reason: \d+ dependenc\w+ failed"
 )
+_DRV = re.compile(r"/[^'\n]*/[0-9a-z]+-[0-9A-Za-z+\-._?=]{1,211}\.drv")
 _CANNOT_BUILD = re.compile(r"Cannot build '([^'\n]+)'\.\n *Reason: (.+)")
 # The reasons that 2.31 and later give below `Cannot build 'DRV'.`
 _REASON_KINDS = (
@@ -158,7 +159,7 @@ _CULPRITS: tuple[tuple[FailureKind, re.Pattern[str]], ...] = (
     (FailureKind.KILLED, re.compile(r"builder for '([^'\n]+)' failed with exit code (?:137|143)\b")),
     (FailureKind.BUILD, re.compile(r"builder for '([^'\n]+)' failed (?:with exit code \d+|to produce output)")),
     (FailureKind.UNKNOWN, re.compile(r"builder for '([^'\n]+)' failed")),
-    (FailureKind.TIMEOUT, re.compile(r"building of '([^'^!]+)[^'\n]*'.* timed out after")),
+    (FailureKind.TIMEOUT, re.compile(r"building of '([^'^!\n]+)[^'\n]*'.{0,100} timed out after")),
     (FailureKind.PLATFORM, re.compile(r"with features .* is required to build '([^'\n]+)'")),
     (FailureKind.BUILD, re.compile(r"derivation '([^'\n]+)' may not be deterministic")),
 )
@@ -305,7 +306,13 @@ def _last_error(lines: Sequence[str]) -> str:
 
 
 def _culprit(block: str) -> Failure | None:
-    """The derivation that one error names as failed by itself."""
+    """The derivation that one error names as failed by itself. What is no path of one is a name that a stranger
+    gave, and must not get onto a command line."""
+    failure = _named(block)
+    return failure if failure is not None and _DRV.fullmatch(failure.culprit or "") else None
+
+
+def _named(block: str) -> Failure | None:
     if match := _CANNOT_BUILD.search(block):
         drv, reason = match[1], match[2].strip().rstrip(".")
         kind = next((kind for kind, pattern in _REASON_KINDS if re.search(pattern, reason)), FailureKind.UNKNOWN)

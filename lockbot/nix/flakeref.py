@@ -49,7 +49,7 @@ _NUMBERS = frozenset({"lastModified", "revCount"})
 REV = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _ID = re.compile(r"[a-zA-Z][a-zA-Z0-9_-]*")
 URL = re.compile(r"(?s)([a-zA-Z][a-zA-Z0-9+.-]*):(?://([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#(.*))?")
-_SCP = re.compile(r"(?s)([^/:]*@[^/:]+):(?!//)(.*)")
+_SCP = re.compile(r"(?s)(?=[^/:@]*@[^/:])([^/:]+):(?!//)(.*)")
 
 _IN_QUERY, _IN_PATH, _IN_SEGMENT = ":@/?", ":@/", ":@"
 """What Nix leaves unencoded there, beside letters, digits and `-._~`."""

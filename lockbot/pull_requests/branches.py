@@ -5,6 +5,7 @@ Nobody's commit is overwritten: every push is made on the condition that the bra
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ from lockbot.git.sync import TRAILER, Base, fetch, heads, look
 from lockbot.model import Landing, PullRequest
 from lockbot.pull_requests.settings import RequestSettings, Way
 from lockbot.pull_requests.wording.texts import wording
+
+_NUMBER = re.compile(r"[1-9][0-9]{0,9}")
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class Branches:
             return request.number
         refs = heads(self.clone, self.remote, "refs/pull/*/head")
         numbers = (ref.split("/")[2] for ref, commit in refs.items() if commit in request.ours)
-        return max((int(number) for number in numbers if number.isdecimal()), default=None)
+        return max((int(number) for number in numbers if _NUMBER.fullmatch(number)), default=None)
 
     def push(self, request: PullRequest, seen: str | None) -> Pushed:
         """Put it at the request's commit, if it is where it was seen. Raises LockbotError where it is refused."""

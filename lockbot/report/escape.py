@@ -40,7 +40,7 @@ _AT_START = re.compile(r"^(?:(\d{1,9})(?=[.)])|(?=[-+=:/]))")
 # docs.gitlab.com/user/markdown; docs.github.com, autolinked references and URLs; Forgejo's modules/references
 _FORGE_LINKS = re.compile(
     r"""[@#!%&~$^*\[](?=\S) | (?<=[\w.-])(?=\\?>) | :(?=//|[\w+\\-]+:) | [Ww]{3}(?=\.)
-    | (?:[Gg][Hh]|[A-Z][A-Z0-9_]*)-(?=\d)""",
+    | (?:[Gg][Hh]|(?<![A-Z0-9_])[0-9_]*[A-Z][A-Z0-9_]*)-(?=\d)""",
     re.VERBOSE,
 )
 _ZERO_WIDTH_SPACE = "\u200b"

@@ -28,6 +28,7 @@ NAMES_COMMIT = "names-commit"
 LONGEST = 2000
 """Bytes. A trailer longer than this is counted as left out: no name is ever told wrongly."""
 
+_COUNT = re.compile(r"[0-9]{1,9}")
 _BARE = re.compile(r"[^\W_][\w.+/=:~-]*")
 
 
@@ -67,7 +68,7 @@ def parse_trailers(message: str) -> Trailers:
         key, separator, value = line.partition(": ")
         if separator and key in found and (fields := _fields(value)):
             found[key].append(fields)
-    counts = [fields for fields in found[LEFT_OUT] if len(fields) == 2 and all(map(str.isdecimal, fields))]
+    counts = [fields for fields in found[LEFT_OUT] if len(fields) == 2 and all(map(_COUNT.fullmatch, fields))]
     return Trailers(
         run=next((fields[0] for fields in found[RUN] if len(fields) == 1), None),
         inputs=tuple((fields[0], fields[1], fields[2]) for fields in found[INPUT] if len(fields) == 3),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 import subprocess
@@ -231,3 +232,17 @@ def test_unsound_is_told_from_sound(world: World) -> None:
     tree = clone.git.ask("rev-parse", "refs/lockbot/local^{tree}")
     (clone.directory / "objects" / tree[:2] / tree[2:]).unlink()
     assert not clone.is_sound()
+
+
+@pytest.mark.parametrize(("seconds", "year"), [(1_700_000_000, 2023), (99_999_999_999_999, 9999), (2**62, 9999)])
+def test_a_date_that_no_calendar_has(seconds: int, year: int, world: World) -> None:
+    """Whoever commits writes it."""
+    clone = world.open()
+    tip = world.tip(world.user)
+    raw = world.git(world.user, "cat-file", "commit", tip)
+    forged = re.sub(r"(committer .*> )\d+", rf"\g<1>{seconds}", raw)
+    (world.root / "forged").write_text(forged)
+    commit = world.git(world.user, "hash-object", "-t", "commit", "-w", "--literally", str(world.root / "forged"))
+    world.git(world.user, "update-ref", "refs/heads/forged", commit)
+    clone.git.ask("fetch", "--quiet", str(world.user), "+refs/heads/forged:refs/lockbot/forged")
+    assert clone.commit_date(commit).year == year

@@ -10,7 +10,7 @@ import json
 import re
 import secrets
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -38,6 +38,11 @@ _WARNING = re.compile(r"(?:trace: )?evaluation warning: |trace: warning: ")
 """What a flake warns of (`builtins.warn`, and what libraries make of `trace`); a bare `warning: ` is Nix's own."""
 _HASH = re.compile(r"/[0-9a-z]{32}-")
 NO_PATH = "what this builds has no path in the store: it can't be built"
+FORGED = "this only looks like a derivation: its drvPath, outPath, outputName or system is none of a derivation"
+# Nix's own rules: of the names in its store, and of outputs.
+_IN_STORE = re.compile(r"[0-9a-z]{32}-[0-9A-Za-z+\-._?=]{1,211}")
+_OUTPUT = re.compile(r"[0-9A-Za-z+\-._?=]{1,211}")
+_SYSTEM = re.compile(r"[!-~]{0,200}")
 
 
 @dataclass(frozen=True)
@@ -129,6 +134,7 @@ let
         else {{ there = false; value = null; }};
       found = builtins.foldl' step {{ there = true; value = getFlake job.flake; }} job.path;
       value = found.value;
+      text = any: if builtins.isString any then any else "";
     in say {{ start = true; }} (
       if !found.there
       then say {{ absent = true; }} true
@@ -141,8 +147,9 @@ let
       in if !known && !later
       then say {{ nowhere = true; }} true
       else say {{
-        drv = value.drvPath; out = if known then value.outPath else "";
-        system = value.system or ""; output = value.outputName or "out";
+        drv = text value.drvPath; out = if known then value.outPath else "";
+        system = text (value.system or ""); output = text (value.outputName or "out");
+        store = builtins.storeDir;
       }} true);
 in builtins.foldl' (done: job: builtins.seq (one job) (done + 1)) 0 jobs
 """
@@ -154,8 +161,8 @@ in builtins.foldl' (done: job: builtins.seq (one job) (done + 1)) 0 jobs
         if at >= 0:
             self._progressed(json.loads(text[at + len(self._mark) :]))
         elif event is None:
-            self._bare.append(line)
-            self._said.append(line)
+            self._bare.append(line[:LINE_BYTES])
+            self._said.append(line[:LINE_BYTES])
         elif not self._files.take(event):
             self._heard(event, text)
 
@@ -175,6 +182,9 @@ in builtins.foldl' (done: job: builtins.seq (one job) (done + 1)) 0 jobs
             return
         if "nowhere" in said:
             self._on_done(Evaluation(job, failure=Failure(FailureKind.EVALUATION, NO_PATH)))
+            return
+        if not _is_derivation(said):
+            self._on_done(Evaluation(job, failure=Failure(FailureKind.EVALUATION, FORGED)))
             return
         self._on_done(
             Evaluation(
@@ -236,6 +246,19 @@ in builtins.foldl' (done: job: builtins.seq (one job) (done + 1)) 0 jobs
         for problem in named.values():
             return blame.weigh(self._nix, problem, self._watched)
         return None
+
+
+def _is_derivation(said: Mapping[str, str]) -> bool:
+    """Whether these can be of a derivation. Any set may say that it is one, and what it says of itself becomes
+    words of command lines."""
+    store = f"{said['store']}/"
+    paths = [said["drv"], *filter(None, [said["out"]])]
+    return (
+        said["drv"].endswith(".drv")
+        and all(path.startswith(store) and _IN_STORE.fullmatch(path.removeprefix(store)) for path in paths)
+        and _OUTPUT.fullmatch(said["output"]) is not None
+        and _SYSTEM.fullmatch(said["system"]) is not None
+    )
 
 
 def _indented(words: str) -> str:

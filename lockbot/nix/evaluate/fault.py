@@ -17,7 +17,7 @@ from typing import Any
 
 from lockbot.model import FailureKind
 from lockbot.nix import failure
-from lockbot.nix.lines import strip_ansi
+from lockbot.nix.lines import LINE_LENGTH, strip_ansi
 
 _BUILTIN = re.compile(r"while calling the '([^'\n]+'?)' builtin")
 _ELSEWHERE = re.compile(r"while calling '|while calling anonymous|from call site|while evaluating the attribute '")
@@ -131,13 +131,14 @@ class NixError:
         """The error that an event of the log tells; None when it is none: a trace, a warning, a note."""
         if event.get("action") != "msg" or event.get("level") != 0 or not isinstance(event.get("raw_msg"), str):
             return None
-        trace = event.get("trace") or ()
-        return cls(
-            strip_ansi(event["raw_msg"]).strip(),
-            event.get("file") is not None,
-            tuple(strip_ansi(str(frame["raw_msg"])) for frame in trace if frame.get("file") is not None),
-            _pointed_at(event),
-        )
+        frames = event.get("trace")
+        placed = [
+            _both_ends(strip_ansi(frame["raw_msg"]))
+            for frame in (frames if isinstance(frames, list) else ())
+            if isinstance(frame, dict) and frame.get("file") is not None and isinstance(frame.get("raw_msg"), str)
+        ]
+        words = _both_ends(strip_ansi(event["raw_msg"]).strip())
+        return cls(words, event.get("file") is not None, tuple(placed), _pointed_at(event))
 
     @property
     def builtin(self) -> str | None:
@@ -153,6 +154,12 @@ class NixError:
     def thrown(self) -> bool:
         first = _BUILTIN.match(self.frames[0]) if self.frames else None
         return first is not None and first[1] in _THROWING
+
+
+def _both_ends(words: str) -> str:
+    """What Nix says itself stands at both ends: in the middle it quotes names, which may be of megabytes and have
+    patterns take hours."""
+    return words if len(words) <= 2 * LINE_LENGTH else f"{words[:LINE_LENGTH]}…{words[-LINE_LENGTH:]}"
 
 
 def kind(error: NixError, bare: Sequence[str] = ()) -> FailureKind:

@@ -1,7 +1,7 @@
 """JSON from a stranger, read strictly, with the place of every value: so that an error can say line and column.
 
 Knows nothing of lock files. Refused, beside what is no JSON: keys that occur twice, NaN and infinities, numbers of
-more than 20 digits, nesting deeper than `DEEPEST`, and strings that are not Unicode.
+more than 20 digits, nesting deeper than `DEEPEST`, more than `MOST` values, and strings that are not Unicode.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NoReturn
 
 from lockbot.redact import redact
 
 DEEPEST = 32
+MOST = 2_000_000
+"""Values. A lock of 100,000 inputs has as many; each takes some 130 bytes of memory."""
 _DIGITS = 20
 
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -39,7 +41,10 @@ class Json:
 
     text: str
     value: object = None
-    _places: dict[Path, int] = field(default_factory=dict)
+    _sought: Path | None = None
+    """The value whose place is to be found. To note the places of all would take more memory than the document."""
+    _place: int = 0
+    _seen: int = 0
 
     @classmethod
     def parse(cls, text: str) -> Json:
@@ -52,7 +57,9 @@ class Json:
 
     def error(self, problem: str, path: Sequence[str | int]) -> JsonError:
         """An error about the value at `path`: the keys and indices that lead to it."""
-        return JsonError(problem, self.text, self._places.get(tuple(path), 0))
+        again = Json(self.text, _sought=tuple(path))
+        again._value(again._skip(0), ())
+        return JsonError(problem, self.text, again._place)
 
     def _fail(self, problem: str, at: int) -> NoReturn:
         raise JsonError("it ends too early" if at >= len(self.text) else problem, self.text, at)
@@ -64,7 +71,11 @@ class Json:
 
     def _value(self, at: int, path: Path) -> tuple[object, int]:
         """The value that starts at `at`, and where the next token starts."""
-        self._places[path] = at
+        if path == self._sought:
+            self._place = at
+        self._seen += 1
+        if self._seen > MOST:
+            self._fail(f"more than {MOST} values", at)
         if len(path) > DEEPEST:
             self._fail(f"nested deeper than {DEEPEST} levels", at)
         match self.text[at : at + 1]:
