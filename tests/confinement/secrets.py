@@ -52,9 +52,10 @@ class Secrets:
         )
         private = files["private"].parent
         environment = git_environment(directory / "private-home")
-        run_git(private, environment, "init", "--quiet")
-        run_git(private, environment, "add", "--all")
-        run_git(private, environment, "commit", "--quiet", "--message=private")
+        if not (private / ".git").exists():  # a worker's tests share a home
+            run_git(private, environment, "init", "--quiet")
+            run_git(private, environment, "add", "--all")
+            run_git(private, environment, "commit", "--quiet", "--message=private")
         return cls(files, run_git(private, environment, "rev-parse", "HEAD").strip())
 
     def found(self, world: World, *texts: str) -> set[str]:

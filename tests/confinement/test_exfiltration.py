@@ -42,12 +42,13 @@ class Thief:
         upstream = self.world.upstreams["a"].path
         run_git(directory, self._git, "clone", "--quiet", str(upstream), str(self._source))
 
-    def steals(self, expression: str, inputs: str = "") -> None:
-        """Its flake has this value in place of its own, and these inputs."""
+    def steals(self, evaluated: str = "null", built: str = "", inputs: str = "") -> None:
+        """Its hosts evaluate this expression, and are built with this derivation; its flake has these inputs."""
         arguments = "{ self, ... }@inputs" if inputs else "{ self }"
         (self._source / "flake.nix").write_text(
             f"{{ inputs = {{ {inputs} }}; outputs = {arguments}: "
-            f"{{ value = {expression}; lib.value = {expression}; part = {expression}; }}; }}\n"
+            f'{{ lib.part = {{ ... }}: {{ value = "x"; evaluated = {evaluated}; script = ""; '
+            f"packages = [ {built} ]; }}; }}; }}\n"
         )
         run_git(self._source, self._git, "commit", "--quiet", "--all", "--message=steal")
         run_git(self._source, self._git, "push", "--quiet", "origin", "HEAD:main")
@@ -81,7 +82,7 @@ def evaluating(secrets: Secrets) -> dict[str, str]:
     found["fetchGit private"] = _thrown(
         f'"${{builtins.fetchGit {{ url = "{private}"; rev = "{secrets.rev}"; }}}}/secret"'
     )
-    environ = 'builtins.fetchurl { url = "file:///proc/self/environ"; sha256 = "%s"; }' % zero
+    environ = f'builtins.fetchurl {{ url = "file:///proc/self/environ"; sha256 = "{zero}"; }}'
     return found | {"environ": _thrown(environ)}
 
 
@@ -108,7 +109,7 @@ def test_nothing_is_evaluated_out_of_secrets(thief: Thief) -> None:
 
 
 def test_nothing_is_built_out_of_secrets(thief: Thief) -> None:
-    thief.steals(f"{building(thief.secrets)}")
+    thief.steals(built=building(thief.secrets))
     said = thief.update("show", "--log", "web")
     assert thief.secrets.found(thief.world, said) == set()
     assert "ermission denied" in said or "cannot open" in said, "it was tried"
@@ -127,7 +128,7 @@ def test_no_input_of_an_input_brings_secrets_along(thief: Thief) -> None:
     urls += [f"git+file://{private}?rev={thief.secrets.rev}", "file+file:///proc/self/environ"]
     inputs = " ".join(f'x{number} = {{ url = "{url}"; flake = false; }};' for number, url in enumerate(urls))
     for one in (inputs, *(f'x = {{ url = "{url}"; flake = false; }};' for url in urls[:3])):
-        thief.steals('"taken"', one)
+        thief.steals(inputs=one)
         said = thief.update()
         assert thief.secrets.found(thief.world, said) == set()
 

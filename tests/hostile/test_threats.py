@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from lockbot.commands import check
-from lockbot.nix import command
+from lockbot.nix import installed
 from lockbot.nix.command import Nix
 from lockbot.process import CancelToken, Deadline
 from tests import nixes
@@ -57,7 +57,7 @@ def test_a_flakes_own_settings_for_nix_are_not_accepted(
             f' pre-build-hook = "{hook}"; allow-import-from-derivation = true; builders = "ssh://{cache.host}";'
         )
         world = World(nix, tmp_path, cancel, {})
-        world.nix = command.find(environment, cancel, tmp_path / "data", {})
+        world.nix = installed.find(environment, cancel, tmp_path / "data", {})
         text = flake_of(settings, HOST.replace("SALT", tmp_path.name.replace("_", "-")))
         done = world.evaluate({"web": "fine"}, files={"flake.nix": text})["web"]
         assert done.failure is None, "what it is made from is built on the way"
@@ -91,7 +91,7 @@ def test_who_is_trusted_by_the_daemon_is_warned(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Whoever it trusts can have it run anything as root. Of root there is nothing to warn: it is another here."""
-    nix = command.find(one_nix.environment, cancel, tmp_path / "data", {})
+    nix = installed.find(one_nix.environment, cancel, tmp_path / "data", {})
     flake = web.World.create(tmp_path / "flake", nixes.git_environment(tmp_path / "home"))
     user = pwd.getpwuid(os.getuid()).pw_name
     with (
