@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -89,6 +90,18 @@ def replace(path: Path, data: bytes, *, durable: bool = False) -> None:
         with contextlib.suppress(OSError):
             aside.unlink()
         raise
+
+
+def remove_unfinished(directory: Path, before: float) -> None:
+    """Remove what `replace` leaves in a directory when its process is killed. What is younger (`before`: seconds
+    since 1970) may be at work; what can't be removed stays."""
+    with contextlib.suppress(OSError):
+        for path in directory.iterdir():
+            if _UNFINISHED.fullmatch(path.name) and path.lstat().st_mtime < before:
+                remove(path)
+
+
+_UNFINISHED = re.compile(r"\..+\.\d+\.\d+", re.DOTALL)
 
 
 def remove(path: Path) -> None:

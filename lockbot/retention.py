@@ -13,6 +13,9 @@ KEEP_DAYS = 90
 (`History.prune`); so do revisions and outcomes of derivations that were not seen for so long (`Ledger.prune`)."""
 NEWEST_RUNS = 20
 """So many runs of each flake stay, however old. To keep no more than these, lower `state.keep_days`, too."""
+NEWEST_FLAKES = 10
+"""Of so many flakes of each repository, those that ran last: else every branch that ever was one would leave its
+runs for good (`history.pruning`)."""
 NEWEST_TIPS = 1000
 """So many revisions of each input stay at most (`Ledger.prune`): a channel makes about 300 a year. The newest
 stays however old: how long it has been there decides whether it is old enough."""
@@ -26,7 +29,8 @@ MOST_BISECTED = 3000
 than `state.keep_days` go before (`KnownResults`)."""
 KEEP_RESULTS = 3
 """`state.keep_results` by default: so many accepted commits of a flake have their builds kept from Nix's garbage
-collection (`gc_roots.keep`, when the next one is published)."""
+collection (`gc_roots.keep`, when the next one is published); those of a flake that has no more runs, for
+`state.keep_days` (`commands.update.tidying`)."""
 LOG_BYTES = 4 * 1024**2
 """`state.log_limit` by default: what is longer loses its middle when it is written (`logs.write_log`)."""
 EVENT_BYTES = 32 * 1024**2
@@ -44,7 +48,8 @@ def bounds() -> dict[str, str]:
         "the Nix store": f"What is published is safe for `state.keep_results` commits, {KEEP_RESULTS} by default; "
         "the rest is Nix's to collect: `nix-collect-garbage`.",
         "runs and their logs": f"`state.keep_days`, {KEEP_DAYS} by default. The newest {NEWEST_RUNS} runs of each "
-        "flake stay in any case.",
+        f"flake stay longer: of the {NEWEST_FLAKES} flakes of a repository that ran last, and of those with "
+        "holds.",
         "one build log": f"`state.log_limit`, {LOG_BYTES // 1024**2} MiB by default: its beginning and its end.",
         "one run's steps": f"{EVENT_BYTES // 1024**2} MiB.",
         "known revisions of inputs, outcomes of derivations": "`state.keep_days`, but for an input's newest "
@@ -54,5 +59,10 @@ def bounds() -> dict[str, str]:
         "messages": f"{KEEP_TOLD.days} days after they were sent or given up; those to a target that is no longer "
         "configured go at once.",
         "lockbot's clone, the inputs' commits": "packed when much has piled up; the latter are thrown away and "
-        f"fetched anew after {MOST_FETCHES} fetches.",
+        f"fetched anew after {MOST_FETCHES} fetches, and go when nobody has asked for them for `state.keep_days`: "
+        "the input is gone, or has not moved.",
+        "what is kept of a flake": "When it had no run for `state.keep_days`, the next run of another flake of "
+        "its repository removes it: what keeps its results from garbage collection, answers, results of "
+        "bisections. With the last of its runs all else goes, but for holds, what somebody has looked at, and "
+        "pull requests.",
     }

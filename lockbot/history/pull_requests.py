@@ -47,11 +47,11 @@ class PullRequests:
         self._write(lambda connection: connection.execute("DELETE FROM pull_requests WHERE id = ?", (key,)))
 
     def prune(self) -> None:
-        """Forget those that were over long ago."""
+        """Forget those that were over long ago, of every flake: of one that is gone nobody else would."""
         oldest = texts.moment(self._clock() - timedelta(days=KEEP_DAYS))
         active = (PullRequestState.PENDING, PullRequestState.OPEN)
-        query = "DELETE FROM pull_requests WHERE flake = ? AND changed < ? AND state NOT IN (?, ?)"
-        self._write(lambda connection: connection.execute(query, (self._flake, oldest, *active)))
+        query = "DELETE FROM pull_requests WHERE changed < ? AND state NOT IN (?, ?)"
+        self._write(lambda connection: connection.execute(query, (oldest, *active)))
 
 
 @damage.reading("a pull request")

@@ -24,6 +24,7 @@ from lockbot.history import adopt, codec, damage, logs, rows, texts
 from lockbot.history.connection import Opened, Remedy, is_damage, open_database, refusal
 from lockbot.history.ledger import Ledger
 from lockbot.history.notices.store import Notices
+from lockbot.history.pruning import runs
 from lockbot.history.pull_requests import PullRequests
 from lockbot.history.read_only import open_read_only
 from lockbot.history.rows import Seen
@@ -31,7 +32,6 @@ from lockbot.history.summaries.runs import RunSummary, summaries_query, summary
 from lockbot.history.summaries.totals import Totals, read_totals
 from lockbot.history.summaries.unjudged import Unjudged, read_unjudged
 from lockbot.model import Host, HostBuild, HostStatus, Note, Phase, Progress, Run, silent
-from lockbot.retention import NEWEST_RUNS
 
 _FOREVER_DAYS = 100 * 365.0
 """Python's dates do not reach much further back."""
@@ -188,16 +188,13 @@ class History:
     def prune(self, keep_days: float, now: datetime) -> int:
         """Remove the runs that were started longer ago, and their logs. Returns how many went.
 
-        The newest NEWEST_RUNS of each flake stay in any case.
+        The newest NEWEST_RUNS of each flake stay, however old: of a repository's NEWEST_FLAKES, and of those with
+        holds.
         """
         oldest = now - timedelta(days=min(keep_days, _FOREVER_DAYS))
 
         def delete(connection: sqlite3.Connection) -> tuple[list[str], list[str]]:
-            old = [
-                damage.text(row["id"])
-                for row in connection.execute(_PRUNABLE, (NEWEST_RUNS, texts.moment(oldest)))
-            ]
-            connection.executemany("DELETE FROM runs WHERE id = ?", [(run,) for run in old])
+            old = runs.prune(connection, texts.moment(oldest))
             return old, [damage.text(row["id"]) for row in connection.execute("SELECT id FROM runs")]
 
         gone, known = self._write(delete)
@@ -341,15 +338,6 @@ class History:
                 raise LockbotError(f"no run {run_id!r} is recorded")
 
         self._write(update)
-
-
-_PRUNABLE = """
-    SELECT id FROM (
-        SELECT id, started, row_number() OVER (
-            PARTITION BY coalesce(flake, repository) ORDER BY started DESC, id DESC
-        ) AS age FROM runs
-    ) WHERE age > ? AND started < ?
-"""
 
 
 def _transaction(connection: sqlite3.Connection, begin: str, action: _Action[_Result]) -> _Result:

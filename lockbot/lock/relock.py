@@ -11,7 +11,6 @@ import contextlib
 import itertools
 import json
 import re
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any
 
 from lockbot.model import Locked
 from lockbot.nix.command import Nix
+from lockbot.nix.environment.directories import passing_directory
 from lockbot.nix.flakeref import Attr, FlakeRef, nix_string
 from lockbot.nix.lockfile import LOCK_NAME, LockFile, locked_at, names_of
 from lockbot.nix.lockfile.nodes import InputPath, Node
@@ -116,8 +116,7 @@ def alias(number: int) -> str:
 def _flake_of(originals: Sequence[tuple[FlakeRef, bool]]) -> Iterator[Path]:
     """A flake of our own with these inputs (and whether each is a flake), for as long as the context lasts."""
     said = declared_inputs(originals)
-    with tempfile.TemporaryDirectory(prefix="lockbot-input-") as temporary:
-        directory = Path(temporary).resolve()
+    with passing_directory() as directory:
         (directory / "flake.nix").write_text(f"{{\n{said}outputs = _: {{ }};\n}}\n")
         yield directory
 

@@ -7,15 +7,18 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from lockbot import retention
 from lockbot.errors import LockbotError
 from lockbot.history import schema
 from lockbot.history.input_states import Acceptance, Observation, StateWord, UserHold
+from lockbot.history.notices.values import Decision, Known, Letter, Looked
 from lockbot.history.store import History
-from lockbot.model import Failure, FailureKind, HostBuild, HostStatus, Outcome
+from lockbot.model import Condition, Failure, FailureKind, HostBuild, HostStatus, Notice, NoticeKind, Outcome
 from tests.history.samples import NOON, built, clock, failed, host, run
 
 REPOSITORY = "/srv/nixos/.git"
@@ -24,6 +27,14 @@ OTHERS = (f"{REPOSITORY}?ref=other", f"{MAIN}&dir=hosts/one", "/srv/else/.git?re
 SOURCE = "github:o/r/main"
 DRV = "/nix/store/00000000000000000000000000000000-a.drv"
 BROKE = Failure(FailureKind.BUILD, "boom", DRV)
+BREAKS = Condition(NoticeKind.BROKE, "host web", "web is broken", since=NOON)
+TOLD = Decision(
+    (BREAKS,),
+    Looked(NOON, NOON),
+    (Letter("one", "phone", Notice(NoticeKind.BROKE, "web is broken"), NOON, NOON),),
+    {"phone": NOON},
+    {"request": NoticeKind.REQUESTED},
+)
 
 
 @pytest.fixture
@@ -123,6 +134,39 @@ def test_each_flake_keeps_its_newest_runs(history: History) -> None:
         history.save(run(number - 500_000, REPOSITORY, MAIN))
     assert history.prune(1, NOON) == 10
     assert len(history.runs(OTHERS[0])) == 1
+
+
+def test_of_a_repositorys_flakes_those_that_ran_last_keep_their_runs(history: History) -> None:
+    """Else each branch that ever was one would leave its runs, and all that was remembered, for good."""
+    flakes = [f"{REPOSITORY}?ref=branch{number}" for number in range(retention.NEWEST_FLAKES + 3)]
+    # What built since has not failed.
+    remembered = {name: kind for name, kind in KINDS.items() if name not in ("holds", "failures")}
+    for number, flake in enumerate(flakes):
+        history.save(run(number - 500_000, REPOSITORY, flake))
+        for kind in remembered.values():
+            kind.keep(history, flake)
+    history.save(run(-600_000, "/srv/else/.git", OTHERS[2]))
+    history.ledger(flakes[0]).hold(UserHold("a", "w", NOON))
+    told = history.notices(flakes[1])
+    told.decide(lambda _: TOLD)
+    history.prune(1, NOON + timedelta(days=2))
+    gone = flakes[1:3]
+    assert [flake for flake in [*flakes, OTHERS[2]] if not history.runs(flake)] == gone
+    for flake in gone:
+        assert [name for name, kind in remembered.items() if kind.find(history, flake)] == []
+    assert (told.known(), told.waiting()) == (Known(), ())
+    for flake in (flakes[0], flakes[3]):
+        assert [name for name, kind in remembered.items() if not kind.find(history, flake)] == []
+
+
+def test_a_flake_of_which_a_run_is_left_forgets_nothing_else(history: History) -> None:
+    flakes = [f"{REPOSITORY}?ref=branch{number}" for number in range(retention.NEWEST_FLAKES + 1)]
+    for flake in flakes:
+        history.save(run(len(history.runs(limit=99)), REPOSITORY, flake))
+    history.save(run(-500_000, REPOSITORY, flakes[0]))
+    KINDS["tips"].keep(history, flakes[0])
+    assert history.prune(1, NOON + timedelta(minutes=1)) == 1
+    assert KINDS["tips"].find(history, flakes[0])
 
 
 def test_those_that_were_killed_are_found_for_the_whole_repository(history: History) -> None:

@@ -63,8 +63,11 @@ def test_what_is_over_is_forgotten_in_the_end(tmp_path: Path, state: PullRequest
         requests = history.pull_requests("FLAKE")
         requests.save(replace(PULL_REQUEST, state=state))
         requests.save(replace(PULL_REQUEST, id="young", state=state, changed=later))
+        gone = history.pull_requests("FLAKE?ref=gone")
+        gone.save(replace(PULL_REQUEST, id="gone", state=state))
         requests.prune()
         assert [one.id for one in requests.all()] == (["full-1", "young"] if state.active else ["young"])
+        assert bool(gone.all()) == state.active, "of a flake that has no runs any more"
 
 
 def test_one_whose_branch_was_never_pushed_can_be_forgotten(history: History) -> None:

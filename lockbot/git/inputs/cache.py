@@ -38,6 +38,7 @@ _SINCE = "lockbot.since"
 
 Later fetches go back as far: a shorter one would cut off what is there."""
 _POLL_SECONDS = 0.1
+_SUFFIX = ".git"
 
 _REFUSED = re.compile(
     r"not our ref|unadvertised object|couldn't find remote ref|no such remote ref", re.IGNORECASE
@@ -71,15 +72,39 @@ def open_cache(
     try:
         files.directory(root)
         files.check_directory(directory)
-        files.check_file(directory.with_suffix(".lock"))
+        files.check_file(_lock(directory))
     except OSError as error:
         raise SurroundingsError(
             f"cannot make {root}: {error.strerror}", "is the state directory right?"
         ) from error
-    with CancelToken(deadline, cancel) as bounded, _alone(directory.with_suffix(".lock"), bounded):
+    with CancelToken(deadline, cancel) as bounded, _alone(_lock(directory), bounded) as held:
+        with contextlib.suppress(OSError):  # it is made anew too soon, at worst
+            os.utime(held)
         cache = Cache(origin, directory, environ, cancel, deadline, confinement)
         cache.prepare()
         yield cache
+
+
+def remove_unused(root: Path, before: float) -> None:
+    """Remove the caches below `root` that nobody has opened since (seconds since 1970): their inputs are gone, or
+    have not moved for so long. One that is in use stays, and so does what can't be removed."""
+    for lock in root.glob("*.lock"):
+        with contextlib.suppress(OSError):
+            files.check_file(lock)
+            if lock.lstat().st_mtime < before:
+                _remove_free(lock)
+
+
+def _remove_free(lock: Path) -> None:
+    descriptor = _take(lock)
+    if descriptor is None:
+        return
+    with _held(descriptor):
+        cache = lock.with_suffix(_SUFFIX)
+        for place in (cache, *lock.parent.glob(f"{cache.name}.new-*")):
+            files.remove_tree(place)
+        if not cache.exists():
+            lock.unlink()  # last: what is left is found by it
 
 
 @dataclass(frozen=True)
@@ -235,22 +260,51 @@ def _name(url: str) -> str:
     url = without_secrets(url)
     readable = re.sub(r"[^0-9a-z]+", "-", url.rstrip("/").removesuffix(".git").rpartition("/")[2].lower())
     digest = hashlib.sha256(url.encode(errors="surrogatepass")).hexdigest()[:12]
-    return f"{readable.strip('-')[:40] or 'upstream'}-{digest}.git"
+    return f"{readable.strip('-')[:40] or 'upstream'}-{digest}{_SUFFIX}"
+
+
+def _lock(directory: Path) -> Path:
+    """Who has it open holds this file's lock; it was changed when somebody opened it last."""
+    return directory.with_suffix(".lock")
 
 
 @contextlib.contextmanager
-def _alone(path: Path, cancel: CancelToken) -> Iterator[None]:
-    """Hold a lock on this file, which the kernel frees however we end. Waits until `cancel` says stop."""
+def _alone(path: Path, cancel: CancelToken) -> Iterator[int]:
+    """Hold a lock on this file, which the kernel frees however we end; its descriptor. Waits until `cancel` says
+    stop."""
+    while True:
+        try:
+            descriptor = _take(path)
+        except OSError as error:
+            raise SurroundingsError(
+                f"cannot open {path}: {error.strerror}", "may this user write there?"
+            ) from error
+        if descriptor is not None:
+            break
+        cancel.sleep(_POLL_SECONDS)
+    with _held(descriptor):
+        yield descriptor
+
+
+def _take(path: Path) -> int | None:
+    """A descriptor that holds the file's lock; None: another holds it, or has just removed the file."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    except OSError as error:
-        raise SurroundingsError(f"cannot open {path}: {error.strerror}", "may this user write there?") from error
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(descriptor), path.lstat()):
+            return descriptor
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    except BaseException:
+        os.close(descriptor)
+        raise
+    os.close(descriptor)
+    return None
+
+
+@contextlib.contextmanager
+def _held(descriptor: int) -> Iterator[None]:
     try:
-        while True:
-            with contextlib.suppress(BlockingIOError):
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            cancel.sleep(_POLL_SECONDS)
         yield
     finally:
         # Closing is not enough: a child that another thread is just starting has a copy until it has exec-ed.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from lockbot.errors import DeadlineExceeded
 from lockbot.lock import relock
 from lockbot.nix import failure
 from lockbot.nix.command import Nix
+from lockbot.nix.environment.directories import passing_directory
 from lockbot.nix.flakeref import FlakeRef, nix_string
 from lockbot.nix.lockfile import EMPTY, LOCK_NAME, LockFile, LockFileError
 from lockbot.process import Deadline, Finished
@@ -134,8 +134,7 @@ def _dir(ref: FlakeRef) -> str:
 @contextlib.contextmanager
 def _directory(look: str, inputs: str) -> Iterator[Path]:
     text = _LOOK.replace("DEEPEST", str(DEEPEST)).replace("TOO_DEEP", '"too deep"')
-    with tempfile.TemporaryDirectory(prefix="lockbot-look-") as temporary:
-        directory = Path(temporary).resolve()
+    with passing_directory() as directory:
         (directory / "flake.nix").write_text(f"{{\n{inputs}{text}{look}}}; }};\n}}\n")
         yield directory
 

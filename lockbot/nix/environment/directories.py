@@ -6,7 +6,7 @@ import contextlib
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from lockbot import files
@@ -22,6 +22,16 @@ def private_directory(environ: Mapping[str, str]) -> Path:
     _remove_abandoned(parent)
     prefix = f"{_PREFIX}{os.getpid()}-{process_start(os.getpid()) or 0}-"
     return Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+
+
+@contextlib.contextmanager
+def passing_directory() -> Iterator[Path]:
+    """A new one, for as long as the context lasts."""
+    made = private_directory({})
+    try:
+        yield made.resolve()
+    finally:
+        files.remove_tree(made)
 
 
 def remove(directory: Path, pid: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import replace
 
 from lockbot import files, oserrors, state
@@ -10,6 +9,7 @@ from lockbot.app import App, Options, Place
 from lockbot.commands.after_run import NOBODY, Followers
 from lockbot.commands.holds import ask_due
 from lockbot.commands.run_config import run_config
+from lockbot.commands.update.tidying import tidy
 from lockbot.config.sections import Mode
 from lockbot.daemon.plan import next_run
 from lockbot.errors import Cancelled, LockbotError, UsageError
@@ -82,7 +82,7 @@ def _cycle(app: App, place: Place, history: History, request: UpdateRequest, opt
     except LockbotError as error:
         return _failed_to_start(app, history, run, error)
     run = _with_next_try(app, context, run_cycle(context, config, request, run))
-    _tidy(app, context, run)
+    tidy(app, context, run)
     return run
 
 
@@ -136,20 +136,3 @@ def _failed_to_start(app: App, history: History, run: Run, error: LockbotError) 
     if isinstance(error, UsageError):
         raise error
     return run
-
-
-def _tidy(app: App, context: RunContext, run: Run) -> None:
-    """What grows is pruned. The run is over and recorded: a problem here does not change what became of it."""
-    keep_days = app.settings.state.keep_days
-    with contextlib.suppress(OSError):
-        files.remove(context.directory / "answers.json")  # an older lockbot's, of the whole repository
-    try:
-        context.history.prune(keep_days, app.clock())
-        context.history.ledger(run.flake).prune(keep_days)
-        context.history.forget_baselines(
-            run.flake, {name for name in (run.base, run.commit, run.candidate) if name}
-        )
-        context.clone.maintain()
-    except LockbotError as error:
-        if not isinstance(error, Cancelled):
-            context.history.save(replace(run, notes=(*run.notes, f"tidying up failed: {error.message}")))

@@ -1,0 +1,1 @@
+"""What of the history goes when it has grown: runs, and all of flakes that no run is left of."""
