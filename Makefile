@@ -12,7 +12,7 @@ WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz bench soak lint check format lock licences audit dist nix-versions chromium clean
+.PHONY: help demo test fuzz mutants bench soak lint check format lock licences audit dist nix-versions chromium clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -36,6 +36,9 @@ bench: $(STAMP) nix-versions ## measure beside plain `nix build` and naive searc
 
 soak: $(STAMP) nix-versions ## a year of nights with faults, in an hour of two idle cores; ARGS='--nights 30'
 	$(BIN)/python -m benchmarks.soak $(ARGS)
+
+mutants: $(STAMP) nix-versions ## change the code, see whether a test fails (hours); ARGS='search' or policy, lockfile, git
+	.ci/mutants $(ARGS)
 
 lint: $(STAMP) ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check
@@ -79,5 +82,5 @@ dist: $(STAMP) ## build the last commit's wheel and sdist twice, and keep them i
 	@$(BIN)/python .ci/dist.py
 
 clean: ## remove everything that make made
-	rm -rf $(VENV) .nix-versions .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist
+	rm -rf $(VENV) .nix-versions .mutants .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist
 	find lockbot tests -name __pycache__ -type d -prune -exec rm -rf {} +

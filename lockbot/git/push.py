@@ -213,8 +213,11 @@ def _refusal(finished: Finished, remote: Remote, branch: str, advice: str = _BAS
         line.removeprefix("remote:").strip() for line in finished.stderr.splitlines() if line.startswith("remote:")
     ]
     words = redact("\n".join(line for line in lines if line))
-    if "lock" in reason and "declined" not in reason:  # another push is under way: nobody refuses anything
-        return SurroundingsError(f"{remote.shown_for_push} is busy: {reason}", "try again")
+    # Another push is under way: nobody refuses anything. Pushed atomically, git says so beside the reason only.
+    beside = [line for line in words.splitlines() if "cannot lock ref" in line]
+    busy = reason if "lock" in reason else next(iter(beside), "")
+    if busy and "declined" not in reason:
+        return SurroundingsError(f"{remote.shown_for_push} is busy: {busy}", "try again")
     return CommandError(
         f"{remote.shown_for_push} refuses the push to {branch}: {reason}",
         advice,

@@ -125,7 +125,7 @@ class Bisection:
     def _take_newest_good(self, host: str, floor: int, roof: int) -> None:
         """Judge whole the newest good one between; where another host breaks, go on below with that one."""
         while roof > self.taken:
-            index, _ = self._bisect(host, min(floor, roof - 1), roof)
+            index, _ = self._bisect(host, floor, roof)
             if index <= self.taken:
                 return
             broken = self._broken(index)
@@ -137,7 +137,6 @@ class Bisection:
 
     def _broken(self, index: int) -> str | None:
         """A host that is not good at this revision: those known to break first, then the whole fleet."""
-        self._asked.add(index)
         self._questions += 1
         selection = self.selection(index)
         states = self.responses.ask(selection, self.hosts, Level.BUILD)

@@ -101,3 +101,44 @@ def test_no_forge_is_no_hindrance() -> None:
     choice = newest_green(nobody, InputChange("a", ChangeKind.UPDATED, old, new), [Aged(rev(2), NOW)], NOW)
     assert (choice.revision, choice.hold, choice.checked) == (rev(2), None, False)
     assert "no forge is known" in choice.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("standings", "told"),
+    [
+        ({4: R, 3: G}, f"check 'a' is red on 0000000 {LINK}: 0000000, the newest green one, is taken"),
+        ({4: N, 3: G}, "no check has reported on 0000000: 0000000, the newest green one, is taken"),
+        ({4: R, 3: R, 2: R}, f"check 'a' is red on 0000000 {LINK}; nor is any of the 2 before it green"),
+        ({4: P, 3: R, 2: R}, f"check 'a' is pending on 0000000 {LINK}; nor is any of the 2 before it green"),
+        ({1: G}, "no check has reported on 0000000 yet"),
+    ],
+)
+def test_what_is_told_is_about_the_newest(standings: Mapping[int, Standing], told: str) -> None:
+    hold = chosen(Forge(standings)).hold
+    assert hold is not None and hold.detail == told
+
+
+def test_what_is_told_of_how_many_there_are() -> None:
+    one, two = chosen(Forge({2: R}), tip=2).hold, chosen(Forge({3: R, 2: P}), tip=3).hold
+    assert one is not None and one.detail == f"check 'a' is red on 0000000 {LINK}"
+    assert two is not None and two.detail == f"check 'a' is red on 0000000 {LINK}; nor is the one before it green"
+
+
+def test_a_single_one_without_checks_is_waited_for() -> None:
+    waits = chosen(Forge({1: G}), tip=2, days=0.5)
+    assert waits.hold is not None and waits.hold.until == NOW + timedelta(days=0.5)
+
+
+def test_of_what_was_locked_without_a_commit_no_checks_are_asked_for() -> None:
+    forge = Forge({})
+    old = Locked("path", "github:o/r", "github:o/r", nar_hash="sha256-x")
+    new = Locked("github", "github:o/r", "github:o/r", rev(2))
+    choice = newest_green(forge, InputChange("a", ChangeKind.UPDATED, old, new), [Aged(rev(2), NOW)], NOW)
+    assert (choice.revision, forge.asked) == (rev(2), [2])
+
+
+def test_a_check_need_not_have_a_page() -> None:
+    old, new = (Locked("github", "github:o/r", "github:o/r", rev(number)) for number in (1, 2))
+    change = InputChange("a", ChangeKind.UPDATED, old, new)
+    choice = newest_green(lambda *_: Checks(R, "check 'a' failed"), change, [Aged(rev(2), NOW)], NOW)
+    assert choice.hold is not None and choice.hold.detail == "check 'a' failed on 0000000"
