@@ -12,7 +12,7 @@ WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz mutants bench soak lint check format lock licences audit dist nix-versions chromium clean
+.PHONY: help demo test fuzz faults mutants bench soak lint check format lock licences audit dist nix-versions chromium clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -33,6 +33,9 @@ bench: $(STAMP) nix-versions ## measure beside plain `nix build` and naive searc
 	PATH="$$(.ci/usable-nix):$$PATH" $(BIN)/python -m benchmarks.differences
 	$(BIN)/python -m benchmarks.web
 	$(BIN)/python -m benchmarks $(ARGS)
+
+faults: $(STAMP) nix-versions ## inject every fault, print what was survived (15 minutes); ARGS='--only kill/37'
+	$(BIN)/python -m tests.faults $(ARGS)
 
 soak: $(STAMP) nix-versions ## a year of nights with faults, in an hour of two idle cores; ARGS='--nights 30'
 	$(BIN)/python -m benchmarks.soak $(ARGS)

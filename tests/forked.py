@@ -93,6 +93,7 @@ def _may_be_forked(env: Mapping[str, str]) -> bool:
         and not EVERYTHING
         and env.get("LANG") == _LANG
         and env["PYTHONPATH"] == str(PROJECT)
+        and env.get("LD_PRELOAD") in (None, os.environ.get("LD_PRELOAD"))
         and not python
         and not env.keys() & set(LOADED_BY)
     )
@@ -182,6 +183,7 @@ class _Server:
         self._one_at_a_time = threading.Lock()
         with theirs:
             environment = {"PATH": os.environ["PATH"], "LANG": _LANG, "PYTHONPATH": str(PROJECT)}
+            environment |= {name: os.environ[name] for name in ("LD_PRELOAD",) if name in os.environ}
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tests.forked", str(theirs.fileno())],
                 env=environment,

@@ -123,6 +123,13 @@ def _against_remote(clone: Clone, source: LocalSource, repository: Repository, b
     name = f"{remote.name}/{repository.remote_branch}"
     try:
         tip = fetch_remote(clone, remote, repository.remote_branch)
+        if tip is None and _has_been_there(clone, repository) and not heads(clone, remote):
+            # git takes an answer over HTTP that is cut off at its head for that of a server with no branches.
+            raise RemoteError(
+                FailureKind.NETWORK,
+                f"{remote.shown} says that it has no branch at all, and {name} was there",
+                "an answer that broke off may look so; if it is really empty, `git push` the branch again",
+            )
     except RemoteError as error:
         if source.push:
             raise
@@ -142,6 +149,11 @@ def _against_remote(clone: Clone, source: LocalSource, repository: Repository, b
         if source.push and clone.git.ask("rev-list", "--max-count=1", f"--grep=^{TRAILER}: ", f"{local}..{tip}"):
             seen = replace(seen, overtaken=catching_up(clone.user, repository, rebase=True))
     return _noted(seen, note)
+
+
+def _has_been_there(clone: Clone, repository: Repository) -> bool:
+    followed = repository.tracking
+    return followed is not None and clone.user.at(repository.path).resolve(followed) is not None
 
 
 def _noted(base: Base, note: str) -> Base:

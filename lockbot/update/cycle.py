@@ -113,7 +113,8 @@ class _Cycle:
     def go(self) -> Run:
         record = self.record
         try:
-            with oserrors.explaining():
+            # What is damaged may be read at any step, and would fail each run at the same.
+            with oserrors.explaining(), self.context.clone.blaming_damage():
                 self._go()
         except Cancelled as error:
             record.end(Outcome.INTERRUPTED, error=error.message)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 import subprocess
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from lockbot.git.source import LocalSource, RemoteSource, Repository, discover, 
 from lockbot.git.sync import Base, sync
 from lockbot.model import FailureKind
 from lockbot.redact import redact
+from tests.forge.server import Reply, Server
 from tests.git.world import World, script
 
 
@@ -142,6 +145,33 @@ def test_remote_lacks_the_branch(world: World) -> None:
     base = synced(world)
     assert (base.commit, base.remote, base.push_allowed) == (world.tip(world.user, "new"), None, False)
     assert "no branch new" in base.notes[0]
+
+
+@pytest.mark.parametrize("push", [True, False])
+@pytest.mark.parametrize("answer", ["broken off", "emptied"])
+def test_a_remote_that_has_lost_every_branch_is_not_believed(world: World, answer: str, push: bool) -> None:
+    """An answer over HTTP that breaks off at its head looks like that, too: then a push would not be made, and
+    the branch go another way than the remote's."""
+    world.with_remote()
+    with ExitStack() as stack:
+        if answer == "emptied":
+            world.git(world.remote, "update-ref", "-d", "refs/heads/main")
+        else:
+            server = stack.enter_context(Server())
+            server.answer = lambda _: Reply(b"")
+            world.git(world.user, "remote", "set-url", "origin", f"{server.url}/x.git")
+        if push:
+            with pytest.raises(RemoteError, match="no branch at all, and origin/main was there"):
+                synced(world)
+        else:
+            base = synced(world, replace(world.source(), push=False))
+            assert base.remote is None and "only the local branch was looked at" in base.notes[0]
+
+
+def test_a_remote_that_never_had_a_branch(world: World) -> None:
+    world.git(world.root, "init", "--quiet", "--bare", str(world.remote))
+    world.git(world.user, "remote", "add", "origin", str(world.remote))
+    assert "no branch main: nothing is pushed" in synced(world).notes[0]
 
 
 def test_a_rewritten_branch_and_one_in_the_way_of_another(world: World) -> None:

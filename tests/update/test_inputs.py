@@ -7,12 +7,15 @@ import contextlib
 import functools
 import http.server
 import json
+import os
 import shutil
+import sqlite3
 import subprocess
 import tarfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -376,10 +379,12 @@ class Shelf:
         with tarfile.open(self.tarball, "w:gz") as archive:
             archive.add(content, "t")
 
-    def world(self, nix: nixes.Nix, tmp_path: Path) -> World:
+    def world(self, nix: nixes.Nix, tmp_path: Path, at: str = "") -> World:
+        """`at`: where the directory is served; else they are read from the disk."""
         world = World.create(nix, tmp_path / "world", inputs="a")
         path = world.fleet.flake / "flake.nix"
-        urls = {"f": f"file+file://{self.file}", "t": f"tarball+file://{self.tarball}"}
+        where = at or f"file://{self.directory}"
+        urls = {"f": f"file+{where}/{self.file.name}", "t": f"tarball+{where}/{self.tarball.name}"}
         declared = "".join(f'{name} = {{ url = "{url}"; flake = false; }};' for name, url in urls.items())
         outputs = """outputs = inputs: let fleet = import ./fleet.nix inputs; t = import inputs.t;
           host = name: text:
@@ -417,6 +422,29 @@ def test_files_and_tarballs_are_what_they_are(nix: nixes.Nix, tmp_path: Path, br
     assert "unknown" not in json.dumps(result.document["held"])
     kinds = {name: world.fleet.lock("main")["nodes"][name]["locked"]["type"] for name in old}
     assert kinds == {"f": "file", "t": "tarball"}
+
+
+def test_what_was_fetched_in_the_future_is_asked_for_again(nix: nixes.Nix, tmp_path: Path) -> None:
+    """After a clock was set back, Nix takes what it has seen for fresh as long as the clock had been ahead."""
+    nix = nixes.prepare(nixes.Installed(nix.bin, nix.version), tmp_path / "nix")
+    shelf = Shelf(tmp_path / "shelf", ".tar.gz")
+    shelf.put("1")
+    with served(shelf.file) as url:
+        world = shelf.world(nix, tmp_path, url.rpartition("/")[0])
+        world.upstreams["a"].commit("seen")
+        assert world.update()["outcome"] == "published"
+        cache, tomorrow = Path(nix.environment["XDG_CACHE_HOME"]), int(time.time()) + 86400
+        for path in cache.rglob("*"):
+            os.utime(path, (tomorrow, tomorrow))
+        (remembered,) = cache.glob("nix/fetcher-cache-*.sqlite")
+        with closing(sqlite3.connect(remembered)) as connection:
+            connection.execute("UPDATE Cache SET timestamp = ?", (tomorrow,))
+            connection.commit()
+        old, new = hashes(world), world.upstreams["a"].commit("newer")
+        shelf.put("2")
+        assert world.update()["outcome"] == "published"
+    assert world.locked("a") == new
+    assert {name for name in old if hashes(world)[name] == old[name]} == set()
 
 
 # -- the flake as an input of itself --------------------------------------------------------------------------

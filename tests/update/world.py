@@ -2,7 +2,7 @@
 
 Run as a program (`python -m tests.update.world RECORD WHEN …`) it is lockbot itself with an observer: it records
 each step that could be the last (a child about to start, a transaction about to be committed), and dies by SIGKILL
-at the one it was told. Nothing of lockbot is replaced.
+at the one it was told (or runs the script AT_STEP there). Nothing of lockbot is replaced.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tests import forked
+from tests.faults import invariants
 from tests.fleet import Fleet, HostSpec, Upstream
 from tests.nixes import Nix
 from tests.upstream import run_git
@@ -61,6 +61,18 @@ class World:
     """Lines of lockbot.toml by section."""
     remote: Path | None = None
     bare: Path | None = None
+    theirs: invariants.Theirs | None = None
+    """What the user has beside a clean tree, where that is looked after."""
+    broken: set[str] = field(default_factory=set)
+    """Revisions of inputs with which hosts break."""
+    secret: str = ""
+    """Words that must be nowhere."""
+    torn: bool = False
+    """A git may have been ended in the middle of its work."""
+    forgotten: set[str] = field(default_factory=set)
+    """Commits of lockbot's whose record was lost, with all of the history."""
+    looked_at: set[str] = field(default_factory=set)
+    """Commits that are known to be fit for the branch."""
 
     @classmethod
     def create(
@@ -127,6 +139,11 @@ class World:
         """`lockbot update --json`, to its end."""
         return finish(self.start(*arguments, cwd=cwd, **variables))
 
+    def update_with(self, config: Path) -> Result:
+        """The same, with a configuration as it lies there."""
+        argv = [sys.executable, "-m", "lockbot", "--config", str(config), "update", "--json"]
+        return finish(self.start(argv=argv))
+
     def show(self, run: str) -> dict[str, Any]:
         """What `lockbot show` says of a run."""
         done = self.start(argv=self.argv("show", run, "--json"))
@@ -137,13 +154,21 @@ class World:
     def observed(self, die_at: int | str | None = None) -> list[str]:
         """An update that dies before a step (from 1), or before the first record after a step that holds these
         words; None: that lives. The steps it came to."""
+        steps, result = self._observed(die_at)
+        assert result.code == (-signal.SIGKILL if die_at else 0), result.stderr
+        return steps
+
+    def at_step(self, step: int, script: Path) -> tuple[list[str], Result]:
+        """An update during which a shell script is run before a step (from 1)."""
+        return self._observed(step, AT_STEP=str(script))
+
+    def _observed(self, at: int | str | None, **variables: str) -> tuple[list[str], Result]:
         record = self.directory / "steps"
         record.unlink(missing_ok=True)
-        argv = [sys.executable, "-m", "tests.update.world", str(record), str(die_at or "")]
-        done = self.start(argv=[*argv, "--config", str(self.config), "update", "--json"])
-        result = finish(done)
-        assert result.code == (-signal.SIGKILL if die_at else 0), result.stderr
-        return record.read_text().splitlines()
+        argv = [sys.executable, "-m", "tests.update.world", str(record), str(at or "")]
+        words = [*argv, "--config", str(self.config), "update", "--json"]
+        result = finish(self.start(argv=words, cwd=self.directory, **variables))
+        return record.read_text().splitlines(), result
 
     # -- what must hold -----------------------------------------------------------------------------------
 
@@ -154,48 +179,19 @@ class World:
         return self.git("rev-parse", ref).strip()
 
     def check_repository(self) -> None:
-        """The user's repository is byte for byte what git says it is."""
-        self.git("fsck", "--strict", "--no-dangling")
-        common = self.repository if self.bare else self.repository / ".git"
-        assert not list(common.rglob("*.lock"))
-        assert not list(common.rglob("tmp_obj*"))
-        assert not (common / "worktrees").exists()
-        if self.bare is None:
-            assert self.tree() == self.head("HEAD^{tree}")
-            assert self.git("status", "--porcelain") == ""
+        invariants.repository(self)
 
-    def tree(self) -> str:
-        """The tree object of what really lies in the work tree, whatever the index believes."""
-        index = self.directory / "fresh-index"
-        index.unlink(missing_ok=True)
-        environment = {**self.fleet._environment, "GIT_INDEX_FILE": str(index)}
-        run_git(self.fleet.path, environment, "add", "--all")
-        return run_git(self.fleet.path, environment, "write-tree").strip()
+    def check_state(self) -> None:
+        invariants.state(self)
+
+    def check(self) -> None:
+        """All that must hold when a run has ended well."""
+        invariants.check(self)
 
     @property
     def place(self) -> Path:
         (found,) = (self.directory / "state/lockbot/repos").iterdir()
         return found
-
-    def check_state(self) -> None:
-        """Nothing is left of runs that are over, and each published commit has one record."""
-        assert not list((self.place / "worktrees").iterdir())
-        clone = self.place / "clone.git"
-        assert not list((clone / "worktrees").glob("*"))
-        assert not list(clone.rglob("*.lock"))
-        assert run_git(clone, self.fleet._environment, "for-each-ref", "refs/lockbot/candidate") == ""
-        assert not list((self.directory / "tmp").iterdir())
-        assert all(run["outcome"] for run in self.runs()), self.runs()
-        recorded = [run["published"] for run in self.runs() if run["published"]]
-        assert sorted(recorded) == sorted(self.published())
-
-    def check(self) -> None:
-        self.check_repository()
-        self.check_state()
-        if self.remote is not None:
-            assert run_git(self.remote, self.fleet._environment, "rev-parse", "main").strip() == self.head()
-            run_git(self.remote, self.fleet._environment, "fsck", "--strict", "--no-dangling")
-            assert not list(self.remote.rglob("*.lock"))
 
     def published(self) -> list[str]:
         """The commits of lockbot's on the branch."""
@@ -205,11 +201,7 @@ class World:
 
     def runs(self) -> list[dict[str, Any]]:
         """The records, oldest first, as they lie in the database."""
-        path = self.directory / "state/lockbot/history.sqlite"
-        with closing(sqlite3.connect(path)) as connection:
-            connection.row_factory = sqlite3.Row
-            assert connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
-            return [dict(row) for row in connection.execute("SELECT * FROM runs ORDER BY rowid")]
+        return invariants.runs(self)
 
     def locked(self, name: str = "a", ref: str = "refs/heads/main") -> str:
         """The revision that the branch's lock has for an input."""
@@ -282,6 +274,7 @@ class _Observer:
         self.die_at = int(die_at) if die_at.isdigit() else 0
         self.after = "" if die_at.isdigit() else die_at
         self.count = 0
+        self.script = os.environ.pop("AT_STEP", None)
 
     def audit(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event == "subprocess.Popen":
@@ -307,7 +300,9 @@ class _Observer:
             self.after = "sqlite COMMIT"
             if what == self.after:
                 os.kill(os.getpid(), signal.SIGKILL)
-        if self.count == self.die_at:
+        if self.count == self.die_at and self.script is not None:
+            os.waitpid(os.posix_spawn("/bin/sh", ["sh", self.script], os.environ), 0)
+        elif self.count == self.die_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
