@@ -22,8 +22,6 @@ from tests.upstream import run_git
 if TYPE_CHECKING:
     from tests.update.world import Result, World
 
-CHILDREN_END_WITH_LOCKBOT = True
-"""Whether a lockbot that dies by kill -9 takes along what it started. False: that goes on, beside the next run."""
 _PATIENCE = 10.0
 """Seconds that processes get to be gone: a killed one takes a moment, and others' children have work to finish."""
 _GOOD = frozenset({"built", "unchanged", "evaluated", "broken-before", "new-and-broken", "not-buildable-here"})
@@ -235,10 +233,8 @@ def state(world: World) -> None:
     assert not dead, dead
 
 
-def nothing_runs(world: World, *, killed: bool = False) -> None:
-    """No process of lockbot's is there; `killed`: by kill -9, which what it started may outlive (see above)."""
-    if killed and not CHILDREN_END_WITH_LOCKBOT:
-        return
+def nothing_runs(world: World) -> None:
+    """No process of lockbot's is there, however it ended."""
     end = time.monotonic() + _PATIENCE
     while (left := _running(world)) and time.monotonic() < end:
         time.sleep(0.02)

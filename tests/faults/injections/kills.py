@@ -69,7 +69,7 @@ def killed_at(
 def _at_an_instant(ground: Ground, case: Case, *, everything: bool) -> None:
     seconds = float(case.label.split()[-2])
     killed_at(ground, (case.place - case.chance.random()) / INSTANTS, seconds, everything=everything)
-    invariants.nothing_runs(ground.world, killed=True)
+    invariants.nothing_runs(ground.world)
     ground.met()
     ground.lands()
 
@@ -81,7 +81,7 @@ def _before_a_step(ground: Ground, case: Case) -> None:
     except AssertionError:  # this run had fewer steps
         steps = ground.world.observed()
         assert len(steps) < case.place, "it was not killed"
-    invariants.nothing_runs(ground.world, killed=True)
+    invariants.nothing_runs(ground.world)
     ground.met()
     ground.lands()
 
