@@ -249,8 +249,8 @@ class App:
             environ = {**environ, "SSH_AUTH_SOCK": agent}
         work = (place.directory / state.CLONE, place.directory / state.WORKTREES) if place is not None else ()
 
-        def confined(variables: Mapping[str, str], program: Path) -> NixPlace:
-            return NixPlace(self.confinement, variables, program, work, self.settings.build.options)
+        def confined(variables: Mapping[str, str]) -> NixPlace:
+            return NixPlace(self.confinement, variables, work, self.settings.build.options)
 
         return installed.find(environ, self.cancel, data_home, tokens, git, confined)
 

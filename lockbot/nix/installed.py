@@ -23,11 +23,11 @@ def find(
     data_home: Path,
     settings: Mapping[str, str],
     git: Mapping[str, str] | None = None,
-    place: Callable[[Mapping[str, str], Path], Place] | None = None,
+    place: Callable[[Mapping[str, str]], Place] | None = None,
 ) -> Nix:
     """The Nix on PATH, with further settings and git variables. Refuses what is too old, by what it can do.
 
-    `place` makes where it works confined, of its environment and the program.
+    `place` makes where it works confined, of its environment.
     """
     git = git or {}
     programs = {name: shutil.which(name, path=environ.get("PATH", "")) for name in ("nix", "nix-store")}
@@ -36,15 +36,14 @@ def find(
             raise LockbotError(
                 f"no `{name}` on PATH", "install Nix 2.19 or newer (or Lix), or add it to this service's PATH"
             )
-    nix_program = Path(programs["nix"] or "").absolute()
     first = environment(environ, data_home, {FEATURES: SETTINGS[FEATURES]}, git)
     nix = Nix(
-        nix=nix_program,
+        nix=Path(programs["nix"] or "").absolute(),
         nix_store=Path(programs["nix-store"] or "").absolute(),
         environ=first,
         cancel=cancel,
         banner="",
-        place=place(first, nix_program) if place is not None else None,
+        place=place(first) if place is not None else None,
     )
     finished = nix.call(nix.nix, "--version", deadlines=[Deadline(60, "nix --version")])
     banner = finished.stdout.strip()
@@ -61,7 +60,7 @@ def find(
     # Each setting is an option, too. Of one that it does not know Nix would complain at every call.
     known = {name: value for name, value in SETTINGS.items() if name == FEATURES or name in cli.get("flags", {})}
     final = environment(environ, data_home, known | dict(settings), git)
-    return replace(nix, environ=final, place=place(final, nix_program) if place is not None else None)
+    return replace(nix, environ=final, place=place(final) if place is not None else None)
 
 
 def _cli(nix: Nix) -> dict[str, Any]:

@@ -80,9 +80,8 @@ def unavailable() -> str | None:
     if platform.system() != "Linux":
         return f"{platform.system()} has no Landlock"
     try:
-        version = _version()
-        if version < OLDEST:
-            return f"this kernel's Landlock is too old (version {version}; {OLDEST} came with Linux 5.19)"
+        if version() < OLDEST:
+            return f"this kernel's Landlock is too old (version {version()}; {OLDEST} came with Linux 5.19)"
         confined(Ruleset(Access((Path("/"),))), os.getpid)
     except OSError as error:
         if error.errno == errno.ENOSYS:
@@ -94,7 +93,8 @@ def unavailable() -> str | None:
 
 
 @functools.cache
-def _version() -> int:
+def version() -> int:
+    """Of the kernel's Landlock. Raises OSError where it has none."""
     return _call(_CREATE, None, ctypes.c_size_t(0), ctypes.c_uint32(_VERSION))
 
 
@@ -103,7 +103,7 @@ class Ruleset:
 
     def __init__(self, access: Access) -> None:
         """Raises OSError where the kernel refuses."""
-        changing = _WRITE_FILE | _MAKE_AND_REMOVE | (_TRUNCATE if _version() >= 3 else 0)
+        changing = _WRITE_FILE | _MAKE_AND_REMOVE | (_TRUNCATE if version() >= 3 else 0)
         reading = _READ_FILE if access.names else _READ
         handled = reading | _REFER | (changing if access.write is not None else 0)
         attributes = _Attributes(handled)

@@ -11,18 +11,20 @@ import fcntl
 import os
 import socket
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from lockbot.confine import Confinement, homes
+from lockbot.confine import Confinement
 from lockbot.nix.environment import configuration, keys
 from lockbot.nix.environment.directories import private_directory, remove
 from lockbot.nix.environment.repositories import with_what_it_needs
 from lockbot.process import Ruleset
 
 _CERTIFICATES = ("NIX_SSL_CERT_FILE", "SSL_CERT_FILE", "SSL_CERT_DIR", "LOCALE_ARCHIVE")
+_PROGRAMS = ("nix", "git", "ssh")
+_PARTS = ("bin", "lib", "lib64", "libexec", "share")
 _DAEMON_SOCKET = "/nix/var/nix/daemon-socket/socket"
 
 
@@ -45,7 +47,6 @@ class Place:
     confinement: Confinement
     environ: Mapping[str, str] = field(repr=False)
     """Nix's environment, were it not confined."""
-    program: Path
     work: tuple[Path, ...] = ()
     options: Mapping[str, str] = field(default_factory=dict)
     """Settings that calls of Nix add."""
@@ -175,20 +176,21 @@ class Place:
         named = configuration.paths(self.settings)
         return (
             *programs,
-            *_installation(self.program, self.environ),
+            *_installed(programs),
             *certificates,
             *named,
             *keys.public(self.environ),
         )
 
 
-def _installation(program: Path, environ: Mapping[str, str]) -> tuple[Path, ...]:
-    """Where Nix lies with its libraries, if that is a place of its own."""
-    prefix = program.resolve().parent.parent
-    if prefix.name == "usr" and prefix.parent != Path("/"):
-        prefix = prefix.parent
-    of_home = any(prefix.is_relative_to(home) or home.is_relative_to(prefix) for home in homes(environ))
-    return () if of_home else (prefix,)
+def _installed(directories: Iterable[Path]) -> Iterator[Path]:
+    """What the programs on PATH were installed with, where that is not the system's: beside their `bin`, and not
+    all of it, for there may be anything beside a script of that name."""
+    for program in (directory / name for directory in directories for name in _PROGRAMS):
+        if program.exists():
+            prefix = program.resolve().parent.parent
+            above = [prefix.parent] if prefix.name == "usr" else []
+            yield from (place / name for place in (prefix, *above) for name in _PARTS)
 
 
 def _put(file: Path, content: bytes) -> None:

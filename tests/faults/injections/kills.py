@@ -96,8 +96,8 @@ def _instants(ground: Ground) -> list[str]:
 
 
 KINDS = (
-    Kind("kill", "kill -9 of lockbot, at random instants; what it started goes on", "", plain(), _instants,
-         lambda ground, case: _at_an_instant(ground, case, everything=False), most=100),
+    Kind("kill", "kill -9 of lockbot alone, at random instants: what it started ends with it", "", plain(),
+         _instants, lambda ground, case: _at_an_instant(ground, case, everything=False), most=100),
     Kind("kill-group", "kill -9 of lockbot and of all that it started, at random instants", "", plain(), _instants,
          lambda ground, case: _at_an_instant(ground, case, everything=True), most=100),
     Kind("step", "kill -9 before a step: a child about to start, a transaction about to be committed", "",

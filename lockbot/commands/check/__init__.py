@@ -14,6 +14,7 @@ from pathlib import Path
 
 from lockbot import oserrors
 from lockbot.app import App, Place, find_config, usable_cores
+from lockbot.commands.check import confined
 from lockbot.commands.run_config import authorship, evaluating
 from lockbot.config import load
 from lockbot.config.sections import Mode
@@ -113,6 +114,8 @@ def _surroundings(look: _Look, app: App) -> None:
     with look.at("history"), app.history() as past:
         for note in past.notes:
             look.warn("history", note, "nothing needs to be done")
+    with look.at("confinement"):
+        _confinement(look, app)
     with look.at("nix"):
         nix = app.nix()
         look.fine("nix", f"{nix.banner} ({nix.nix})")
@@ -129,7 +132,22 @@ def _surroundings(look: _Look, app: App) -> None:
         _repository(look, app, place)
 
 
+def _confinement(look: _Look, app: App) -> None:
+    good, text, advice = confined.confinement(app)
+    if not good:
+        look.warn("confinement", text, advice)
+        return
+    lines = [f"not even {file}: `[security] readable` lets it be read" for file in confined.kept_back(app)]
+    look.fine("confinement", "\n".join([text, *lines]))
+
+
 def _nix(look: _Look, app: App, nix: Nix) -> None:
+    if (told := confined.builders(nix)) is not None:
+        good, text, advice = told
+        if good:
+            look.fine("confinement", text)
+        else:
+            look.warn("confinement", text, advice)
     with look.at("nix store"):
         store = nix.store_info()
         text = f"{store.url or nix.store_directory} can be reached"

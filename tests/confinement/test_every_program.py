@@ -1,0 +1,147 @@
+"""Whatever lockbot starts, in whatever command: wrappers in place of Nix, git and hooks try each secret."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import nixes
+from tests.confinement.secrets import Secrets
+from tests.landlock import needs_landlock
+from tests.update.world import World
+from tests.upstream import run_git
+
+pytestmark = needs_landlock
+
+COMMANDS = {
+    "update": ["update"],
+    "another update": ["update", "--json"],
+    "check": ["check"],
+    "hosts": ["hosts"],
+    "inputs": ["inputs", "--outdated"],
+    "status": ["status"],
+    "lint": ["lint"],
+    "verify": ["verify"],
+    "review": ["review"],
+    "diff": ["diff"],
+    "revert": ["revert", "a"],
+    "healthcheck": ["healthcheck"],
+    "metrics": ["metrics"],
+}
+OF_REMOTES = (" fetch ", " push ", " ls-remote ")
+"""What git does with remotes: there it may use the user's keys, and nothing of lockbot's."""
+USERS_KEYS = {"netrc", "key", "credentials"}
+
+
+class Tried:
+    """What the wrappers have read: program and arguments, and the name of the secret."""
+
+    def __init__(self, world: World, secrets: Secrets) -> None:
+        self._file = world.directory / "stolen"
+        reading = "\n".join(
+            f'if read -r line < {file}; then echo "{name} $words" >> {self._file}; fi 2>/dev/null'
+            for name, file in secrets.files.items()
+        )
+        seen = world.directory / "seen"
+        self.script = f'words=$(echo "$0 $*" | tr "\\n" " ")\n{reading}\necho "$words" >> {seen}\n'
+        self._seen = seen
+        self._world = world
+
+    def wrap(self) -> None:
+        for program in ("git", "nix", "nix-store"):
+            self._world.wrap(program, f'{self.script}exec $real "$@"')
+
+    def found(self) -> Iterator[tuple[str, str]]:
+        lines = self._file.read_text().splitlines() if self._file.exists() else []
+        for line in lines:
+            name, _, words = line.partition(" ")
+            yield name, f"{words} "
+
+    def programs(self) -> set[str]:
+        return {Path(line.split()[0]).name for line in self._seen.read_text().splitlines()}
+
+
+@pytest.fixture
+def tried(one_nix: nixes.Nix, tmp_path: Path) -> Tried:
+    world = World.create(one_nix, tmp_path, kind="remote")
+    secrets = Secrets.spread(world)
+    tried = Tried(world, secrets)
+    hook = tmp_path / "hook"
+    hook.write_text(f"#!/bin/sh\n{tried.script}")
+    hook.chmod(0o755)
+    world.settings["after_update"] = f'commands = [["{hook}"]]\npaths = ["*"]'
+    world.settings["[hook]"] = f'event = "published"\ncommand = ["{hook}"]'
+    world.upstreams["a"].commit("second")
+    tried.wrap()
+    return tried
+
+
+def test_no_program_reads_what_it_has_no_business_with(tried: Tried) -> None:
+    world = tried._world
+    for words in COMMANDS.values():
+        child = world.start(argv=world.argv(*words))
+        said = "".join(child.communicate(timeout=120))
+        assert "Traceback" not in said and "cannot start" not in said, said
+        if words[-1] == "update":
+            assert child.returncode == 0, said
+    assert tried.programs() >= {"git", "nix", "nix-store", "hook"}
+    stolen = {(name, words) for name, words in tried.found()}
+    wrong = {
+        (name, words)
+        for name, words in stolen
+        if name not in USERS_KEYS or not any(verb in words for verb in OF_REMOTES) or "/git " not in words
+    }
+    # A private repository of the user's is no secret to git, which works in any that it is told to.
+    assert {one for one in wrong if not (one[0] == "private" and "/git " in one[1])} == set()
+    assert any(name == "netrc" for name, _ in stolen), "git has the user's keys where it needs them"
+
+
+def test_without_confinement_all_of_it_is_open(tried: Tried) -> None:
+    """That the wrappers would have found it."""
+    world = tried._world
+    world.settings["security"] = 'confine = "never"'
+    world.update()
+    names = {name for name, words in tried.found() if "/nix " in words}
+    assert names >= {"netrc", "key", "nix.conf", "credentials", "token", "state", "configuration", "private"}
+
+
+def test_what_the_configuration_names_may_be_read(tried: Tried) -> None:
+    world = tried._world
+    netrc = Path(world.environment["HOME"]) / ".netrc"
+    world.settings["security"] = f'readable = ["{netrc}"]'
+    world.update()
+    assert {name for name, words in tried.found() if "/nix " in words} == {"netrc"}
+
+
+def test_signing_uses_the_users_key(one_nix: nixes.Nix, tmp_path: Path) -> None:
+    world = World.create(one_nix, tmp_path)
+    key = Path(world.environment["HOME"]) / ".ssh" / f"signing-{tmp_path.name}"
+    key.parent.mkdir(exist_ok=True)
+    world.nix.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key)
+    signers = tmp_path / "signers"
+    signers.write_text(f"bot@example.org {key.with_suffix('.pub').read_text()}")
+    world.settings["commit"] = f'sign = "ssh"\nsigning_key = "{key}"'
+    world.upstreams["a"].commit("second")
+    assert world.update()["outcome"] == "published"
+    told = run_git(
+        world.repository,
+        world.fleet._environment,
+        *("-c", f"gpg.ssh.allowedSignersFile={signers}", "log", "-1", "--format=%G?", "main"),
+    )
+    assert told.strip() == "G"
+
+
+@pytest.mark.parametrize("wanted", ["required", "when-possible", "never"])
+def test_check_says_what_holds(one_nix: nixes.Nix, tmp_path: Path, wanted: str) -> None:
+    world = World.create(one_nix, tmp_path)
+    world.settings["security"] = f'confine = "{wanted}"'
+    child = world.start(argv=world.argv("check"))
+    said = child.communicate(timeout=120)[0]
+    assert child.returncode == 0, said
+    if wanted == "never":
+        assert "confinement: programs are not confined: the configuration says `never`" in said
+    else:
+        assert "confinement: Nix, git and hooks read no secret (Landlock, version " in said
+        assert "builders read no secret, but write wherever this user may" in said
