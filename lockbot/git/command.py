@@ -5,15 +5,17 @@ Knows how git is started and what it may read and run there; must not know clone
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lockbot.errors import SurroundingsError
 from lockbot.git.failure import explain, last_line, verb
-from lockbot.process import NOBODY, CancelToken, Deadline, Finished, Listener, Ruleset, begin, supervise
+from lockbot.process import NOBODY, CancelToken, Deadline, Finished, Listener, Ruleset, begin, confined, supervise
 
 Pair = tuple[str, str]
 """One entry of git's configuration: key, value."""
@@ -206,8 +208,10 @@ def _with_config(environment: Mapping[str, str], pairs: Iterable[Pair]) -> dict[
 def _launch(
     argv: tuple[str, ...], environment: Mapping[str, str], ruleset: Ruleset | None, *, feed: bool
 ) -> subprocess.Popen[bytes]:
-    # Imported late: it takes 0.15 s, and raises when git is not on PATH, or can't begin: an error in ~/.gitconfig.
+    # Imported late: it takes 0.15 s, runs git, and raises when that is not on PATH, or can't begin.
     try:
+        if ruleset is not None and "git" not in sys.modules:
+            confined(ruleset, lambda: importlib.import_module("git"))
         import git
     except ImportError as error:
         said = str(getattr(error.__cause__, "stderr", "")).strip().removeprefix("stderr: ").strip("'")

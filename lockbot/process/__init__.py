@@ -8,7 +8,7 @@ may be kept from files (`landlock`), and ends, too, when this process is killed 
 from lockbot.process import landlock
 from lockbot.process.deadline import CancelToken, Deadline, duration
 from lockbot.process.ending import end_group, kill
-from lockbot.process.landlock import Access, Ruleset
+from lockbot.process.landlock import Access, Ruleset, confined
 from lockbot.process.output import LINE_BYTES, NOBODY, Finished, Listener
 from lockbot.process.running import Within, begin, run, supervise
 from lockbot.process.table import descendants, process_start, resident_bytes
@@ -24,6 +24,7 @@ __all__ = [
     "Ruleset",
     "Within",
     "begin",
+    "confined",
     "descendants",
     "duration",
     "end_group",

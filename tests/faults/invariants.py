@@ -147,7 +147,9 @@ def _is_fast_forward_of_the_lock(world: World, path: Path, commit: str, parents:
     (parent,) = parents
     name = "/".join(filter(None, (world.fleet.flake_dir, "flake.lock")))
     assert git("diff", "--name-only", parent, commit).split() == [name], commit
-    old, new = (_revisions(git("show", f"{one}:{name}")) for one in (parent, commit))
+    had_one = git("ls-tree", "--name-only", parent, "--", name)
+    old = _revisions(git("show", f"{parent}:{name}")) if had_one else {}
+    new = _revisions(git("show", f"{commit}:{name}"))
     assert old != new, commit
     for label, revision in new.items():
         assert revision not in world.broken, f"{commit} has {label} at {revision}, which breaks hosts"

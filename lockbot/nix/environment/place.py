@@ -151,7 +151,7 @@ class Place:
     def _ruleset(self, *write: Path) -> Ruleset | None:
         """Builders without a sandbox are kept from reading what Nix itself is kept from; what they write is up to
         whoever let them have none."""
-        reading = (*self._read, *self.work, *with_what_it_needs(self.permitted))
+        reading = (*self._read, *with_what_it_needs((*self.work, *self.permitted)))
         if self.builds_itself and not self.builds_in_sandbox:
             return self.confinement.strict((*reading, *self._own, *write), None)
         return self.confinement.strict(reading, (*self._own, *write))
