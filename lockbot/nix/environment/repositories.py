@@ -27,6 +27,7 @@ def with_what_it_needs(paths: Iterable[Path]) -> Iterator[Path]:
 
 
 def _further(path: Path) -> Iterator[Path]:
+    yield from _borrowed(path)
     directory = _git_directory(path)
     if directory is None:
         return
@@ -36,10 +37,13 @@ def _further(path: Path) -> Iterator[Path]:
     if common is not None:
         yield common
     shared = common or directory
-    for line in _lines(shared / "objects" / "info" / "alternates"):
-        yield (shared / "objects" / line).resolve()
+    yield from _borrowed(shared / "objects")
     for section in _SUBMODULE.findall("\n".join(_lines(shared / "config"))):
         yield from (Path(unquote(url)) for url in _URL.findall(section))
+
+
+def _borrowed(objects: Path) -> Iterator[Path]:
+    return ((objects / line).resolve() for line in _lines(objects / "info" / "alternates"))
 
 
 def _git_directory(path: Path) -> Path | None:

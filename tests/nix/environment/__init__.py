@@ -1,0 +1,1 @@
+"""Tests of what Nix is given of this machine."""
