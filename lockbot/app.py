@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from lockbot import state, surroundings
 from lockbot.config import Settings, secret_files
+from lockbot.config.sections import Repository as RepositorySettings
 from lockbot.confine import Confinement, confinement
 from lockbot.errors import UsageError
 from lockbot.git import settings
@@ -116,8 +117,7 @@ class App:
     def confinement(self) -> Confinement:
         """What other programs may read and write. Raises SurroundingsError where that is required and can't be."""
         security, root = self.settings.security, self.settings.state.directory
-        repository = self.settings.repository.path
-        allowed = (root / REPOSITORIES, *((repository,) if repository is not None else _here()))
+        allowed = (root / REPOSITORIES, *_repository(self.settings.repository))
         return confinement(
             security.confine,
             self.environ,
@@ -247,7 +247,8 @@ class App:
         environ = self.environ
         if place is not None and (agent := keys.agent(environ)) is not None:
             environ = {**environ, "SSH_AUTH_SOCK": agent}
-        work = (place.directory / state.CLONE, place.directory / state.WORKTREES) if place is not None else ()
+        names = (state.CLONE, state.WORKTREES, state.BISECT)
+        work = tuple(place.directory / name for name in names) if place is not None else ()
 
         def confined(variables: Mapping[str, str]) -> NixPlace:
             return NixPlace(self.confinement, variables, work, self.settings.build.options)
@@ -280,18 +281,24 @@ def _configuration(file: Path | None, environ: Mapping[str, str]) -> Iterator[Pa
         return
     if not any((parent / ".git").exists() for parent in file.resolve().parents):
         yield file
-    yield from secret_files(file, environ)
+    others = file.resolve().parent.glob("*.toml")  # of other flakes, which the same daemon looks after
+    for one in dict.fromkeys((file, *others)):
+        if one != file and one.name != CONFIG_NAME:
+            yield one
+        yield from secret_files(one, environ)
 
 
 def _expanded(path: str, environ: Mapping[str, str]) -> Path:
     return Path(environ.get("HOME", "/")) / path[2:] if path.startswith("~/") else Path(path)
 
 
-def _here() -> tuple[Path, ...]:
-    try:
-        return (flake_around(Path.cwd()),)
-    except OSError:
-        return ()
+def _repository(wanted: RepositorySettings) -> Iterator[Path]:
+    """The top of the one that is meant, where it is on this machine."""
+    if wanted.url is not None:
+        return
+    with contextlib.suppress(OSError):
+        place = (wanted.path or flake_around(Path.cwd())).resolve()
+        yield next((one for one in (place, *place.parents) if (one / ".git").exists()), place)
 
 
 def _is_gone(identity: str) -> bool:

@@ -43,6 +43,7 @@ from lockbot.process import CancelToken, process_start
 
 CLONE = "clone.git"
 WORKTREES = "worktrees"
+BISECT = "bisect"
 ROOTS = "roots"
 UPSTREAMS = "upstreams"
 NIX_DATA = "nix-data"

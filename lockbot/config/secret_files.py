@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -14,10 +15,14 @@ def secret_files(config: Path, environ: Mapping[str, str]) -> tuple[Path, ...]:
     """Of a configuration that was read already; what can't be read any more points at nothing."""
     try:
         found = tomllib.loads(config.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return ()
     base = Path(os.path.abspath(config)).parent  # noqa: PTH100  # links stay as they are
-    return tuple(Path(absolute(text, lambda: base, environ)) for text in _pointed_at(found))
+    named: list[Path] = []
+    for text in _pointed_at(found):
+        with contextlib.suppress(ValueError):  # another flake's file, with a mistake in it
+            named.append(Path(absolute(text, lambda: base, environ)))
+    return tuple(named)
 
 
 def _pointed_at(value: object) -> Iterator[str]:

@@ -100,7 +100,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 def reap_orphans(keep: Collection[int], *, kill: bool) -> None:
     """Bury what was adopted and has ended; with `kill` end it first. `keep`: the children that others wait for."""
-    for pid in set(_own_children()) - set(keep):
+    for pid in set(_own_children()) - {*keep, process.watcher.pid()}:
         if kill:
             # Nix first, then what it builds: a builder whose child dies goes on, and Nix would keep what it makes.
             family = sorted(process.descendants(pid), key=lambda one: int(one[1]))

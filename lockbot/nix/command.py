@@ -250,7 +250,6 @@ class Nix:
             *flags,
             *targets,
             listener=Listener(on_stderr=on_stderr),
-            ruleset=Place.for_building,
         )
 
     def _store(

@@ -30,7 +30,7 @@ _REQUIRED = {
     "path": ("path",),
     "indirect": ("id",),
 }
-_FLAGS = ("exportIgnore", "lfs", "shallow", "submodules", "verifyCommit")
+_FLAGS = ("allRefs", "exportIgnore", "lfs", "shallow", "submodules", "verifyCommit")
 _FORGE_QUERY = ("dir", "host", "narHash")
 _QUERY = {
     "git": (*_FLAGS, "dir", "keytype", "publicKey", "publicKeys", "ref", "rev"),

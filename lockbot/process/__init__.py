@@ -5,7 +5,7 @@ bytes given) as standard input; whatever way the run ends, its process group and
 may be kept from files (`landlock`), and ends, too, when this process is killed (`watcher`).
 """
 
-from lockbot.process import landlock
+from lockbot.process import landlock, watcher
 from lockbot.process.deadline import CancelToken, Deadline, duration
 from lockbot.process.ending import end_group, kill
 from lockbot.process.landlock import Access, Ruleset, confined
@@ -34,4 +34,5 @@ __all__ = [
     "resident_bytes",
     "run",
     "supervise",
+    "watcher",
 ]

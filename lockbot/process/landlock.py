@@ -6,12 +6,13 @@ right and no configuration, and every program that is started under it stays und
 
 from __future__ import annotations
 
-import ctypes
+import contextlib
 import errno
 import functools
 import os
 import platform
 import stat
+import struct
 import threading
 import weakref
 from collections.abc import Callable, Iterable
@@ -26,7 +27,16 @@ _CREATE, _ADD_RULE, _RESTRICT = 444, 445, 446
 _VERSION = 1  # LANDLOCK_CREATE_RULESET_VERSION
 _PATH_BENEATH = 1
 _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 24, 38
-_PRIVILEGES = {"SYS_MODULE": 16, "SYS_RAWIO": 17, "SYS_PTRACE": 19, "SYS_ADMIN": 21, "PERFMON": 38, "BPF": 39}
+_PRIVILEGES = {
+    "DAC_READ_SEARCH": 2,
+    "SYS_MODULE": 16,
+    "SYS_RAWIO": 17,
+    "SYS_PTRACE": 19,
+    "SYS_ADMIN": 21,
+    "MKNOD": 27,
+    "PERFMON": 38,
+    "BPF": 39,
+}
 """Of root: what reads other programs' memory and environments, or the kernel, past Landlock."""
 
 OLDEST = 2
@@ -52,26 +62,23 @@ class Access:
     """Directories may be listed wherever they are."""
 
 
-class _Attributes(ctypes.Structure):
-    _fields_ = (("handled_access_fs", ctypes.c_uint64),)
-
-
-class _PathBeneath(ctypes.Structure):
-    _pack_ = 1
-    _fields_ = (("allowed_access", ctypes.c_uint64), ("parent_fd", ctypes.c_int32))
-
-
-@functools.cache
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
-
-
-def _call(number: int, *arguments: object) -> int:
-    result = int(_libc().syscall(ctypes.c_long(number), *arguments))
+def _call(name: str, *arguments: int | bytes | None) -> int:
+    """A function of the C library's. Raises OSError where it says no, or can't be had."""
+    try:
+        import ctypes
+    except (ImportError, MemoryError) as error:  # MemoryDenyWriteExecute of systemd's, with an old libffi
+        raise OSError(errno.ENOTSUP, f"ctypes can't be used: {error}") from error
+    function = getattr(ctypes.CDLL(None, use_errno=True), name)
+    words = (ctypes.c_long(one) if isinstance(one, int) else one for one in arguments)
+    result = int(function(*words))
     if result < 0:
         found = ctypes.get_errno()
         raise OSError(found, os.strerror(found))
     return result
+
+
+def _system_call(number: int, *arguments: int | bytes | None) -> int:
+    return _call("syscall", number, *arguments)
 
 
 @functools.cache
@@ -95,7 +102,7 @@ def unavailable() -> str | None:
 @functools.cache
 def version() -> int:
     """Of the kernel's Landlock. Raises OSError where it has none."""
-    return _call(_CREATE, None, ctypes.c_size_t(0), ctypes.c_uint32(_VERSION))
+    return _system_call(_CREATE, None, 0, _VERSION)
 
 
 class Ruleset:
@@ -106,9 +113,8 @@ class Ruleset:
         changing = _WRITE_FILE | _MAKE_AND_REMOVE | (_TRUNCATE if version() >= 3 else 0)
         reading = _READ_FILE if access.names else _READ
         handled = reading | _REFER | (changing if access.write is not None else 0)
-        attributes = _Attributes(handled)
-        size = ctypes.c_size_t(ctypes.sizeof(attributes))
-        self.descriptor = _call(_CREATE, ctypes.byref(attributes), size, ctypes.c_uint32(0))
+        attributes = struct.pack("=Q", handled)
+        self.descriptor = _system_call(_CREATE, attributes, len(attributes), 0)
         weakref.finalize(self, os.close, self.descriptor)
         if access.write is None:
             self._allow([Path("/")], _REFER)
@@ -123,10 +129,8 @@ class Ruleset:
                 continue  # what this user can't reach, a program of theirs can't either
             try:
                 directory = stat.S_ISDIR(os.fstat(descriptor).st_mode)
-                rule = ctypes.byref(_PathBeneath(rights if directory else rights & _OF_FILES, descriptor))
-                _call(
-                    _ADD_RULE, ctypes.c_int(self.descriptor), ctypes.c_int(_PATH_BENEATH), rule, ctypes.c_uint32(0)
-                )
+                rule = struct.pack("=Qi", rights if directory else rights & _OF_FILES, descriptor)
+                _system_call(_ADD_RULE, self.descriptor, _PATH_BENEATH, rule, 0)
             finally:
                 os.close(descriptor)
 
@@ -142,18 +146,19 @@ def confined(ruleset: Ruleset, start: Callable[[], _T]) -> _T:
     def begin() -> None:
         try:
             for capability in _PRIVILEGES.values() if os.geteuid() == 0 else ():
-                # Where it may not be dropped, it is not there.
-                _libc().prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
-            if _libc().prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
-                refused = ctypes.get_errno()
-                raise OSError(refused, os.strerror(refused))
-            _call(_RESTRICT, ctypes.c_int(ruleset.descriptor), ctypes.c_uint32(0))
+                with contextlib.suppress(OSError):  # where it may not be dropped, it is not there
+                    _call("prctl", _PR_CAPBSET_DROP, capability, 0, 0, 0)
+            _call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+            _system_call(_RESTRICT, ruleset.descriptor, 0)
             found.append(start())
         except BaseException as error:  # noqa: BLE001 -- raised again in the thread that waits
             failed.append(error)
 
     thread = threading.Thread(target=begin, name="confined")
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError as error:
+        raise OSError(errno.EAGAIN, f"no thread can be started: {error}") from error
     thread.join()
     if failed:
         raise failed[0]

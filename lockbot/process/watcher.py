@@ -26,30 +26,39 @@ _SETTLED = 3
 _lock = threading.Lock()
 _name: str | None = None
 _pid: int | None = None
+_watcher: int | None = None
 
 
 def name() -> str:
     """This lockbot's mark, for the environment of what it starts. The first call starts who watches."""
-    global _name, _pid  # one for the whole process, whoever runs in it
+    global _name, _pid, _watcher  # one for the whole process, whoever runs in it
     with _lock:
         if _name is None or _pid != os.getpid():
             _name, _pid = f"{os.getpid()}-{secrets.token_hex(8)}", os.getpid()
-            _watch(_name)
+            _watcher = _watch(_name)
         return _name
 
 
-def _watch(mark: str) -> None:
+def pid() -> int | None:
+    """Who watches over this process's children: a child itself, for which nobody waits."""
+    return _watcher if _pid == os.getpid() else None
+
+
+def _watch(mark: str) -> int | None:
     reader, writer = os.pipe()
     try:
         argv = ["/bin/sh", "-c", _WAIT, sys.executable, __file__, mark]
         nothing = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_WRONLY, 0) for number in (1, 2)]
-        os.posix_spawn(argv[0], argv, {}, file_actions=[(os.POSIX_SPAWN_DUP2, reader, 0), *nothing], setsid=True)
+        started = os.posix_spawn(
+            argv[0], argv, {}, file_actions=[(os.POSIX_SPAWN_DUP2, reader, 0), *nothing], setsid=True
+        )
     except OSError:
         os.close(writer)  # no shell, or no process to be had: then nobody watches, and all else goes on
-        return
+        return None
     finally:
         os.close(reader)
     atexit.register(_all_is_well, writer, os.getpid())
+    return started
 
 
 def _all_is_well(writer: int, pid: int) -> None:
@@ -79,7 +88,7 @@ def end_all(mark: str) -> None:
 def _family(wanted: bytes, known: set[tuple[int, str]]) -> set[tuple[int, str]]:
     parents: dict[int, int] = {}
     starts: dict[int, str] = {}
-    found: set[int] = {pid for pid, _ in known}
+    found: set[int] = set()
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
@@ -90,6 +99,7 @@ def _family(wanted: bytes, known: set[tuple[int, str]]) -> set[tuple[int, str]]:
         with contextlib.suppress(OSError):
             if wanted in (entry / "environ").read_bytes().split(b"\0"):
                 found.add(pid)
+    found |= {pid for pid, started in known if starts.get(pid) == started}  # else the number is another's by now
     grown = True
     while grown:
         more = {pid for pid, parent in parents.items() if parent in found and pid not in found}

@@ -151,4 +151,4 @@ def test_check_says_what_holds(one_nix: nixes.Nix, tmp_path: Path, wanted: str) 
         assert "confinement: programs are not confined: the configuration says `never`" in said
     else:
         assert "confinement: Nix, git and hooks read no secret (Landlock, version " in said
-        assert "builders read no secret, but write wherever this user may" in said
+        assert "builders read no secret, but write where this user may" in said

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from lockbot.nix.environment.daemon import _can_have_sandbox
 from tests import nixes
 from tests.confinement.secrets import Secrets
 from tests.landlock import needs_landlock
@@ -48,7 +49,7 @@ class Thief:
         (self._source / "flake.nix").write_text(
             f"{{ inputs = {{ {inputs} }}; outputs = {arguments}: "
             f'{{ lib.part = {{ ... }}: {{ value = "x"; evaluated = {evaluated}; script = ""; '
-            f"packages = [ {built} ]; }}; }}; }}\n"
+            f"packages = [ {built and f'({built})'} ]; }}; }}; }}\n"
         )
         run_git(self._source, self._git, "commit", "--quiet", "--all", "--message=steal")
         run_git(self._source, self._git, "push", "--quiet", "origin", "HEAD:main")
@@ -112,7 +113,39 @@ def test_nothing_is_built_out_of_secrets(thief: Thief) -> None:
     thief.steals(built=building(thief.secrets))
     said = thief.update("show", "--log", "web")
     assert thief.secrets.found(thief.world, said) == set()
-    assert "ermission denied" in said or "cannot open" in said, "it was tried"
+    assert "evil" in said and list(thief.world.nix.store.glob("*-evil.drv")), said
+
+
+SANDBOX = "sandbox = true\nsandbox-paths = /bin /lib /lib64 /usr\n"
+
+
+@pytest.mark.skipif(not _can_have_sandbox(dict(os.environ)), reason="NOT TESTED: Nix's sandbox (no namespaces)")
+def test_a_sandbox_stays_one(thief: Thief) -> None:
+    """Of a Nix that opens its store itself; for what is built while a host is evaluated, too."""
+    thief.world.environment["NIX_CONFIG"] = SANDBOX
+    script = 'builder = "/bin/sh"; args = [ "-c" "pwd > $out" ];'
+    where = f'derivation {{ name = "where"; system = "x86_64-linux"; {script} }}'
+    expected = f'let at = builtins.readFile ({where}); in if at == "/build\n" then null else throw at'
+    thief.steals(evaluated=expected)
+    said = thief.update()
+    assert thief.world.locked() == run_git(thief._source, thief._git, "rev-parse", "HEAD").strip(), said
+    thief.steals(built=building(thief.secrets))
+    said = thief.update()
+    assert thief.secrets.found(thief.world, said) == set()
+    assert "by a daemon that lockbot starts" in "".join(
+        thief.world.start(argv=thief.world.argv("check")).communicate(timeout=60)
+    )
+
+
+@pytest.mark.parametrize("lacks", ["relaxed", "alias"])
+def test_half_a_sandbox_is_told(thief: Thief, lacks: str) -> None:
+    thief.world.environment["NIX_CONFIG"] = {
+        "relaxed": "sandbox = relaxed\n",
+        "alias": "build-use-sandbox = false\n",
+    }[lacks]
+    said = "".join(thief.world.start(argv=thief.world.argv("check")).communicate(timeout=60))
+    words = {"relaxed": "Nix's sandbox is relaxed", "alias": "Nix builds here itself, with no sandbox"}
+    assert f"confinement: {words[lacks]}" in said
 
 
 def test_nothing_is_built_while_it_is_evaluated(thief: Thief) -> None:

@@ -32,6 +32,7 @@ NOT_RUN = {
     r"^(sudo )?(nixos-rebuild|darwin-rebuild|home-manager|launchctl) ": "switches a whole system",
     r"^(\w+=\S+ )?make ": "installs; `make -n` shows that there is such a target",
     r"^git (clone|fetch) ": "downloads",
+    r"^git .*\bv1\.": "a release's; test_releases makes one, and runs these",
     r"^lockbot hold .*--until-(merged|in|version) ": "waits for something on a forge; tests/holds has one",
     r"^lockbot (--quiet )?requests --settle$": "pull requests need a forge; test_forges has some",
     r" -m pytest ": "runs tests; that the files are there is looked at",

@@ -44,6 +44,7 @@ def test_the_child_gets_its_profile_and_nothing_else(world: World, monkeypatch: 
         "SHLVL",
         "_",
         "GIT_EXEC_PATH",
+        "STARTED_BY_LOCKBOT",
     }
     extra = {"GIT_CONFIG_COUNT"} | {name for name in seen if name.startswith("GIT_CONFIG_")}
     assert set(seen) <= known | extra

@@ -82,7 +82,7 @@ def test_a_hook_gets_no_secret(place: Place) -> None:
     hook = place.script("hook", "env > environment; pwd > directory; ls /proc/self/fd > files")
     assert place.run(hook) == ()
     got = dict(line.split("=", 1) for line in (place.directory / "environment").read_text().splitlines())
-    own = {"PWD", "SHLVL", "_", "OLDPWD"}  # the shell's
+    own = {"PWD", "SHLVL", "_", "OLDPWD", "STARTED_BY_LOCKBOT"}  # the shell's, and by what it is found again
     assert {name: value for name, value in got.items() if name not in own} == ORDINARY | {
         "LOCKBOT_EVENT": "published"
     }

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from lockbot.app import App
 from lockbot.confine import Confine, homes
 from lockbot.nix.command import Nix
+from lockbot.nix.environment.daemon import Builder
 from lockbot.process import landlock
 
 _OTHERS = (".netrc", ".git-credentials")
@@ -32,15 +33,23 @@ def builders(nix: Nix) -> tuple[bool, str, str] | None:
     place = nix.place
     if place is None:
         return None
-    if not place.builds_itself:
-        return True, "the daemon builds, outside of lockbot's confinement and in its own sandbox", ""
-    if place.builds_in_sandbox:
-        return True, "Nix builds here itself, in its own sandbox", ""
-    return (
-        False,
-        "Nix builds here itself, without its sandbox: builders read no secret, but write wherever this user may",
-        "set `sandbox = true` in nix.conf, or have nix-daemon build",
-    )
+    if place.settings.get("sandbox") == "relaxed":
+        return (
+            False,
+            "Nix's sandbox is relaxed: a derivation that asks for it is built without",
+            "set `sandbox = true` in nix.conf",
+        )
+    match place.daemon.builder:
+        case Builder.DAEMON:
+            return True, "the daemon builds, outside of lockbot's confinement and in its own sandbox", ""
+        case Builder.OWN_DAEMON:
+            return True, "Nix builds in its sandbox, by a daemon that lockbot starts for that", ""
+        case Builder.NIX_ITSELF:
+            return (
+                False,
+                "Nix builds here itself, with no sandbox: builders read no secret, but write where this user may",
+                "set `sandbox = true` in nix.conf, or have nix-daemon build",
+            )
 
 
 def kept_back(app: App) -> Iterator[str]:

@@ -46,7 +46,7 @@ from lockbot.review.bisect.result import Bisected, Limit
 from lockbot.review.bisect.trials import Building, Trials
 from lockbot.update.context import RunConfig
 
-DIRECTORY = "bisect"
+DIRECTORY = places.BISECT
 """In the repository's place in the state directory: what a bisection works with. Removed when it is done."""
 MOST_COMMITS = 100_000
 _DAY = 86_400.0

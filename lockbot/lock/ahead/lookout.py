@@ -102,6 +102,8 @@ class Lookout:
         wanted = [*names, *(name for name in pins if name not in names)]
         for path, unseen in outlook.unseen.items():
             owner = _owner(path, wanted)
+            if owner is None and base.edge(path[:1]) is not None:
+                continue  # nothing of it moves: Nix has it as it was, or says itself what is wrong
             problem = self._problem(unseen, owner or spelled(path[:1]), spelled(path))
             return Ahead(problem=problem)
         unfetched = self._unfetched(outlook, base, wanted)
@@ -207,6 +209,7 @@ def _pins(outlook: Outlook, names: Sequence[str]) -> dict[str, str]:
     for name in names:
         tree = outlook.trees.get(names_of(name))
         locked = tree.locked if tree is not None else None
-        if locked is not None and not locked.names_no_commit and locked.type != "path":
+        # A tarball's revision is in no address: its server tells it to who asks for the address that moves.
+        if locked is not None and not locked.names_no_commit and locked.type not in ("path", "tarball", "file"):
             found[name] = locked.argument
     return found

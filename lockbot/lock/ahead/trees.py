@@ -122,8 +122,9 @@ def _tree(found: object, lock: LockFile, name: str) -> Look:
 def _asks(found: Mapping[str, object]) -> Mapping[str, object]:
     arguments, inputs = found["arguments"], found["inputs"]
     assert isinstance(arguments, list)
-    implied: dict[str, object] = {name: {} for name in arguments if name != "self"}
-    return implied | (inputs if isinstance(inputs, dict) else {})
+    named: dict[str, object] = {name: {} for name in arguments}
+    named |= inputs if isinstance(inputs, dict) else {}
+    return {name: said for name, said in named.items() if name != "self"}  # of itself: how it is to be fetched
 
 
 def _dir(ref: FlakeRef) -> str:

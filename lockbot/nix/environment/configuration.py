@@ -15,8 +15,10 @@ _DEEPEST = 20
 _LARGEST = 1024 * 1024
 _INCLUDE = re.compile(r"(!?include)\s+(\S+)\s*")
 _NAMED = re.compile(r"(?:^|[\s=@,])(?:[a-z+-]+://)?(/[^\s?&#=,]*)")
-NOT_FILES = frozenset({"access-tokens", "nix-path", "allowed-uris", "commit-lock-file-summary"})
-"""Settings in which a path is none of this machine's, or nothing that a pure evaluation reads."""
+NOT_FILES = frozenset({"access-tokens", "nix-path", "allowed-uris", "netrc-file", "secret-key-files"})
+"""Settings in which a path is none of this machine's, nothing that a pure evaluation reads, or a secret."""
+ALIASES = {"build-use-sandbox": "sandbox", "build-use-chroot": "sandbox"}
+_SECRET = re.compile(r"[?&]secret-key=[^\s&]*")
 
 
 def text(environ: Mapping[str, str]) -> str:
@@ -50,7 +52,7 @@ def _read(file: Path, depth: int) -> str:
     there: that line stays, and Nix says what is wrong with it."""
     try:
         with file.open("rb") as opened:
-            content = opened.read(_LARGEST).decode(errors="replace")
+            content = opened.read(_LARGEST).decode(errors="surrogateescape")
     except OSError:
         return ""
     return "\n".join(_included(line, file, depth) for line in content.splitlines())
@@ -76,11 +78,11 @@ def settings(configuration: str) -> dict[str, str]:
             name = name.removeprefix("extra-")
             value = f"{found.get(name, '')} {value}".strip()
         if equals:
-            found[name] = value
+            found[ALIASES.get(name, name)] = value
     return found
 
 
 def paths(found: Mapping[str, str]) -> frozenset[Path]:
     """The files that settings name: caches on this machine, lists of builders, keys, certificates."""
-    texts = (value for name, value in found.items() if name not in NOT_FILES and name != "netrc-file")
+    texts = (_SECRET.sub("", value) for name, value in found.items() if name not in NOT_FILES)
     return frozenset(Path(match) for value in texts for match in _NAMED.findall(value) if match != "/")

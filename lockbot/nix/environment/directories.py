@@ -12,6 +12,8 @@ from pathlib import Path
 from lockbot import files
 from lockbot.process import process_start
 
+_LONGEST = 90
+"""Bytes: of the 107 that an address may have, some for the socket's own name."""
 _PREFIX = "lockbot-"
 _NAME = re.compile(re.escape(_PREFIX) + r"(\d+)-(\d+)-.*")
 
@@ -22,6 +24,15 @@ def private_directory(environ: Mapping[str, str]) -> Path:
     _remove_abandoned(parent)
     prefix = f"{_PREFIX}{os.getpid()}-{process_start(os.getpid()) or 0}-"
     return Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+
+
+def directory_of_sockets(environ: Mapping[str, str]) -> Path:
+    """The same, with a name that is short enough for the address of a socket."""
+    made = private_directory(environ)
+    if len(os.fsencode(made)) <= _LONGEST:
+        return made
+    made.rmdir()
+    return private_directory({"TMPDIR": "/tmp"})  # noqa: S108 -- a directory of its own, for this user only
 
 
 @contextlib.contextmanager

@@ -17,20 +17,20 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from lockbot.confine import homes
-from lockbot.nix.environment.directories import private_directory, remove
+from lockbot.nix.environment.directories import directory_of_sockets, remove
 from lockbot.process import begin
 
-_LONGEST_ADDRESS = 100
-"""Bytes of a socket's path; the system takes 107."""
 _PATIENCE = 5.0
 _BEGINNING = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
-_NO_SECRET = re.compile(r"config.*|known_hosts.*|.*\.pub")
+_IDENTITY = re.compile(r'^\s*IdentityFile[\s=]+"?([^"\n]+?)"?\s*$', re.MULTILINE | re.IGNORECASE)
+_MOST = 1000
 
 
 def public(environ: Mapping[str, str]) -> tuple[Path, ...]:
-    """What ssh needs of the user's settings, and is no secret: known hosts, its configuration, public keys."""
+    """What ssh needs of the user's settings, and is no secret: known hosts, its configuration with what that
+    includes, public keys."""
     found = (file for home in homes(environ) for file in _files(home / ".ssh"))
-    return tuple(file for file in found if _NO_SECRET.fullmatch(file.name) and not _is_key(file))
+    return tuple(file for file in found if not is_key(file) and not file.name.startswith("authorized_keys"))
 
 
 def agent(environ: Mapping[str, str]) -> str | None:
@@ -42,12 +42,12 @@ def agent(environ: Mapping[str, str]) -> str | None:
     programs = [shutil.which(name, path=environ.get("PATH", "")) for name in ("ssh-agent", "ssh-add")]
     if not keys or None in programs or _has_keys(environ, programs[1]):
         return None
-    directory = private_directory(environ)
+    directory = directory_of_sockets(environ)
     weakref.finalize(_agents, remove, directory, os.getpid())
     address = str(directory / "agent")
-    if len(os.fsencode(address)) > _LONGEST_ADDRESS:
-        return None
-    started = begin(lambda marked: _quietly([str(programs[0]), "-D", "-a", address], {**environ, **marked}))
+    # Its command ends it when lockbot is gone; where that is killed, too, the agent misses it after 10 s.
+    argv = [str(programs[0]), "-a", address, "/bin/sh", "-c", "read -r said; kill $SSH_AGENT_PID"]
+    started = begin(lambda marked: _quietly(argv, {**environ, **marked}, stdin=subprocess.PIPE))
     _agents.add(started)
     weakref.finalize(_agents, _end, started, os.getpid())
     end = time.monotonic() + _PATIENCE
@@ -69,14 +69,17 @@ _agents = _Agents()
 
 def _end(process: subprocess.Popen[bytes], pid: int) -> None:
     if pid == os.getpid():
-        process.kill()
-        process.wait()
+        assert process.stdin is not None
+        process.stdin.close()
+        _waited(process)
 
 
-def _quietly(argv: list[str], environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def _quietly(
+    argv: list[str], environ: Mapping[str, str], stdin: int = subprocess.DEVNULL
+) -> subprocess.Popen[bytes]:
     nothing = subprocess.DEVNULL
     return subprocess.Popen(
-        argv, env=dict(environ), stdin=nothing, stdout=nothing, stderr=nothing, cwd="/", start_new_session=True
+        argv, env=dict(environ), stdin=stdin, stdout=nothing, stderr=nothing, cwd="/", start_new_session=True
     )
 
 
@@ -95,9 +98,21 @@ def _has_keys(environ: Mapping[str, str], program: str | None) -> bool:
 
 
 def _keys(environ: Mapping[str, str]) -> Iterator[Path]:
+    """The best first: a server listens to a few only."""
     for name in ("GIT_SSH_COMMAND", "NIX_SSHOPTS"):
-        yield from filter(_is_key, _named(environ.get(name, "")))
-    yield from filter(_is_key, (file for home in homes(environ) for file in _files(home / ".ssh")))
+        yield from filter(is_key, _named(environ.get(name, "")))
+    lying = [file for home in homes(environ) for file in _files(home / ".ssh")]
+    settings = [file for file in lying if file.name.startswith("config")]
+    for file in (*settings, Path("/etc/ssh/ssh_config")):
+        yield from filter(is_key, _of_settings(file))
+    yield from filter(is_key, sorted(lying, key=lambda file: not file.name.startswith("id_")))
+
+
+def _of_settings(file: Path) -> Iterator[Path]:
+    """The keys that a configuration of ssh's names."""
+    with contextlib.suppress(OSError, RuntimeError):
+        for path in _IDENTITY.findall(file.read_text(errors="surrogateescape")):
+            yield Path(path.replace("%d", "~", 1)).expanduser()
 
 
 def _named(options: str) -> Iterator[Path]:
@@ -111,7 +126,7 @@ def _named(options: str) -> Iterator[Path]:
                 yield Path(match[1]).expanduser()
 
 
-def _is_key(file: Path) -> bool:
+def is_key(file: Path) -> bool:
     try:
         if not file.is_file():
             return False
@@ -122,7 +137,7 @@ def _is_key(file: Path) -> bool:
 
 
 def _files(directory: Path) -> list[Path]:
-    try:
-        return sorted(directory.iterdir())
-    except OSError:
-        return []
+    """Those in it and in its directories."""
+    with contextlib.suppress(OSError):
+        return sorted(path for path in directory.rglob("*") if path.is_file())[:_MOST]
+    return []

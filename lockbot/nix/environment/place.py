@@ -7,25 +7,27 @@ text), no key (an agent signs), no home. What the user's own flake reads from th
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-import socket
+import re
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from lockbot.confine import Confinement
+from lockbot.confine import Confinement, homes
+from lockbot.confine.repositories import with_what_it_needs
 from lockbot.nix.environment import configuration, keys
+from lockbot.nix.environment.daemon import Builder, Daemon, daemon_for
 from lockbot.nix.environment.directories import private_directory, remove
-from lockbot.nix.environment.repositories import with_what_it_needs
 from lockbot.process import Ruleset
 
-_CERTIFICATES = ("NIX_SSL_CERT_FILE", "SSL_CERT_FILE", "SSL_CERT_DIR", "LOCALE_ARCHIVE")
+_CERTIFICATES = (
+    *("NIX_SSL_CERT_FILE", "SSL_CERT_FILE", "SSL_CERT_DIR", "LOCALE_ARCHIVE", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH"),
+)
+_CA = re.compile(r'^\s*sslca(?:info|path) = "(/[^"]*)"', re.MULTILINE | re.IGNORECASE)
 _PROGRAMS = ("nix", "git", "ssh")
 _PARTS = ("bin", "lib", "lib64", "libexec", "share")
-_DAEMON_SOCKET = "/nix/var/nix/daemon-socket/socket"
 
 
 _PIPE_BYTES = 65536
@@ -88,18 +90,21 @@ class Place:
         reader, writer = os.pipe()
         try:
             with os.fdopen(writer, "wb", buffering=0) as pipe:
-                if len(content) > _PIPE_BYTES:
-                    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, len(content))
-                pipe.write(content)
-            yield Handed({"NIX_USER_CONF_FILES": f"/proc/self/fd/{reader}"}, (reader,))
+                if len(content) <= _PIPE_BYTES:
+                    pipe.write(content)
+                    named = f"/proc/self/fd/{reader}"
+                else:  # where a name that nobody can guess must do
+                    named = str(self.directory / "nix.conf")
+                    Path(named).write_bytes(content)
+            yield Handed({"NIX_USER_CONF_FILES": named}, (reader,))
         finally:
             os.close(reader)
 
     @cached_property
     def variables(self) -> Mapping[str, str]:
         """Its environment: nothing in it is secret, for whoever runs in Nix can read that."""
-        home = self.environ.get("HOME", "/")
-        left_out = ("NIX_CONFIG", "NIX_CONFIG_HOME", "NIX_USER_CONF_FILES", "XDG_CONFIG_HOME")
+        home = next(iter(homes(self.environ)), self.directory / "home")
+        left_out = ("NIX_CONFIG", "NIX_CONFIG_HOME", "NIX_USER_CONF_FILES", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR")
         kept = {name: value for name, value in self.environ.items() if name not in left_out}
         found = kept | {
             "HOME": str(self.directory / "home"),
@@ -108,29 +113,14 @@ class Place:
         }
         if "GIT_CONFIG_GLOBAL" in kept:
             found["GIT_CONFIG_GLOBAL"] = str(self.directory / "home" / ".gitconfig")
-        if self._opens_store and _answers(kept.get("NIX_DAEMON_SOCKET_PATH", _DAEMON_SOCKET)):
-            found["NIX_REMOTE"] = "daemon"  # which builds in its sandbox; here, that could not be set up
-        return found
+        return {**found, **self.daemon.variables}
 
     # -- what it may use --------------------------------------------------------------------------------------
 
-    @property
-    def builds_in_sandbox(self) -> bool:
-        """Builders get one of Nix's own. It has to mount, which a confined program can't."""
-        return self.settings.get("sandbox", "true") != "false"
-
-    @property
-    def builds_itself(self) -> bool:
-        """No daemon builds for it."""
-        return self._opens_store and self.variables.get("NIX_REMOTE") != "daemon"
-
-    @property
-    def _opens_store(self) -> bool:
-        store = self.environ.get("NIX_REMOTE") or self.settings.get("store") or "auto"
-        if store != "auto":
-            return not store.startswith(("daemon", "unix:", "ssh:", "ssh-ng:", "http:", "https:"))
-        state = self.environ.get("NIX_STATE_DIR") or "/nix/var/nix"
-        return os.access(state, os.R_OK | os.W_OK)
+    @cached_property
+    def daemon(self) -> Daemon:
+        """Who builds."""
+        return daemon_for(self.environ, self.settings)
 
     def for_locking(self, flake: Path) -> Ruleset | None:
         """It writes flake.lock there, and git's index in the clone."""
@@ -144,15 +134,12 @@ class Place:
         """It may build."""
         return self._ruleset()
 
-    def for_building(self) -> Ruleset | None:
-        """None where Nix itself keeps builders in a sandbox: that could not be set up."""
-        return None if self.builds_itself and self.builds_in_sandbox else self.for_evaluating()
-
     def _ruleset(self, *write: Path) -> Ruleset | None:
         """Builders without a sandbox are kept from reading what Nix itself is kept from; what they write is up to
         whoever let them have none."""
-        reading = (*self._read, *with_what_it_needs((*self.work, *self.permitted)))
-        if self.builds_itself and not self.builds_in_sandbox:
+        permitted = (path for path in self.permitted if not self.confinement.is_secret(path))
+        reading = (*self._read, *with_what_it_needs((*self.work, *permitted)))
+        if self.daemon.builder is Builder.NIX_ITSELF:
             return self.confinement.strict((*reading, *self._own, *write), None)
         return self.confinement.strict(reading, (*self._own, *write))
 
@@ -173,7 +160,8 @@ class Place:
     def _read(self) -> tuple[Path, ...]:
         programs = [Path(one) for one in self.environ.get("PATH", "").split(":") if one.startswith("/")]
         certificates = [Path(self.environ[name]) for name in _CERTIFICATES if self.environ.get(name)]
-        named = configuration.paths(self.settings)
+        named = [path for path in configuration.paths(self.settings) if not keys.is_key(path)]
+        certificates += _of_git(self.directory / "home" / ".gitconfig")
         return (
             *programs,
             *_installed(programs),
@@ -199,11 +187,8 @@ def _put(file: Path, content: bytes) -> None:
         opened.write(content)
 
 
-def _answers(path: str) -> bool:
-    with socket.socket(socket.AF_UNIX) as asked:
-        asked.settimeout(1)
-        try:
-            asked.connect(path)
-        except OSError:
-            return False
-    return True
+def _of_git(settings: Path) -> list[Path]:
+    """The certificates that git settings name."""
+    with contextlib.suppress(OSError):
+        return [Path(path) for path in _CA.findall(settings.read_text(errors="surrogateescape"))]
+    return []

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from lockbot.confine.repositories import with_what_it_needs
 from lockbot.errors import SurroundingsError
 from lockbot.process import Access, Ruleset, landlock
 
@@ -76,7 +77,7 @@ class Confinement:
     private: tuple[Path, ...] = ()
     """What no program but lockbot itself has business with."""
     allowed: tuple[Path, ...] = ()
-    """What git and hooks may read, though it lies in something private."""
+    """What git and hooks may read, though it lies in something private: of a repository, all that it needs."""
     readable: tuple[Path, ...] = ()
     """What the configuration lets every program read."""
     _rulesets: dict[tuple[str, tuple[bool, ...]], Ruleset | None] = field(default_factory=dict, repr=False)
@@ -123,9 +124,21 @@ class Confinement:
     def _all_but(self, further: Iterable[Path]) -> Ruleset | None:
         if not self.active:
             return None
-        kept_from = {Path(os.path.realpath(path)) for path in (*self.private, *further)}
-        let_in = [Path(os.path.realpath(path)) for path in (*self.allowed, *self.readable)]
+        kept_from = {_real(path) for path in (*self.private, *further)}
+        let_in = [*map(_real, self.readable)]
+        for place in map(_real, with_what_it_needs(self.allowed)):
+            # What is let in lies in something private; what is private in that stays so.
+            let_in += _all_but(place, {path for path in kept_from if path != place and path.is_relative_to(place)})
         return Ruleset(Access((*_all_but(Path("/"), kept_from), *let_in), names=True))
+
+    def is_secret(self, path: Path) -> bool:
+        """Whether a path leads to what no flake may have read: a key, a credential, lockbot's own."""
+        kept_from = map(_real, (*self.private, *self._of_systemd(), *self._of_homes()))
+        let_in = [*map(_real, (*self.allowed, *self.readable))]
+        real = _real(path)
+        if any(real.is_relative_to(place) for place in let_in):
+            return False
+        return any(real.is_relative_to(place) for place in kept_from)
 
     def _of_systemd(self) -> Iterator[Path]:
         yield Path("/run/credentials")
@@ -133,12 +146,11 @@ class Confinement:
             yield Path(directory)
 
     def _of_homes(self) -> Iterator[Path]:
-        own = homes(self.environ)
+        own = {_real(home) for home in homes(self.environ)}
+        others = {home for home in (*_children(_HOMES), Path("/root")) if home not in own}
         yield from (home / name for home in own for name in HOME_SECRETS)
-        mine = {Path(os.path.realpath(home)) for home in own}
-        for home in (*_children(_HOMES), Path("/root")):
-            if not any(path.is_relative_to(home) for path in (*mine, *self.allowed)):
-                yield home
+        yield from others
+        yield from (home / name for home in others for name in HOME_SECRETS)  # also where a part of it is let in
 
 
 UNCONFINED = Confinement("nobody asked for it")
@@ -168,6 +180,10 @@ def homes(environ: Mapping[str, str]) -> tuple[Path, ...]:
     with contextlib.suppress(KeyError):  # a user without a name
         found.append(Path(pwd.getpwuid(os.geteuid()).pw_dir))
     return tuple(dict.fromkeys(home for home in found if home != Path("/")))
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))
 
 
 def _all_but(directory: Path, kept_from: set[Path]) -> Iterator[Path]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lockbot.nix.environment.repositories import with_what_it_needs
+from lockbot.confine.repositories import with_what_it_needs
 from tests.upstream import run_git
 
 

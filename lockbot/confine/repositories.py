@@ -49,7 +49,9 @@ def _borrowed(objects: Path) -> Iterator[Path]:
 def _git_directory(path: Path) -> Path | None:
     inside = path / ".git"
     if inside.is_file():
-        return _pointed_at(inside, path, "gitdir: ")
+        found = _pointed_at(inside, path, "gitdir: ")
+        # Whoever can write this file says where: it has to be one of git's.
+        return found if found is not None and (found / "HEAD").is_file() else None
     if inside.is_dir():
         return inside
     return path if (path / "objects").is_dir() or (path / "commondir").is_file() else None
