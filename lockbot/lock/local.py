@@ -14,6 +14,7 @@ from urllib.parse import unquote
 from lockbot.git.clone import Clone
 from lockbot.nix.lockfile import LOCK_NAME, LockFile, LockFileError, local_paths
 
+_INSTEAD = re.compile(r'\[url "((?:file://)?/[^"\n]*)"\]\n\tinsteadof = "([^"\n]+)"', re.IGNORECASE)
 _URL = re.compile(r"(?:path|(?:[a-z]+\+)?file):(?://)?(/[^\s\"'?#;]*)", re.IGNORECASE)
 _PLAIN = re.compile(r"\b(?:url|path)\s*=\s*\"?(/[^\s\"?#;]+)")
 
@@ -24,8 +25,25 @@ def named_files(clone: Clone, commit: str, flake_dir: str) -> frozenset[Path]:
     found: set[Path] = set()
     if lock is not None:
         with contextlib.suppress(LockFileError):  # whoever reads it next says what is wrong with it
-            found |= local_paths(LockFile.parse(lock.decode(errors="replace")))
+            parsed = LockFile.parse(lock.decode(errors="replace"))
+            found |= local_paths(parsed) | _instead(parsed, clone)
     return frozenset(found) | named_by((flake or b"").decode(errors="replace"))
+
+
+def _instead(lock: LockFile, clone: Clone) -> frozenset[Path]:
+    """Where on this machine the user's git settings have inputs fetched from: `url.*.insteadOf`."""
+    try:
+        settings = Path(clone.access.get("GIT_CONFIG_GLOBAL", "")).read_text(errors="surrogateescape")
+    except OSError:
+        return frozenset()
+    bases = {prefix: base.removeprefix("file://") for base, prefix in _INSTEAD.findall(settings)}
+    refs = (ref for node in lock.graph.by_label.values() for ref in (node.locked, node.original))
+    urls = {ref.text("url").removeprefix("git+") for ref in refs if ref is not None and ref.type == "git"}
+    found = set[Path]()
+    for url in urls:
+        if prefix := max((one for one in bases if url.startswith(one)), key=len, default=""):
+            found.add(Path(bases[prefix] + url.removeprefix(prefix).partition("?")[0]))
+    return frozenset(found)
 
 
 def named_by(flake_nix: str) -> frozenset[Path]:

@@ -211,7 +211,8 @@ def repository(world: World) -> None:
 
 def _git_leftovers(directory: Path, *, torn: bool = False) -> list[Path]:
     """What a git that was killed leaves lying about. `torn`: and what is not in anybody's way, until `git gc`."""
-    forms = ("*.lock",) if torn else ("*.lock", "tmp_*", "incoming-*")
+    # What git leaves of a pack when the disk is full is git's, and goes with `git gc`.
+    forms = ("*.lock",) if torn else ("*.lock", "tmp_obj*", "incoming-*")
     return [path for form in forms for path in directory.rglob(form)]
 
 

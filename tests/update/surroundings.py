@@ -165,6 +165,17 @@ _GIT_FETCH = """builtins.readFile "${builtins.fetchGit {
 
 def _asset(site: Site) -> None:
     (site.directory / "asset").write_text(str(site))
+    _let_the_asset_be_read(site)
+
+
+def _let_the_asset_be_read(site: Site) -> None:
+    """No flake.nix names it as an input: the configuration has to."""
+    site.settings = {**site.settings, "security": {"readable": f'["{site.directory}/asset"]'}}
+
+
+def _healed_asset(site: Site) -> None:
+    _let_the_asset_be_read(site)
+    _set_the_mark(site)
 
 
 def _git_source_away(site: Site) -> None:
@@ -305,7 +316,7 @@ KINDS = (
     Surrounding(
         "pure-fetch", _evaluates('builtins.readFile (builtins.fetchurl "@URL@")'), heal=None, places=AFTER
     ),
-    Surrounding("restrict-eval", _evaluates(_LOCAL_FETCH), nix=_RESTRICTED, begin=_asset),
+    Surrounding("restrict-eval", _evaluates(_LOCAL_FETCH), nix=_RESTRICTED, begin=_asset, heal=_healed_asset),
     Surrounding(
         "pipe-operators",
         _evaluates("(@VERSION@ |> toString)"),

@@ -444,6 +444,7 @@ def test_a_branch_that_keeps_moving_is_stale(one_nix: nixes.Nix, tmp_path: Path)
     move = f'git -C {world.fleet.path} commit --quiet --allow-empty -m "again"'
     world.wrap("nix", f'"$real" "$@"; code=$?; [ "$1 $2" = "flake update" ] && {move}; exit $code')
     world.settings["run"] = "publish_tries = 2"
+    world.settings["security"] = f'readable = ["{tmp_path}"]'  # for the wrapper's git, in Nix's place
     run = worked(world.update(), "stale", 1)
     assert run["commit"] is None and run["parked"] is None
     assert world.git("log", "--format=%s", "main").splitlines() == ["again", "again", "first"]

@@ -156,7 +156,9 @@ def test_where_the_network_goes_away_the_run_says_so(
     world = World(one_nix, tmp_path, cancel, [HostSpec("web", ["a", "b"], failure=bad)], "ab")
     wrapper = Wrapper(tmp_path / "wrappers", one_nix)
     lost = "error: unable to download 'https://example.org': Could not resolve host: example.org"
-    wrapper.around("nix", f'case "$*" in *--override-input*) echo "{lost}" >&2; exit 1;; esac')
+    once = tmp_path / "once"  # to lock the tips; then it is a search that asks
+    asked = f'[ ! -e {once} ] && : > {once} || {{ echo "{lost}" >&2; exit 1; }}'
+    wrapper.around("nix", f'case "$*" in *--override-input*) {asked};; esac')
     run = world.update(settings={"PATH": wrapper.path})
     assert run.outcome is Outcome.FAILED
     assert run.error is not None
