@@ -126,7 +126,8 @@ class Confinement:
             return None
         kept_from = {_real(path) for path in (*self.private, *further)}
         let_in = [*map(_real, self.readable)]
-        for place in map(_real, with_what_it_needs(self.allowed)):
+        closed = {_real(path) for path in self.private}
+        for place in (one for one in map(_real, with_what_it_needs(self.allowed)) if one not in closed):
             # What is let in lies in something private; what is private in that stays so.
             let_in += _all_but(place, {path for path in kept_from if path != place and path.is_relative_to(place)})
         return Ruleset(Access((*_all_but(Path("/"), kept_from), *let_in), names=True))

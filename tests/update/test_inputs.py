@@ -658,3 +658,20 @@ def test_a_full_disk_that_cuts_the_lock_off_is_called_by_its_name(one_nix: nixes
     result = world.update()
     assert (result.code, result["outcome"], result["held"]) == (3, "failed", []), result.document
     assert "No space left on device" in result["error"]
+
+
+def test_an_input_that_is_gone_and_does_not_move_stops_nobody(one_nix: nixes.Nix, tmp_path: Path) -> None:
+    """Its own flake.nix has a `follows`, for which lockbot would look at it again."""
+    world = World.create(one_nix, tmp_path, inputs="ab")
+    b, leaf = world.upstreams["b"], Upstream.create(tmp_path, "leaf")
+    inputs = f'leaf.url = "{leaf.url}"; other.follows = "leaf";'
+    flake = f"{{ inputs = {{ {inputs} }}; outputs = _: {{ lib.part = import ./part.nix; }}; }}\n"
+    b.commit("follows", files={"flake.nix": flake})
+    world.settings["policy"] = 'new_path = "allow"'
+    first = world.update()
+    assert first["outcome"] == "published", first
+    b.path.rename(tmp_path / "gone")
+    new = world.upstreams["a"].commit("newer")
+    run = world.update()
+    assert world.locked() == new, run
+    assert [(one["input"], one["reason"]) for one in run["held"]] == [("b", "fetch-failed")]
