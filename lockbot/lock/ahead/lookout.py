@@ -155,6 +155,8 @@ class Lookout:
         finished = unseen.finished
         if finished is None:
             told = f"{path}: " if path != name else ""
+            if unseen.late:
+                return Problem(FailureKind.NETWORK, f"{told}{unseen.why}")
             return Problem(FailureKind.LOCK_FILE, f"{told}{unseen.why}", CANNOT_LOCK)
         finished = relock.by_their_names(finished, [path])
         kind = failure.classify(finished.stderr)

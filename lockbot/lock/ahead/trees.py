@@ -72,6 +72,8 @@ class Unseen:
 
     finished: Finished | None
     why: str = ""
+    late: bool = False
+    """It took too long: that of which it is read hangs, as far as can be told."""
 
 
 Look = Tree | Unseen
@@ -145,7 +147,7 @@ def _evaluated(nix: Nix, directory: Path, timeout: float) -> dict[str, dict[str,
         finished = nix.look(directory, "look", Deadline(timeout, "looking at inputs"))
     except DeadlineExceeded as error:
         nix.cancel.check()  # the run's own deadline is another matter
-        return Unseen(None, error.message)
+        return Unseen(None, error.message, late=True)
     stale = [line for line in failure.stale_fetch_lines(finished.stderr) if str(directory) not in line]
     if finished.code != 0 or stale:
         return Unseen(finished, stale[0] if stale and finished.code == 0 else "")
