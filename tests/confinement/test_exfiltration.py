@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -120,8 +121,14 @@ SANDBOX = "sandbox = true\nsandbox-paths = /bin /lib /lib64 /usr\n"
 
 
 @pytest.mark.skipif(not _can_have_sandbox(dict(os.environ)), reason="NOT TESTED: Nix's sandbox (no namespaces)")
-def test_a_sandbox_stays_one(thief: Thief) -> None:
+@pytest.mark.parametrize("installed", nixes.discover(), ids=str)
+def test_a_sandbox_stays_one(installed: nixes.Installed) -> None:
     """Of a Nix that opens its store itself; for what is built while a host is evaluated, too."""
+    with tempfile.TemporaryDirectory() as place:  # not in /dev, where a sandbox has another in its place
+        _stays_one(Thief(nixes.prepare(installed, Path(place, "nix")), Path(place, "world")))
+
+
+def _stays_one(thief: Thief) -> None:
     thief.world.environment["NIX_CONFIG"] = SANDBOX
     script = 'builder = "/bin/sh"; args = [ "-c" "pwd > $out" ];'
     where = f'derivation {{ name = "where"; system = "x86_64-linux"; {script} }}'
