@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -60,6 +61,10 @@ SYSTEM = tuple(
     )
 )
 """What any program needs to run, find hosts and check certificates: nothing in it is secret."""
+_PACKAGE = Path(__file__).parents[1]
+_LIBRARY = _PACKAGE.parent if _PACKAGE.parent.name in ("site-packages", "dist-packages") else _PACKAGE
+_OWN_PROGRAM = (Path(sys.prefix), Path(sys.base_prefix), _LIBRARY)
+"""The Python that lockbot is run by: it may lie in somebody's home, and hooks may be run by it, too."""
 DEVICES = tuple(
     Path(f"/dev/{name}") for name in ("null", "zero", "full", "tty", "ptmx", "pts", "random", "urandom")
 )
@@ -125,7 +130,7 @@ class Confinement:
         if not self.active:
             return None
         kept_from = {_real(path) for path in (*self.private, *further)}
-        let_in = [*map(_real, self.readable)]
+        let_in = [*map(_real, (*self.readable, *_OWN_PROGRAM))]
         closed = {_real(path) for path in self.private}
         for place in (one for one in map(_real, with_what_it_needs(self.allowed)) if one not in closed):
             # What is let in lies in something private; what is private in that stays so.
