@@ -119,10 +119,12 @@ def _left(place: str, before: set[tuple[int, str]]) -> set[tuple[int, str]]:
 
 
 def _watches_us(pid: int) -> bool:
-    """Whoever would end this process's children, did it die: that ends with it (`process/test_watcher.py`)."""
-    return "/process/watcher.py " in _command(pid) and (pid, process.process_start(pid)) in process.descendants(
-        os.getpid()
+    """Whoever would end this process's children, did it die, and the agent with the ssh keys that whoever runs the
+    tests has: they end with it (`process/test_watcher.py`, `nix/environment/test_keys.py`)."""
+    ours = (
+        "/process/watcher.py " in _command(pid) or "SSH_AGENT_PID" in _command(pid) or "ssh-agent" in _command(pid)
     )
+    return ours and (pid, process.process_start(pid)) in process.descendants(os.getpid())
 
 
 def _running(place: str) -> set[tuple[int, str]]:

@@ -23,7 +23,7 @@ class Secrets:
 
     @classmethod
     def spread(cls, world: World) -> Secrets:
-        home, directory = Path(world.environment["HOME"]), world.directory
+        home, directory = home_of_its_own(world), world.directory
         files = {
             "netrc": home / ".netrc",
             "key": home / ".ssh" / "id_ed25519",
@@ -71,6 +71,15 @@ class Secrets:
         every = (*(text.encode() for text in texts), *places, *store)
         names = (*self.files, "environment")
         return {name for name in names for content in every if f"CANARY-{name}".encode() in content}
+
+
+def home_of_its_own(world: World) -> Path:
+    """Not the one that a worker's tests share: what lies in it is found by all of lockbot's runs."""
+    home = world.directory / "own-home"
+    home.mkdir()
+    (home / ".gitconfig").write_bytes((Path(world.environment["HOME"]) / ".gitconfig").read_bytes())
+    world.environment |= {"HOME": str(home), "XDG_CONFIG_HOME": str(home / ".config")}
+    return home
 
 
 def files_below(directory: Path) -> Iterator[Path]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import nixes
-from tests.confinement.secrets import Secrets
+from tests.confinement.secrets import Secrets, home_of_its_own
 from tests.landlock import needs_landlock
 from tests.update.world import World
 from tests.upstream import run_git
@@ -124,8 +124,8 @@ def test_what_the_configuration_names_may_be_read(tried: Tried) -> None:
 
 def test_signing_uses_the_users_key(one_nix: nixes.Nix, tmp_path: Path) -> None:
     world = World.create(one_nix, tmp_path)
-    key = Path(world.environment["HOME"]) / ".ssh" / f"signing-{tmp_path.name}"
-    key.parent.mkdir(exist_ok=True)
+    key = home_of_its_own(world) / ".ssh" / "signing"
+    key.parent.mkdir()
     world.nix.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key)
     signers = tmp_path / "signers"
     signers.write_text(f"bot@example.org {key.with_suffix('.pub').read_text()}")

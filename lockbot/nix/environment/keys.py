@@ -42,6 +42,8 @@ def agent(environ: Mapping[str, str]) -> str | None:
     programs = [shutil.which(name, path=environ.get("PATH", "")) for name in ("ssh-agent", "ssh-add")]
     if not keys or None in programs or _has_keys(environ, programs[1]):
         return None
+    if (known := _addresses.get(keys)) is not None and Path(known).exists():
+        return known
     directory = directory_of_sockets(environ)
     weakref.finalize(_agents, remove, directory, os.getpid())
     address = str(directory / "agent")
@@ -57,7 +59,14 @@ def agent(environ: Mapping[str, str]) -> str | None:
         time.sleep(0.005)
     asked = {**environ, "SSH_AUTH_SOCK": address, "SSH_ASKPASS": "/bin/false", "DISPLAY": ""}
     added = [_quietly([str(programs[1]), "-q", str(key)], asked) for key in keys]
-    return address if any([_waited(process) == 0 for process in added]) else None  # noqa: C419  # each is waited for
+    if not any([_waited(process) == 0 for process in added]):  # noqa: C419  # each is waited for
+        return None
+    _addresses[keys] = address
+    return address
+
+
+_addresses: dict[tuple[Path, ...], str] = {}
+"""Of agents that run, by the keys that they have."""
 
 
 class _Agents(set[subprocess.Popen[bytes]]):
