@@ -96,7 +96,7 @@ class _Signature:
     subject: str
 
 
-_FORM = "%H%x00%G?%x00%GK%x00%<(200,trunc)%an <%ae>%x00%<(200,trunc)%s"
+_FORM = "%H%x00%G?%x00%GK%x00%<(200,trunc)%an%x00%<(200,trunc)%ae%x00%<(200,trunc)%s"
 
 
 def _require(clone: Clone, file: Path, commits: Sequence[str]) -> None:
@@ -128,7 +128,8 @@ def _signatures(git: Git, commits: Sequence[str]) -> Iterator[_Signature]:
     asked = ("log", "--no-walk=unsorted", "--encoding=UTF-8", f"--format={_FORM}", "--stdin")
     told = git.run(*asked, stdin="\n".join(commits).encode()).stdout
     for line in told.removesuffix("\n").split("\n"):
-        yield _Signature(*(field.strip() for field in line.split("\0", 4)))
+        commit, answer, key, name, address, subject = (field.strip() for field in line.split("\0", 5))
+        yield _Signature(commit, answer, key, f"{name} <{address}>", subject)
 
 
 def _unsigned(git: Git, file: Path, found: _Signature) -> SignatureError:
