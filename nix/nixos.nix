@@ -140,10 +140,6 @@ let
         LimitCORE = 0;
         UMask = "0077";
         ProtectProc = "default"; # the daemon's life stands in /proc
-        SystemCallFilter = [
-          "@system-service"
-          "~@privileged @resources"
-        ];
         IPAddressDeny = "any";
         IPAddressAllow = "localhost";
       };
