@@ -13,18 +13,18 @@ import pwd
 import shutil
 import socket
 import subprocess
-import time
-import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
 from lockbot.errors import SurroundingsError
-from lockbot.nix.environment.directories import directory_of_sockets, remove
-from lockbot.process import begin
+from lockbot.nix.environment import companions
 
 _PATIENCE = 20.0
+_OF_A_STORE = ("NIX_REMOTE", "NIX_STORE_DIR", "NIX_STATE_DIR", "NIX_LOG_DIR", "NIX_CONF_DIR")
+_DAEMON = 'NIX_DAEMON_SOCKET_PATH="$1" "$0" & read -r said; kill -9 $!'
+"""It ends with its standard input, which is lockbot's."""
 _OTHERS = ("daemon", "unix:", "ssh:", "ssh-ng:", "http:", "https:")
 """What a store is called that somebody else opens."""
 
@@ -62,55 +62,33 @@ def daemon_for(environ: Mapping[str, str], settings: Mapping[str, str]) -> Daemo
     return Daemon(Builder.OWN_DAEMON, {"NIX_REMOTE": f"unix://{_started(environ)}"})
 
 
+_addresses: dict[tuple[str | None, ...], Path] = {}
+"""Of daemons that run, by the store that they open."""
+
+
 def _started(environ: Mapping[str, str]) -> Path:
-    """The address of a daemon that ends with this process, however that ends."""
+    """The address of a daemon that ends with this process, however that ends; one for each store."""
     program = shutil.which("nix-daemon", path=environ.get("PATH", ""))
     if program is None:
         raise SurroundingsError("there is no `nix-daemon` on PATH", "it is installed with Nix, beside `nix`")
-    directory = directory_of_sockets(environ)
-    weakref.finalize(_daemons, remove, directory, os.getpid())
-    address = directory / "daemon"
+    store = (program, *(environ.get(name) for name in _OF_A_STORE))
+    if (known := _addresses.get(store)) is not None and _answers(str(known)):
+        return known
     # Whoever reaches it is lockbot's own Nix: what that is told of limits holds, as if it built itself.
     trusted = f"{environ.get('NIX_CONFIG', '')}\nextra-trusted-users = {_user()}\nsandbox-fallback = false\n"
-    variables = {**environ, "NIX_DAEMON_SOCKET_PATH": str(address), "NIX_CONFIG": trusted}
-    nothing = subprocess.DEVNULL
-
-    def start(marked: Mapping[str, str]) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [program],
-            env={**variables, **marked},
-            stdin=nothing,
-            stdout=nothing,
-            stderr=nothing,
-            cwd="/",
-            start_new_session=True,
-        )
-
     try:
-        running = begin(start)
+        address = companions.started(
+            lambda place: ["/bin/sh", "-c", _DAEMON, program, str(place)],
+            {**environ, "NIX_CONFIG": trusted},
+            "daemon",
+            lambda place: _answers(str(place)),
+        )
     except OSError as error:
         raise SurroundingsError(f"cannot start {program}: {error.strerror}", "does it run?") from error
-    _daemons.add(running)
-    weakref.finalize(_daemons, _end, running, os.getpid())
-    end = time.monotonic() + _PATIENCE
-    while not _answers(str(address)):
-        if running.poll() is not None or time.monotonic() > end:
-            raise SurroundingsError(f"{program} does not answer at {address}", "does it run as this user?")
-        time.sleep(0.01)
+    if address is None:
+        raise SurroundingsError(f"{program} does not answer", "does it run as this user?")
+    _addresses[store] = address
     return address
-
-
-class _Daemons(set[subprocess.Popen[bytes]]):
-    """Those that run, as long as lockbot does."""
-
-
-_daemons = _Daemons()
-
-
-def _end(process: subprocess.Popen[bytes], pid: int) -> None:
-    if pid == os.getpid():
-        process.kill()
-        process.wait()
 
 
 def _can_have_sandbox(environ: Mapping[str, str]) -> bool:

@@ -6,19 +6,14 @@ Keys that want a passphrase are the business of an agent of the user's, which is
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import shlex
 import shutil
-import subprocess
-import time
-import weakref
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from lockbot.confine import homes
-from lockbot.nix.environment.directories import directory_of_sockets, remove
-from lockbot.process import begin
+from lockbot.nix.environment import companions
 
 _PATIENCE = 5.0
 _BEGINNING = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----")
@@ -44,66 +39,32 @@ def agent(environ: Mapping[str, str]) -> str | None:
         return None
     if (known := _addresses.get(keys)) is not None and Path(known).exists():
         return known
-    directory = directory_of_sockets(environ)
-    weakref.finalize(_agents, remove, directory, os.getpid())
-    address = str(directory / "agent")
-    # Its command ends it when lockbot is gone; where that is killed, too, the agent misses it after 10 s.
-    argv = [str(programs[0]), "-a", address, "/bin/sh", "-c", "read -r said; kill $SSH_AGENT_PID"]
-    started = begin(lambda marked: _quietly(argv, {**environ, **marked}, stdin=subprocess.PIPE))
-    _agents.add(started)
-    weakref.finalize(_agents, _end, started, os.getpid())
-    end = time.monotonic() + _PATIENCE
-    while not Path(address).exists():
-        if started.poll() is not None or time.monotonic() > end:
-            return None
-        time.sleep(0.005)
-    asked = {**environ, "SSH_AUTH_SOCK": address, "SSH_ASKPASS": "/bin/false", "DISPLAY": ""}
-    added = [_quietly([str(programs[1]), "-q", str(key)], asked) for key in keys]
-    if not any([_waited(process) == 0 for process in added]):  # noqa: C419  # each is waited for
+    address = companions.started(
+        # Its command ends it when lockbot is gone; where that is killed, too, the agent misses it after 10 s.
+        lambda place: [programs[0] or "", "-a", str(place), "/bin/sh", "-c", "read -r said; kill $SSH_AGENT_PID"],
+        environ,
+        "agent",
+        Path.exists,
+    )
+    if address is None:
         return None
-    _addresses[keys] = address
-    return address
+    asked = {**environ, "SSH_AUTH_SOCK": str(address), "SSH_ASKPASS": "/bin/false", "DISPLAY": ""}
+    added = [companions.quietly([str(programs[1]), "-q", str(key)], asked) for key in keys]
+    if not any([companions.waited(process, _PATIENCE) == 0 for process in added]):  # noqa: C419  # each is waited for
+        return None
+    _addresses[keys] = str(address)
+    return str(address)
 
 
 _addresses: dict[tuple[Path, ...], str] = {}
 """Of agents that run, by the keys that they have."""
 
 
-class _Agents(set[subprocess.Popen[bytes]]):
-    """Those that run, as long as lockbot does."""
-
-
-_agents = _Agents()
-
-
-def _end(process: subprocess.Popen[bytes], pid: int) -> None:
-    if pid == os.getpid():
-        assert process.stdin is not None
-        process.stdin.close()
-        _waited(process)
-
-
-def _quietly(
-    argv: list[str], environ: Mapping[str, str], stdin: int = subprocess.DEVNULL
-) -> subprocess.Popen[bytes]:
-    nothing = subprocess.DEVNULL
-    return subprocess.Popen(
-        argv, env=dict(environ), stdin=stdin, stdout=nothing, stderr=nothing, cwd="/", start_new_session=True
-    )
-
-
-def _waited(process: subprocess.Popen[bytes]) -> int | None:
-    try:
-        return process.wait(_PATIENCE)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-        return None
-
-
 def _has_keys(environ: Mapping[str, str], program: str | None) -> bool:
     """Whether an agent of the user's is there, and can sign."""
-    return bool(environ.get("SSH_AUTH_SOCK")) and _waited(_quietly([str(program), "-l"], environ)) == 0
+    if not environ.get("SSH_AUTH_SOCK"):
+        return False
+    return companions.waited(companions.quietly([str(program), "-l"], environ), _PATIENCE) == 0
 
 
 def _keys(environ: Mapping[str, str]) -> Iterator[Path]:

@@ -22,14 +22,12 @@ from lockbot.nix.environment.daemon import Builder, Daemon, daemon_for
 from lockbot.nix.environment.directories import private_directory, remove
 from lockbot.process import Ruleset
 
-_CERTIFICATES = (
-    *("NIX_SSL_CERT_FILE", "SSL_CERT_FILE", "SSL_CERT_DIR", "LOCALE_ARCHIVE", "GIT_SSL_CAINFO", "GIT_SSL_CAPATH"),
-)
+_OF_GIT = ("GIT_SSL_CAINFO", "GIT_SSL_CAPATH")
+_FILES = ("NIX_SSL_CERT_FILE", "SSL_CERT_FILE", "SSL_CERT_DIR", "LOCALE_ARCHIVE", *_OF_GIT)
+"""Variables that name files which are no secret."""
 _CA = re.compile(r'^\s*sslca(?:info|path) = "(/[^"]*)"', re.MULTILINE | re.IGNORECASE)
 _PROGRAMS = ("nix", "git", "ssh")
 _PARTS = ("bin", "lib", "lib64", "libexec", "share")
-
-
 _PIPE_BYTES = 65536
 """What a pipe takes of itself."""
 
@@ -74,9 +72,14 @@ class Place:
         return made
 
     @cached_property
+    def _text(self) -> str:
+        """nix.conf, read once: the same holds for a whole run."""
+        return configuration.text(self.environ)
+
+    @cached_property
     def settings(self) -> Mapping[str, str]:
         """nix.conf and what is added to it, by name."""
-        return {**configuration.settings(configuration.text(self.environ)), **self.options}
+        return {**configuration.settings(self._text), **self.options}
 
     @property
     def _netrc(self) -> Path:
@@ -86,7 +89,7 @@ class Place:
     def configured(self) -> Iterator[Handed]:
         """nix.conf for one call. Who reads it has emptied it."""
         added = f"netrc-file = {self.directory / 'netrc'}\n" if (self.directory / "netrc").exists() else ""
-        content = (configuration.text(self.environ) + added).encode(errors="surrogateescape")
+        content = (self._text + added).encode(errors="surrogateescape")
         reader, writer = os.pipe()
         try:
             with os.fdopen(writer, "wb", buffering=0) as pipe:
@@ -159,7 +162,7 @@ class Place:
     @cached_property
     def _read(self) -> tuple[Path, ...]:
         programs = [Path(one) for one in self.environ.get("PATH", "").split(":") if one.startswith("/")]
-        certificates = [Path(self.environ[name]) for name in _CERTIFICATES if self.environ.get(name)]
+        certificates = [Path(self.environ[name]) for name in _FILES if self.environ.get(name)]
         named = [path for path in configuration.paths(self.settings) if not keys.is_key(path)]
         certificates += _of_git(self.directory / "home" / ".gitconfig")
         return (

@@ -19,9 +19,9 @@ from tests.process.test_process import gone
 pytestmark = pytest.mark.skipif(shutil.which("ssh-agent") is None, reason="NOT TESTED: ssh keys (no ssh-agent)")
 ASK = """\
 import os, sys
-from lockbot.nix.environment import keys
+from lockbot.nix.environment import companions, keys
 address = keys.agent(dict(os.environ))
-print(address or "", *(agent.pid for agent in keys._agents), flush=True)
+print(address or "", *(agent.pid for agent in companions._running), flush=True)
 if len(sys.argv) > 1:
     sys.stdin.read()
 """
