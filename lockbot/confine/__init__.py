@@ -138,8 +138,10 @@ class Confinement:
         return Ruleset(Access((*_all_but(Path("/"), kept_from), *let_in), names=True))
 
     def is_secret(self, path: Path) -> bool:
-        """Whether a path leads to what no flake may have read: a key, a credential, lockbot's own."""
-        kept_from = map(_real, (*self.private, *self._of_systemd(), *self._of_homes()))
+        """Whether a path leads to what no flake may have read: a key, a credential, lockbot's own. What else lies
+        in somebody's home may be an input that its owner named."""
+        keys = (home / name for home in (*homes(self.environ), *_others(self.environ)) for name in HOME_SECRETS)
+        kept_from = map(_real, (*self.private, *self._of_systemd(), *keys))
         let_in = [*map(_real, (*self.allowed, *self.readable))]
         real = _real(path)
         if any(real.is_relative_to(place) for place in let_in):
@@ -152,11 +154,10 @@ class Confinement:
             yield Path(directory)
 
     def _of_homes(self) -> Iterator[Path]:
-        own = {_real(home) for home in homes(self.environ)}
-        others = {home for home in (*_children(_HOMES), Path("/root")) if home not in own}
-        yield from (home / name for home in own for name in HOME_SECRETS)
+        others = _others(self.environ)
         yield from others
-        yield from (home / name for home in others for name in HOME_SECRETS)  # also where a part of it is let in
+        # Of others, too: a part of a home may be let in.
+        yield from (home / name for home in (*homes(self.environ), *others) for name in HOME_SECRETS)
 
 
 UNCONFINED = Confinement("nobody asked for it")
@@ -186,6 +187,12 @@ def homes(environ: Mapping[str, str]) -> tuple[Path, ...]:
     with contextlib.suppress(KeyError):  # a user without a name
         found.append(Path(pwd.getpwuid(os.geteuid()).pw_dir))
     return tuple(dict.fromkeys(home for home in found if home != Path("/")))
+
+
+def _others(environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """Other users' homes."""
+    own = {_real(home) for home in homes(environ)}
+    return tuple(home for home in (*_children(_HOMES), Path("/root")) if home not in own)
 
 
 def _real(path: Path) -> Path:

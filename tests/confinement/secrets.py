@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -68,9 +69,19 @@ class Secrets:
             if str(path) not in own and not str(path).startswith(private)
         )
         store = (path.read_bytes() for path in files_below(world.nix.store))
-        every = (*(text.encode() for text in texts), *places, *store)
+        # Compressed where they lie: build logs, and what git has.
+        logs = (bz2.decompress(path.read_bytes()) for path in self._build_logs(world))
+        commits = (
+            run_git(path, world.fleet._environment, "log", "--all", "--patch", "--format=raw").encode()
+            for path in (world.repository, world.place / "clone.git", *filter(None, [world.remote]))
+        )
+        every = (*(text.encode() for text in texts), *places, *store, *logs, *commits)
         names = (*self.files, "environment")
         return {name for name in names for content in every if f"CANARY-{name}".encode() in content}
+
+    @staticmethod
+    def _build_logs(world: World) -> list[Path]:
+        return [path for path in files_below(Path(world.environment["NIX_LOG_DIR"])) if path.suffix == ".bz2"]
 
 
 def home_of_its_own(world: World) -> Path:

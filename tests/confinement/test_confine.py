@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lockbot import process
+from lockbot import confine, process
 from lockbot.confine import Confinement
 from lockbot.process import CancelToken, Ruleset, Within, watcher
 from tests.landlock import needs_landlock
@@ -113,6 +113,17 @@ def test_what_no_flake_may_name(machine: Machine) -> None:
     assert not any(found.is_secret(machine.directory / name) for name in PLAIN)
     (machine.directory / "link").symlink_to(machine.directory / "home/.ssh")
     assert found.is_secret(machine.directory / "link" / "id")
+
+
+def test_what_another_user_has_may_be_named_but_no_key(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An input in the home of whom the flake belongs to, for a lockbot that is not theirs."""
+    monkeypatch.setattr(confine, "_HOMES", machine.directory / "homes")
+    mine, theirs = machine.file("homes/ann/flake/flake.nix"), machine.file("homes/ann/.ssh/id")
+    found = machine.confinement()
+    assert not found.is_secret(mine) and found.is_secret(theirs)
+    assert not {"homes/ann/flake/flake.nix", "homes/ann/.ssh/id"} & machine.reads(found.for_git)
+    let_in = machine.confinement(machine.directory / "homes" / "ann")
+    assert "homes/ann/.ssh/id" not in machine.reads(let_in.for_git)
 
 
 def test_a_number_that_is_anothers_by_now_is_let_be() -> None:

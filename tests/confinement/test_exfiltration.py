@@ -24,12 +24,12 @@ from tests.upstream import run_git
 
 pytestmark = needs_landlock
 
-EVIL_BUILDER = """\
-for file in {files} /proc/self/environ /proc/[0-9]*/environ; do
-  while IFS= read -r line || [ -n \\"$line\\" ]; do echo \\"$line\\"; done < $file
-done
-echo done > $out
-"""
+EVIL_BUILDER = (
+    "for file in {files} /proc/self/environ /proc/[0-9]*/environ; do "
+    '(while IFS= read -r line || [ -n \\"$line\\" ]; do echo \\"$line\\"; done < $file); '
+    "done; echo done > $out"
+)
+"""A shell's, within a string of Nix's."""
 
 
 class Thief:
@@ -38,6 +38,9 @@ class Thief:
     def __init__(self, nix: nixes.Nix, directory: Path) -> None:
         self.world = World.create(nix, directory, kind="remote")
         self.secrets = Secrets.spread(self.world)
+        self.world.environment["LC_ALL"] = (
+            "C.UTF-8"  # a Python of its own: a forked one's environment is another's
+        )
         self.directory = directory
         self._git = nixes.git_environment(directory / "thief-home")
         self._source = directory / "thief"
@@ -95,10 +98,8 @@ def _thrown(path: str) -> str:
 def building(secrets: Secrets) -> str:
     """A builder without a sandbox that prints each secret, and every environment that it can read."""
     script = EVIL_BUILDER.format(files=" ".join(str(file) for file in secrets.files.values()))
-    lines = " ".join(line.strip() for line in script.splitlines())
-    return (
-        f'derivation {{ name = "evil"; system = "x86_64-linux"; builder = "/bin/sh"; args = [ "-c" "{lines}" ]; }}'
-    )
+    shell = f'builder = "/bin/sh"; args = [ "-c" "{script}" ];'
+    return f'derivation {{ name = "evil"; system = "x86_64-linux"; {shell} }}'
 
 
 def test_nothing_is_evaluated_out_of_secrets(thief: Thief) -> None:
@@ -114,7 +115,7 @@ def test_nothing_is_built_out_of_secrets(thief: Thief) -> None:
     thief.steals(built=building(thief.secrets))
     said = thief.update("show", "--log", "web")
     assert thief.secrets.found(thief.world, said) == set()
-    assert "evil" in said and list(thief.world.nix.store.glob("*-evil.drv")), said
+    assert list(thief.world.nix.store.glob("*-evil")), f"it was built: {said}"
 
 
 SANDBOX = "sandbox = true\nsandbox-paths = /bin /lib /lib64 /usr\n"
@@ -153,6 +154,26 @@ def test_half_a_sandbox_is_told(thief: Thief, lacks: str) -> None:
     said = "".join(thief.world.start(argv=thief.world.argv("check")).communicate(timeout=60))
     words = {"relaxed": "Nix's sandbox is relaxed", "alias": "Nix builds here itself, with no sandbox"}
     assert f"confinement: {words[lacks]}" in said
+
+
+def test_without_confinement_all_of_it_would_be_found(fresh_nix: nixes.Nix, tmp_path: Path) -> None:
+    """That the builder steals, and the search sees it. In a store of its own: what is stolen stays there."""
+    thief = Thief(fresh_nix, tmp_path / "world-of-it")
+    thief.world.settings["security"] = 'confine = "never"'
+    thief.steals(built=building(thief.secrets))
+    thief.update()
+    found = thief.secrets.found(thief.world)
+    assert found >= {
+        "netrc",
+        "key",
+        "nix.conf",
+        "credentials",
+        "token",
+        "state",
+        "configuration",
+        "private",
+        "environment",
+    }
 
 
 def test_nothing_is_built_while_it_is_evaluated(thief: Thief) -> None:
