@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lockbot import process
-from tests import forked, nixes, sampling
+from tests import forked, nixes, processes, sampling
 
 INSTALLED = nixes.discover()
 _PATIENCE = 2.0
@@ -111,7 +111,7 @@ def _no_process_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     end = time.monotonic() + _PATIENCE
     while (left := _left(place, before)) and time.monotonic() < end:
         time.sleep(0.02)
-    assert not left, "left running:\n" + "\n".join(f"{pid}: {_command(pid)}" for pid, _ in left)
+    assert not left, "left running:\n" + "\n".join(f"{pid}: {processes.command(pid)}" for pid, _ in left)
 
 
 def _left(place: str, before: set[tuple[int, str]]) -> set[tuple[int, str]]:
@@ -121,30 +121,13 @@ def _left(place: str, before: set[tuple[int, str]]) -> set[tuple[int, str]]:
 def _watches_us(pid: int) -> bool:
     """Whoever would end this process's children, did it die, and the agent with the ssh keys that whoever runs the
     tests has: they end with it (`process/test_watcher.py`, `nix/environment/test_keys.py`)."""
-    ours = (
-        "/process/watcher.py " in _command(pid) or "SSH_AGENT_PID" in _command(pid) or "ssh-agent" in _command(pid)
-    )
+    said = processes.command(pid)
+    ours = any(words in said for words in ("/process/watcher.py ", "SSH_AGENT_PID", "ssh-agent"))
     return ours and (pid, process.process_start(pid)) in process.descendants(os.getpid())
 
 
 def _running(place: str) -> set[tuple[int, str]]:
     """This worker's descendants, and (re-parented or not) processes whose environment names its directory."""
-    found = {one for one in process.descendants(os.getpid()) if _command(one[0])}
-    # Not by glob("[0-9]*/environ"): it raises where a process ends between being listed and being looked at.
-    for pid in (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()):
-        try:
-            if place.encode() in Path(f"/proc/{pid}/environ").read_bytes() and (
-                started := process.process_start(pid)
-            ):
-                found.add((pid, started))
-        except OSError:
-            continue  # it ended meanwhile, or is another user's
-    return found
-
-
-def _command(pid: int) -> str:
-    """Empty for a zombie, which is over."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-    except OSError:
-        return ""
+    found = {one for one in process.descendants(os.getpid()) if processes.command(one[0])}
+    named = ((pid, process.process_start(pid)) for pid, _ in processes.naming(Path(place)))
+    return found | {(pid, started) for pid, started in named if started is not None}
