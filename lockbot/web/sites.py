@@ -32,10 +32,11 @@ _SECTION = "r"
 
 @dataclass(frozen=True)
 class Site:
-    """One repository. `stop`: ends whatever its pages wait for."""
+    """One repository. `config`: the file that says so; `stop`: ends whatever its pages wait for."""
 
     label: str
     settings: Settings
+    config: Path | None
     environ: Mapping[str, str]
     stop: CancelToken
     root: str = ""
@@ -61,7 +62,7 @@ class Site:
                 yield View(app, place, history, frame.now, base, frame.label, frame.root, self.remembered)
 
     def _app(self, token: CancelToken) -> App:
-        return App(self.settings, self.environ, token, silent, read_only=True)
+        return App(self.settings, self.environ, token, silent, read_only=True, config=self.config)
 
 
 @dataclass(frozen=True)
@@ -95,10 +96,10 @@ def read(paths: Sequence[Path], environ: Mapping[str, str], listen: str | None, 
     No secret is read: whoever only shows things has no use for one, and can't lose it.
     """
     if not paths:
-        return _together([("", load(None, environ, secrets=False))], environ, listen, stop)
+        return _together([("", load(None, environ, secrets=False), None)], environ, listen, stop)
     found = plan.configurations(paths, environ, secrets=False)
     labels = plan.labels(found)
-    named = [(_reachable(labels[path], path), _located(one, path)) for path, one in found.items()]
+    named = [(_reachable(labels[path], path), _located(one, path), path) for path, one in found.items()]
     return _together(named, environ, listen, stop)
 
 
@@ -117,16 +118,27 @@ def _located(settings: Settings, path: Path) -> Settings:
 
 
 def _together(
-    found: Sequence[tuple[str, Settings]], environ: Mapping[str, str], listen: str | None, stop: CancelToken
+    found: Sequence[tuple[str, Settings, Path | None]],
+    environ: Mapping[str, str],
+    listen: str | None,
+    stop: CancelToken,
 ) -> Sites:
-    webs = [settings.web for _, settings in found]
+    webs = [settings.web for _, settings, _ in found]
     where = listen or _same("listen", webs)
     base = _same("base_path", webs)
     root = "" if base == "/" else base
     usable, _ = surroundings.with_temporary_directory(environ)
     sites = (
-        Site(label, _bare(one), surroundings.with_home(usable, one.state.directory), stop, root, len(found) == 1)
-        for label, one in found
+        Site(
+            label,
+            _bare(one),
+            config,
+            surroundings.with_home(usable, one.state.directory),
+            stop,
+            root,
+            len(found) == 1,
+        )
+        for label, one, config in found
     )
     hosts = tuple(dict.fromkeys(host for web in webs for host in web.hosts))
     return Sites(tuple(sites), where, hosts, root)

@@ -12,6 +12,8 @@ from tests.confinement.secrets import Secrets, home_of_its_own
 from tests.landlock import needs_landlock
 from tests.update.world import World
 from tests.upstream import run_git
+from tests.web.test_hostile import pages
+from tests.web.world import served
 
 pytestmark = needs_landlock
 
@@ -29,6 +31,9 @@ COMMANDS = {
     "revert": ["revert", "a"],
     "healthcheck": ["healthcheck"],
     "metrics": ["metrics"],
+    "history": ["history"],
+    "requests": ["requests"],
+    "notify": ["notify"],
 }
 WITH_KEYS = (" fetch ", " push ", " ls-remote ", " cat-file commit ")
 """What git does with remotes and with signatures: there it may use the user's keys, and nothing of lockbot's."""
@@ -59,8 +64,11 @@ class Tried:
             name, _, words = line.partition(" ")
             yield name, f"{words} "
 
+    def seen(self) -> list[str]:
+        return self._seen.read_text().splitlines()
+
     def programs(self) -> set[str]:
-        return {Path(line.split()[0]).name for line in self._seen.read_text().splitlines()}
+        return {Path(line.split()[0]).name for line in self.seen()}
 
 
 def _is_nix(words: str) -> bool:
@@ -91,18 +99,31 @@ def test_no_program_reads_what_it_has_no_business_with(tried: Tried) -> None:
         if words[-1] == "update":
             assert child.returncode == 0, said
     assert tried.programs() >= {"git", "nix", "nix-store", "hook"}
-    stolen = {(name, words) for name, words in tried.found()}
-    wrong = {
-        (name, words)
-        for name, words in stolen
-        if name not in USERS_KEYS or not any(verb in words for verb in WITH_KEYS) or "/git " not in words
+    assert reads_no_more_than_it_may(tried) == set()
+    assert any(name == "netrc" for name, _ in tried.found()), "git has the user's keys where it needs them"
+
+
+def reads_no_more_than_it_may(tried: Tried) -> set[tuple[str, str]]:
+    """What was read beyond that. What is neither a key nor lockbot's is open to git, which works wherever it is
+    told to, and to the user's own hooks, which may call Nix."""
+    return {
+        (name, " ".join(words.split()[:9]))
+        for name, words in tried.found()
+        if (name not in USERS_KEYS or not any(verb in words for verb in WITH_KEYS) or "/git " not in words)
+        and (name not in ("private", "nix.conf") or _is_nix(words))
     }
-    # What is neither a key nor lockbot's is open to git, which works wherever it is told to, and to the user's own
-    # hooks, which may call Nix.
-    others = {(name, words) for name, words in wrong if name not in ("private", "nix.conf") or _is_nix(words)}
-    told = sorted({(name, " ".join(words.split()[:9])) for name, words in others})
-    assert told == [], "\n".join(map(str, told))
-    assert any(name == "netrc" for name, _ in stolen), "git has the user's keys where it needs them"
+
+
+def test_nor_do_those_that_the_page_starts(tried: Tried) -> None:
+    world = tried._world
+    assert world.update()["outcome"] == "published"
+    world.upstreams["a"].commit("third")
+    world.update()
+    begun = len(tried.seen())
+    with served(world.config, environ=world.environment) as service:
+        assert len(pages(service)) > 5
+    assert len(tried.seen()) > begun
+    assert reads_no_more_than_it_may(tried) == set()
 
 
 def test_without_confinement_all_of_it_is_open(tried: Tried) -> None:

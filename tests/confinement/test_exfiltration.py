@@ -19,8 +19,11 @@ from lockbot.nix.environment.daemon import _can_have_sandbox
 from tests import nixes
 from tests.confinement.secrets import Secrets
 from tests.landlock import needs_landlock
+from tests.notify.server import Server
 from tests.update.world import World
 from tests.upstream import run_git
+from tests.web.test_hostile import pages
+from tests.web.world import served
 
 pytestmark = needs_landlock
 
@@ -38,9 +41,8 @@ class Thief:
     def __init__(self, nix: nixes.Nix, directory: Path) -> None:
         self.world = World.create(nix, directory, kind="remote")
         self.secrets = Secrets.spread(self.world)
-        self.world.environment["LC_ALL"] = (
-            "C.UTF-8"  # a Python of its own: a forked one's environment is another's
-        )
+        # So that lockbot is a Python of its own: the environment of a forked one is another's.
+        self.world.environment["LC_ALL"] = "C.UTF-8"
         self.directory = directory
         self._git = nixes.git_environment(directory / "thief-home")
         self._source = directory / "thief"
@@ -118,6 +120,34 @@ def test_nothing_is_built_out_of_secrets(thief: Thief) -> None:
     assert list(thief.world.nix.store.glob("*-evil")), f"it was built: {said}"
 
 
+def test_nobody_is_told_secrets(thief: Thief) -> None:
+    """On any page, or in a message: what failed is quoted in both."""
+    world = thief.world
+    private = thief.secrets.files["private"].parent
+    with Server() as server:
+        (world.directory / "target").write_text(f"json://{server.host}/hook")
+        world.settings["[notify]"] = f'name = "hook"\nurl = {{ file = "{world.directory / "target"}" }}'
+        world.settings["policy"] = 'stale_after = "1s"'
+        said = ""
+        evaluated = evaluating(thief.secrets)
+        for one in (
+            {"evaluated": f"builtins.readFile ({building(thief.secrets)})"},
+            {"built": f"{building(thief.secrets)} // {{ outputs = 1; }}"},
+            {"evaluated": evaluated["fetchTree private"]},
+            {"evaluated": evaluated["readFile netrc"]},
+            {"inputs": f'x = {{ url = "path:{private}"; flake = false; }};'},
+        ):
+            thief.steals(**one)
+            said += thief.update()
+        server.settle()
+        messages = server.texts
+    assert messages, said
+    with served(world.config, environ=world.environment) as service:
+        shown = pages(service)
+    assert any("failed" in text for text in shown.values())
+    assert thief.secrets.found(world, said, *messages, *shown.values()) == set()
+
+
 SANDBOX = "sandbox = true\nsandbox-paths = /bin /lib /lib64 /usr\n"
 
 
@@ -162,18 +192,7 @@ def test_without_confinement_all_of_it_would_be_found(fresh_nix: nixes.Nix, tmp_
     thief.world.settings["security"] = 'confine = "never"'
     thief.steals(built=building(thief.secrets))
     thief.update()
-    found = thief.secrets.found(thief.world)
-    assert found >= {
-        "netrc",
-        "key",
-        "nix.conf",
-        "credentials",
-        "token",
-        "state",
-        "configuration",
-        "private",
-        "environment",
-    }
+    assert thief.secrets.found(thief.world) == {*thief.secrets.files, "environment"}
 
 
 def test_nothing_is_built_while_it_is_evaluated(thief: Thief) -> None:
