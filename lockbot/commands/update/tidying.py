@@ -36,8 +36,11 @@ def tidy(app: App, context: RunContext, run: Run) -> None:
         files.remove_unfinished(directory, (app.clock() - _SURELY_OVER).timestamp())
     before = (app.clock() - timedelta(days=keep_days)).timestamp()
     cache.remove_unused(context.directory / UPSTREAMS, before)
-    _forget_flakes(context.directory, run.flake, before)
     try:
+        for earlier in context.history.runs(limit=1, before=run.id):
+            # A clock that is far ahead for one run takes no flake for gone: the run before it knows better.
+            last = min(app.clock(), earlier.started) - timedelta(days=keep_days)
+            _forget_flakes(context.directory, run.flake, last.timestamp())
         context.history.prune(keep_days, app.clock())
         context.history.ledger(run.flake).prune(keep_days)
         context.history.forget_baselines(
