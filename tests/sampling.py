@@ -6,8 +6,9 @@ always the same; LOCKBOT_TEST_EVERYTHING=1 takes all.
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import pytest
@@ -38,24 +39,59 @@ def nix_by_turns(
     return pytest.mark.parametrize((fixture, *several), params, indirect=[fixture])
 
 
-BY_TURNS = ("end_to_end", "judge", "update")
-"""Folders whose tests are whole updates, and take most of the time: each is run with one Nix, by turns. What is
-different from one version to the next is shown in tests/nix, with each."""
+WHOLE_UPDATES = ("commands", "end_to_end", "judge", "lock", "pull_requests", "report", "update")
+"""Folders whose tests are whole updates, and take most of the time: each test is run with one Nix, and with one
+forge, another from test to test. What is different from one version to the next is shown in tests/nix, with each;
+what differs between forges, in tests/forge."""
+TABLES = ("lock", "pull_requests", "update")
+"""Folders where of a table of more than FEW cases every second is run."""
+FEW = 3
 
 
-def by_turns(items: Iterable[pytest.Item]) -> list[pytest.Item]:
-    """Of those of BY_TURNS that are there once for each Nix, all but one, another from test to test."""
+def left_out(items: Sequence[pytest.Item]) -> list[pytest.Item]:
+    """What this run does without, of the tests that were collected."""
+    if EVERYTHING:
+        return []
+    turns = _all_but_one(items)
+    return turns + _every_second([item for item in items if item not in set(turns)])
+
+
+def _all_but_one(items: Iterable[pytest.Item]) -> list[pytest.Item]:
+    """Of those that are there once for each Nix, or each forge."""
     same: dict[str, list[pytest.Item]] = {}
+    sizes: dict[str, int] = {}
     for item in items:
-        called = getattr(item, "callspec", None)
-        if item.path.parent.name in BY_TURNS and called is not None and _FIXTURES & called.params.keys():
-            rest = [called.params[name] for name in sorted(called.params) if name not in _FIXTURES]
-            same.setdefault(f"{item.path}::{getattr(item, 'originalname', '')} {rest}", []).append(item)
-    several = [found for found in same.values() if len(found) == len(_INSTALLED) > 1]
+        params = _params(item)
+        turning = {name for name in params if name in _NIX or str(params[name]) in _FORGES}
+        if item.path.parent.name in WHOLE_UPDATES and turning:
+            rest = [params[name] for name in sorted(params) if name not in turning]
+            key = f"{_test(item)} {rest}"
+            same.setdefault(key, []).append(item)
+            sizes[key] = math.prod(len(_INSTALLED) if name in _NIX else len(_FORGES) for name in turning)
+    several = [found for key, found in same.items() if len(found) == sizes[key] > 1]
     kept = {id(found[number % len(found)]) for number, found in enumerate(several)}
-    return [] if EVERYTHING else [one for found in several for one in found if id(one) not in kept]
+    return [one for found in several for one in found if id(one) not in kept]
 
 
-_FIXTURES = {"nix", "fresh_nix"}
+def _every_second(items: Iterable[pytest.Item]) -> list[pytest.Item]:
+    tables: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if item.path.parent.name in TABLES and _params(item):
+            tables.setdefault(_test(item), []).append(item)
+    long = [found for found in tables.values() if len(found) > FEW]
+    return [one for number, found in enumerate(long) for one in found[number % 2 :: 2]]
+
+
+def _test(item: pytest.Item) -> str:
+    return f"{item.path}::{getattr(item, 'originalname', '')}"
+
+
+def _params(item: pytest.Item) -> Mapping[str, object]:
+    called = getattr(item, "callspec", None)
+    return called.params if called is not None else {}
+
+
+_NIX = {"nix", "fresh_nix"}
+_FORGES = ("forgejo", "github", "gitlab")
 UNREVIEWED = {} if EVERYTHING else {"LOCKBOT_REVIEW__DIFFERENCES": "false", "LOCKBOT_REVIEW__UPSTREAM": "false"}
 """Settings of lockbot's for tests in which nobody reviews what an update means: a tenth of what it costs."""

@@ -10,7 +10,7 @@ import contextlib
 import os
 import pwd
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -94,17 +94,17 @@ class Confinement:
     @property
     def for_git(self) -> Ruleset | None:
         """For git at work on this machine: it reads no secret. None: not confined."""
-        return self._kept("git", (*self._of_systemd(), *self._of_homes()))
+        return self._kept("git", self._of_systemd, self._of_homes)
 
     @property
     def for_remotes(self) -> Ruleset | None:
         """For git that asks inputs' repositories: with the user's keys, without lockbot's credentials."""
-        return self._kept("remotes", self._of_systemd())
+        return self._kept("remotes", self._of_systemd)
 
     @property
     def for_own_remote(self) -> Ruleset | None:
         """For git that fetches from, and pushes to, the repository's own remote: with every key there is."""
-        return self._kept("own remote", ())
+        return self._kept("own remote")
 
     @property
     def for_commands(self) -> Ruleset | None:
@@ -118,12 +118,12 @@ class Confinement:
         reading = (*SYSTEM, *DEVICES, *self.readable, *read)
         return Ruleset(Access(reading, None if write is None else (*DEVICES, *write)))
 
-    def _kept(self, name: str, further: Iterable[Path]) -> Ruleset | None:
+    def _kept(self, name: str, *further: Callable[[], Iterable[Path]]) -> Ruleset | None:
         """Made once: looking through the directories above secrets takes longer than starting git. Made anew where
         something is there now that is let in."""
         key = (name, tuple(path.exists() for path in self.allowed))
         if key not in self._rulesets:
-            self._rulesets[key] = self._all_but(further)
+            self._rulesets[key] = self._all_but(path for paths in further for path in paths())
         return self._rulesets[key]
 
     def _all_but(self, further: Iterable[Path]) -> Ruleset | None:

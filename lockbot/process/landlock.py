@@ -18,7 +18,11 @@ import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from types import ModuleType
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    import ctypes
 
 _T = TypeVar("_T")
 
@@ -64,17 +68,23 @@ class Access:
 
 def _call(name: str, *arguments: int | bytes | None) -> int:
     """A function of the C library's. Raises OSError where it says no, or can't be had."""
-    try:
-        import ctypes
-    except (ImportError, MemoryError) as error:  # MemoryDenyWriteExecute of systemd's, with an old libffi
-        raise OSError(errno.ENOTSUP, f"ctypes can't be used: {error}") from error
-    function = getattr(ctypes.CDLL(None, use_errno=True), name)
+    ctypes, library = _library()
     words = (ctypes.c_long(one) if isinstance(one, int) else one for one in arguments)
-    result = int(function(*words))
+    result = int(getattr(library, name)(*words))
     if result < 0:
         found = ctypes.get_errno()
         raise OSError(found, os.strerror(found))
     return result
+
+
+@functools.cache
+def _library() -> tuple[ModuleType, ctypes.CDLL]:
+    """ctypes, which few commands need, and the C library by it."""
+    try:
+        import ctypes
+    except (ImportError, MemoryError) as error:  # MemoryDenyWriteExecute of systemd's, with an old libffi
+        raise OSError(errno.ENOTSUP, f"ctypes can't be used: {error}") from error
+    return ctypes, ctypes.CDLL(None, use_errno=True)
 
 
 def _system_call(number: int, *arguments: int | bytes | None) -> int:
