@@ -43,7 +43,7 @@ WHOLE_UPDATES = ("commands", "end_to_end", "judge", "lock", "pull_requests", "re
 """Folders whose tests are whole updates, and take most of the time: each test is run with one Nix, and with one
 forge, another from test to test. What is different from one version to the next is shown in tests/nix, with each;
 what differs between forges, in tests/forge."""
-TABLES = ("lock", "pull_requests", "update")
+TABLES = ("end_to_end", "git", "history", "lock", "pull_requests", "update")
 """Folders where of a table of more than FEW cases every second is run."""
 FEW = 3
 

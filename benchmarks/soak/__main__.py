@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -68,6 +69,10 @@ def _nights(directory: Path, installed: nixes.Installed, options: argparse.Names
                 sys.stderr.write(f"the time is over after {night - 1} nights\n")
                 break
             soak.night(night)
+            if options.keep is not None and not soak.is_whole:
+                shutil.copytree(directory, options.keep, symlinks=True, ignore=shutil.ignore_patterns("nix"))
+                sys.stderr.write(f"what there was is in {options.keep}\n")
+                break
             if options.samples is not None:
                 options.samples.write_text(json.dumps(soak.told()))
         soak.end()
@@ -101,6 +106,7 @@ def _options() -> argparse.Namespace:
     add("--nights", type=int, default=365)
     add("--seconds", type=float, default=3600, help="no night begins after so long")
     add("--seed", type=int, default=1)
+    add("--keep", type=Path, metavar="DIR", help="end when a promise is broken, and keep there all that there is")
     add("--samples", type=Path, metavar="FILE", help="write what was measured there, each night, as JSON")
     add("--read", type=Path, metavar="FILE", help="run nothing: judge what such a file says")
     add("--plot", type=Path, metavar="FILE", help="draw it there, as SVG")

@@ -67,6 +67,11 @@ class Soak:
     def __exit__(self, *_: object) -> None:
         self._close.close()
 
+    @property
+    def is_whole(self) -> bool:
+        """No promise was broken so far."""
+        return not self._problems
+
     def told(self) -> dict[str, Any]:
         return {
             "samples": self._samples,
@@ -93,9 +98,9 @@ class Soak:
         if fault is not None:
             self._happened.append(fault)
         self._by_hand(number)
-        outcome = self._outcome(started.isoformat())
+        outcome, why = self._outcome(started.isoformat())
         self._outcomes.append(outcome)
-        self._check(number, before, outcome, troubled=fault is not None)
+        self._check(number, before, outcome, why, troubled=fault is not None)
         self._sample(number, begun)
         seconds = time.monotonic() - begun
         happened = "; ".join([*told, *([fault] if fault else [])])
@@ -141,15 +146,17 @@ class Soak:
 
     # -- what must hold
 
-    def _outcome(self, since: str) -> str | None:
-        """Of the newest run of the main flake since then."""
-        query = "SELECT outcome FROM runs WHERE started >= ? AND branch = 'main' ORDER BY started DESC LIMIT 1"
+    def _outcome(self, since: str) -> tuple[str | None, str | None]:
+        """Of the newest run of the main flake since then; and the error that ended it."""
+        query = (
+            "SELECT outcome, error FROM runs WHERE started >= ? AND branch = 'main' ORDER BY started DESC LIMIT 1"
+        )
         place = f"file:{self.world.state}/history.sqlite?mode=ro"
         with contextlib.closing(sqlite3.connect(place, uri=True)) as history:
             row = history.execute(query, (since[:19],)).fetchone()
-        return None if row is None else row[0]
+        return (None, None) if row is None else (row[0], row[1])
 
-    def _check(self, number: int, before: str, outcome: str | None, *, troubled: bool) -> None:
+    def _check(self, number: int, before: str, outcome: str | None, why: str | None, *, troubled: bool) -> None:
         world = self.world
         for problem in [*world.problems(before, world.remote_head), *world.damage()]:
             self._problem(number, problem)
@@ -157,7 +164,7 @@ class Soak:
             for problem in samples.leftovers(world):
                 self._problem(number, problem)
             if outcome not in _WELL and not world.diverged:
-                self._problem(number, f"the run of a quiet night: {outcome}")
+                self._problem(number, f"the run of a quiet night: {outcome}" + (f": {why}" if why else ""))
         if time.monotonic() - self.daemon.beaten > 30:
             self._problem(number, "the watchdog hears nothing")
 
