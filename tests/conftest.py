@@ -106,16 +106,20 @@ def _no_git_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 def _no_process_left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Whatever a test starts ends with it: children, theirs, and what has left the family."""
     place = f"{tmp_path_factory.getbasetemp()}/"
-    before = _running(place)
+    before = processes.children()
+    begun = int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
     yield
     end = time.monotonic() + _PATIENCE
-    while (left := _left(place, before)) and time.monotonic() < end:
+    while (left := _left(place, begun, before)) and time.monotonic() < end:
         time.sleep(0.02)
     assert not left, "left running:\n" + "\n".join(f"{pid}: {processes.command(pid)}" for pid, _ in left)
 
 
-def _left(place: str, before: set[tuple[int, str]]) -> set[tuple[int, str]]:
-    return {one for one in _running(place) - before if one[0] != forked.server() and not _watches_us(one[0])}
+def _left(place: str, begun: int, before: set[int]) -> set[tuple[int, str]]:
+    """Who was started since then, in the kernel's clock ticks, and was no child before: what serves several tests
+    was there. To look at every process takes longer than most tests, and is done once."""
+    new = {one for one in _running(place) if int(one[1]) >= begun and one[0] not in before}
+    return {one for one in new if one[0] != forked.server() and not _watches_us(one[0])}
 
 
 def _watches_us(pid: int) -> bool:
