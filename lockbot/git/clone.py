@@ -19,7 +19,7 @@ from pathlib import Path
 
 from lockbot import files
 from lockbot.confine import UNCONFINED, Confinement
-from lockbot.errors import CommandError, LockbotError, SurroundingsError
+from lockbot.errors import Cancelled, CommandError, LockbotError, SurroundingsError
 from lockbot.git import settings
 from lockbot.git.command import TIMEOUT, Git, Pair, own_environment, user_environment
 from lockbot.git.failure import explain, last_line
@@ -41,6 +41,8 @@ _CONFIG = f"""\
 	format = {_FORMAT}
 """
 _AS_IT_WAS_MADE = re.compile(r"(?:error|warning) in (?:commit|tree|tag|blob) [0-9a-f]+: \w+: ")
+_OBJECTS_OF_NIX = re.compile(r"\bGit (?:object|commit|tree|blob)\b|\blibgit2\b|object not found", re.IGNORECASE)
+"""What Nix says of a repository that it can't read, in every version some of it."""
 _LOOSE_LIMIT = 2000
 _PACK_LIMIT = 40
 
@@ -189,22 +191,25 @@ class Clone:
 
     @contextlib.contextmanager
     def blaming_damage(self) -> Iterator[None]:
-        """Where a command failed because the clone is damaged: throw it away and say so."""
+        """Where something failed because the clone is damaged: throw it away and say so."""
         try:
             yield
-        except CommandError as error:
-            if not self._is_of(error) or self.is_sound():
+        except Cancelled:
+            raise
+        except LockbotError as error:
+            if not self._may_be_of(error) or self.is_sound():
                 raise
             self.rebuild()
             raise SurroundingsError(
                 f"lockbot's own clone was damaged ({error.message})", "it was thrown away: run lockbot again"
             ) from error
 
-    def _is_of(self, error: CommandError) -> bool:
-        """Whether git failed here: not Nix, and not a remote, which says no to a push."""
-        words = error.command.split()
-        here = any(str(place) in error.command for place in (self.directory, self.trees))
-        return words[:1] == ["git"] and here and "push" not in words
+    def _may_be_of(self, error: LockbotError) -> bool:
+        """Whether git failed here, or Nix, which reads its objects, too; not a remote, which says no to a push."""
+        command, output = (error.command, error.output) if isinstance(error, CommandError) else ("", "")
+        words = f"{error.message}\n{command}\n{output}"
+        here = any(str(place) in words for place in (self.directory, self.trees))
+        return (here or _OBJECTS_OF_NIX.search(words) is not None) and "push" not in command.split()
 
     def maintain(self) -> bool:
         """Pack what has piled up; True if there was anything to do. Not while a cycle runs."""
