@@ -144,7 +144,8 @@ class Bisection:
         for host in broken:
             if host not in self.hosts:
                 self.hosts.append(host)
-            self._levels[host] = self.responses.level(host, selection)
+            if states.get(host) is not State.UNKNOWN:  # else it stays what it was
+                self._levels[host] = self.responses.level(host, selection)
         return broken[0] if broken else None
 
     def _bisect(self, host: str, low: int, high: int) -> tuple[int, int]:

@@ -56,7 +56,7 @@ class Conflict:
 
 
 def largest(groups: UpdateGroups, conflicts: Sequence[Conflict]) -> UpdateGroups:
-    """The largest set that no conflict forbids; of several, the one that keeps earlier groups."""
+    """The largest set that no conflict forbids; of several, one that keeps earlier groups, mostly."""
     search = _Dropping(groups, tuple(dict.fromkeys(conflicts)))
     for allowed in range(len(groups) + 1):
         out = search.drop(frozenset(), frozenset(), allowed)

@@ -101,7 +101,7 @@ class _Halving:
             open_ = self._open()
             if not open_:
                 return
-            index = open_[min(int(_STEPS_ASIDE[skipped % len(_STEPS_ASIDE)] * len(open_)), len(open_) - 1)]
+            index = open_[int(_STEPS_ASIDE[skipped % len(_STEPS_ASIDE)] * len(open_))]
             state = self._ask(Question(index, self._low, self._high, self._left(len(open_))))
             self._states[self._seen[index]] = state
             skipped = skipped + 1 if state is State.UNKNOWN else 0
@@ -166,19 +166,17 @@ class _Smallest:
             frozenset(): State.GOOD,
             frozenset(parts): State.BAD,
         }
-        self._exact = True
 
     def run(self) -> Culprits:
         core: frozenset[str] = frozenset()
         above = frozenset(self._parts)
         while core != above:
             core, above = self._with_another(core, above)
-            state = self._state(core, 1)
-            if state is State.BAD:
+            if self._state(core, 1) is State.BAD:
                 break
-            self._exact = self._exact and state is State.GOOD
         needed = self._needed(core)
-        return Culprits(tuple(part for part in self._parts if part in needed), self._exact)
+        exact = all(self._states[needed - {part}] is State.GOOD for part in needed)
+        return Culprits(tuple(part for part in self._parts if part in needed), exact)
 
     def _with_another(self, core: frozenset[str], above: frozenset[str]) -> tuple[frozenset[str], frozenset[str]]:
         """The core with the part that makes what is `above` it bad, and the smaller bad set that showed it."""
@@ -189,14 +187,13 @@ class _Smallest:
             lambda question: self._state(sets[question.index], question.left),
             lambda indexes: {index: index for index in indexes},
         )
-        self._exact = self._exact and span.exact
         return core | frozenset(gap[span.low : span.high]), sets[span.high]
 
     def _needed(self, core: frozenset[str]) -> frozenset[str]:
         """Without what it is bad without: there may be some where more change can mend."""
         for part in sorted(core):
             less = core - {part}
-            if less and self._state(less, len(core)) is State.BAD:
+            if self._state(less, len(core)) is State.BAD:
                 return self._needed(less)
         return core
 

@@ -11,7 +11,7 @@ be judged is neither blamed on anyone nor published.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -232,10 +232,11 @@ class _Search:
 
     def _finding(self, group: UpdateGroup) -> Finding:
         conflicts = self._conflicts_with(group)
+        states = self._at_tip(group, conflicts)
         return Finding(
             group.inputs,
-            self._reason(group, conflicts),
-            tuple(sorted(set(self._broken_by(group, conflicts)))),
+            self._reason(group, conflicts, states),
+            tuple(sorted(set(_broken(states, conflicts)))),
             _names(other for conflict in conflicts[:1] for other in (conflict.moved | conflict.unmoved) - {group}),
             dict(self.accepted).get(group.inputs[0]),
             self._culprits(group),
@@ -246,9 +247,9 @@ class _Search:
         bisection = self.bisections.get(group)
         return bisection.culprits() if bisection is not None else ()
 
-    def _broken_by(self, group: UpdateGroup, conflicts: Sequence[Conflict]) -> list[str]:
-        """The hosts that a group breaks, as far as that was seen, without those that it only broke beside another
-        that was not taken; where none was, those that could not be judged with it."""
+    def _at_tip(self, group: UpdateGroup, conflicts: Sequence[Conflict]) -> dict[str, State | None]:
+        """What the hosts that speak against a group are with it, as far as that was seen: at its tip, without what
+        it was only tried beside and was not taken, or at one of its other revisions."""
         bisection = self.bisections.get(group)
         if bisection is None:
             hosts, tip = self.hosts.get(group), self._without(group) | group.moves
@@ -256,9 +257,7 @@ class _Search:
             hosts, tip = bisection.hosts, bisection.accepted | group.moves
         hosts = hosts or [conflict.host for conflict in conflicts]
         states = {host: self.responses.state(host, tip, Level.BUILD) for host in hosts}
-        states |= {host: State.BAD for culprit in self._culprits(group) for host in culprit.hosts}
-        bad = [host for host in hosts if states[host] is State.BAD]
-        return bad or [host for host in hosts if states[host] is not State.GOOD] or list(hosts)
+        return states | {host: State.BAD for culprit in self._culprits(group) for host in culprit.hosts}
 
     def _conflicts_with(self, group: UpdateGroup) -> list[Conflict]:
         """What forbids a group on top of the accepted ones; where its blame is its own, that first."""
@@ -270,23 +269,24 @@ class _Search:
             against, key=lambda conflict: (not conflict.judged, len(conflict.moved) + len(conflict.unmoved))
         )
 
-    def _reason(self, group: UpdateGroup, conflicts: Sequence[Conflict]) -> FindingReason:
-        if not conflicts:
-            return self._reason_by_hosts(group)
-        conflict = conflicts[0]
-        if not conflict.judged:  # at its tip; one of its other revisions may have been
-            return FindingReason.BREAKS if self._culprits(group) else FindingReason.UNJUDGED
-        if conflict.unmoved:
-            return FindingReason.NEEDS
-        return FindingReason.BREAKS_TOGETHER if len(conflict.moved) > 1 else FindingReason.BREAKS
-
-    def _reason_by_hosts(self, group: UpdateGroup) -> FindingReason:
-        """No conflict: it was only tried on top of what is accepted."""
-        if group not in self.hosts:
+    def _reason(
+        self, group: UpdateGroup, conflicts: Sequence[Conflict], states: Mapping[str, State | None]
+    ) -> FindingReason:
+        if not conflicts and group not in self.hosts:
             return FindingReason.BUDGET
-        selection = self._without(group) | group.moves
-        states = [self.responses.state(host, selection, Level.BUILD) for host in self.hosts[group]]
-        return FindingReason.BREAKS if State.BAD in states or self._culprits(group) else FindingReason.UNJUDGED
+        if not conflicts or not conflicts[0].judged:  # it was only tried on top of what is accepted
+            return FindingReason.BREAKS if State.BAD in states.values() else FindingReason.UNJUDGED
+        if conflicts[0].unmoved:
+            return FindingReason.NEEDS
+        return FindingReason.BREAKS_TOGETHER if len(conflicts[0].moved) > 1 else FindingReason.BREAKS
+
+
+def _broken(states: Mapping[str, State | None], conflicts: Sequence[Conflict]) -> list[str]:
+    """The hosts that are bad with a group, else those that were when it was searched; where none was, those that
+    could not be judged with it."""
+    bad = [host for host, state in states.items() if state is State.BAD]
+    seen = [conflict.host for conflict in conflicts if conflict.judged]
+    return bad or seen or [host for host, state in states.items() if state is not State.GOOD] or list(states)
 
 
 def _names(groups: Iterable[UpdateGroup]) -> tuple[str, ...]:

@@ -118,7 +118,7 @@ class Subset:
         """Without what the host is broken without: there may be some where more change can mend."""
         for group in in_order(core):
             less = core - {group}
-            if less and self.responses.ask(selection_of(less), [host], level)[host] is State.BAD:
+            if self.responses.ask(selection_of(less), [host], level)[host] is State.BAD:
                 return self._smallest(host, less, level)
         return core
 

@@ -24,10 +24,10 @@ class Line:
     kinds: Sequence[str | None]
     states: Mapping[str, State]
     asked: list[Question] = field(default_factory=list)
-    looked: list[int] = field(default_factory=list)
+    looks: list[Sequence[int]] = field(default_factory=list)
 
     def look(self, indexes: Sequence[int]) -> dict[int, str]:
-        self.looked += indexes
+        self.looks.append(indexes)
         return {index: kind for index in indexes if (kind := self.kinds[index]) is not None}
 
     def ask(self, question: Question) -> State:
@@ -82,13 +82,62 @@ def test_looking_at_all_of_it_saves_questions() -> None:
         assert len(world.asked) <= math.ceil(math.log2(max(2, len(set(world.kinds)) - 1))), seed
 
 
-def test_what_is_told_of_the_questions_left_is_about_right() -> None:
+@pytest.mark.parametrize("at_once", [1, 32, 1000])
+def test_what_is_told_of_the_questions_left_is_about_right(at_once: int) -> None:
+    """With all of it looked at there is one at most for each thing; before, each commit may be a thing."""
     for seed in WORLDS:
         world = line(seeded(seed))
-        world.find(32)
+        world.find(at_once)
         for left, question in enumerate(reversed(world.asked), start=1):
             assert left <= question.left + 1, seed
+            things = len({*world.kinds[question.low + 1 : question.high]} - {world.kinds[question.high]})
+            among = things + 1 if at_once == 1000 else question.high - question.low
+            assert question.left <= math.ceil(math.log2(among)), seed
             assert world.state(question.low) is GOOD and world.state(question.high) is BAD
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 4, 32])
+def test_it_looks_at_so_many_at_a_time_and_as_often_as_that_takes(at_once: int) -> None:
+    """Spread evenly over what is left: each look leaves one of `at_once` + 1 parts."""
+    for size in (2, 3, 9, 33, 34, 100):
+        for first in range(1, size):
+            kinds = [f"d{index}" for index in range(size)]
+            world = Line(kinds, {kind: BAD if index >= first else GOOD for index, kind in enumerate(kinds)})
+            assert world.find(at_once) == Span(first - 1, first)
+            looked = [index for one in world.looks for index in one]
+            assert len(looked) == len(set(looked)), "nothing is looked at twice"
+            assert all(0 < len(one) <= at_once for one in world.looks[1:]), "the first is at both ends"
+            rounds, left = 0, size - 2
+            while left:
+                rounds, left = rounds + 1, left // (at_once + 1)
+            assert len(world.looks) <= 1 + rounds, (size, first)
+
+
+def test_it_looks_at_one_at_a_time_where_nothing_else_is_said() -> None:
+    world = Line(
+        [f"d{index}" for index in range(9)], {f"d{index}": BAD if index > 2 else GOOD for index in range(9)}
+    )
+    assert find_first_bad(8, world.ask, world.look) == Span(2, 3)
+    assert {len(one) for one in world.looks[1:]} == {1}
+
+
+def test_where_nothing_lies_between_nobody_looks() -> None:
+    world = Line(["good", "bad"], {"good": GOOD, "bad": BAD})
+    assert world.find(1) == Span(0, 1)
+    assert not world.looks and not world.asked
+
+
+@pytest.mark.parametrize("at_once", [1, 8, 32])
+def test_as_many_that_can_not_be_told_as_three_looks_see_hide_nothing(at_once: int) -> None:
+    for seed in range(100):
+        chance = seeded(seed)
+        told = [f"d{index}" for index in range(chance.randint(2, 20))]
+        first = chance.randint(1, len(told) - 1)
+        kinds: list[str | None] = list(told)
+        for _ in range(chance.randint(0, max(16, 3 * at_once) - 1)):
+            kinds.insert(chance.choice((kinds.index(told[first]), chance.randint(1, len(kinds) - 1))), None)
+        world = Line(kinds, {kind: BAD if number >= first else GOOD for number, kind in enumerate(told)})
+        assert world.find(at_once) == Span(kinds.index(told[first - 1]), kinds.index(told[first])), seed
 
 
 @pytest.mark.parametrize("at_once", [1, 32])
@@ -106,7 +155,7 @@ def test_where_nothing_can_be_told_it_gives_up() -> None:
     kinds = ["good", *[None] * 1000, "bad"]
     world = Line(kinds, {"good": GOOD, "bad": BAD})
     assert world.find(1) == Span(0, 1001)
-    assert len(world.looked) < 30 and not world.asked
+    assert sum(map(len, world.looks)) < 30 and not world.asked
 
 
 def test_where_goodness_comes_and_goes_one_of_the_breaks_is_found() -> None:
@@ -174,3 +223,21 @@ def test_of_parts_that_could_not_be_told_apart_none_is_blamed_for_sure() -> None
 
     found = smallest_bad("abcd", ask)
     assert (found.parts, found.exact) == (("b", "c"), False)
+
+
+def test_who_is_blamed_for_sure_was_seen_to_be_needed_whatever_could_not_be_told() -> None:
+    sure = 0
+    for seed in range(600):
+        chance = seeded(seed)
+        parts = PARTS[: chance.randint(2, 5)]
+        conflict = frozenset(chance.sample(parts, chance.randint(1, 3) if len(parts) > 2 else 1))
+        states = {some: BAD if conflict <= some else GOOD for some in subsets(parts)}
+        untold = {some: UNKNOWN for some in subsets(parts)[1:-1] if chance.random() < 0.2}
+        told = states | untold
+        found = smallest_bad(parts, lambda some, _, told=told: told[some])  # type: ignore[misc]
+        core = frozenset(found.parts)
+        assert conflict <= core, seed
+        assert found.exact == all(told[core - {part}] is GOOD for part in core), seed
+        assert not found.exact or core == conflict, seed
+        sure += found.exact
+    assert sure > 200, "most often it can be said for sure"
