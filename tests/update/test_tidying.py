@@ -15,6 +15,7 @@ from lockbot.process import CancelToken
 from tests import nixes
 from tests.fleet import HostSpec
 from tests.update.inside import World
+from tests.upstream import run_git
 
 OTHER = "side"
 ELSEWHERE = {"LOCKBOT_REPOSITORY__BRANCH": OTHER}
@@ -109,6 +110,17 @@ def test_a_clock_that_is_far_ahead_costs_no_flake_its_results(world: World, both
     everything = [*both["main"], *both[OTHER]]
     assert [path for path in everything if not path.exists()] == []
     assert all(list(roots[0].iterdir()) for roots in both.values())
+
+
+def test_a_damage_that_only_packing_meets_is_mended(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it would fail each time, and the clone would grow for good."""
+    clone = place(world) / "clone.git"
+    lock = world.fleet.git("rev-parse", "main~1:flake.lock").strip()
+    (clone / "objects" / lock[:2] / lock[2:]).unlink()
+    monkeypatch.setattr("lockbot.git.clone._LOOSE_LIMIT", 1)
+    for _ in range(2):
+        assert world.update().outcome is Outcome.UNCHANGED
+    run_git(clone, world.fleet._environment, "fsck")
 
 
 def test_half_a_file_of_a_process_that_was_killed_goes_when_it_is_a_day_old(world: World) -> None:

@@ -67,6 +67,8 @@ class World:
     """Revisions of inputs with which hosts break."""
     secret: str = ""
     """Words that must be nowhere."""
+    unread: bool = False
+    """An object of lockbot's clone is damaged that no step may have read by now: it is mended when one does."""
     torn: bool = False
     """A git may have been ended in the middle of its work."""
     forgotten: set[str] = field(default_factory=set)

@@ -46,7 +46,8 @@ def tidy(app: App, context: RunContext, run: Run) -> None:
         context.history.forget_baselines(
             run.flake, {name for name in (run.base, run.commit, run.candidate) if name}
         )
-        context.clone.maintain()
+        with context.clone.blaming_damage():  # all of it is read here, and seldom before
+            context.clone.maintain()
     except LockbotError as error:
         if not isinstance(error, Cancelled):
             context.history.save(replace(run, notes=(*run.notes, f"tidying up failed: {error.message}")))

@@ -140,6 +140,7 @@ def _inject(ground: Ground, case: Case) -> None:
     for gone in (mine, spare):
         _remove(gone) if gone.exists() else None
     world.forgotten |= {*world.published()}
+    world.unread = case.label.startswith("an object of the clone")
     ground.met(*results)
     ground.lands()
 

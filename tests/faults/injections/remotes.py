@@ -15,7 +15,7 @@ from tests.faults.ground import SECRET, Ground
 from tests.faults.kinds import Case, Kind
 from tests.forge.pull_requests.githost import GitHost
 from tests.nixes import Nix
-from tests.update.world import World
+from tests.update.world import World, wait_for
 
 _NAME = "owner/flake"
 _PATIENCE = "4s"
@@ -176,6 +176,16 @@ def _hook(ground: _Served, name: str, text: str) -> Iterator[None]:
 
 
 @contextmanager
+def _slow_hook(ground: _Served) -> Iterator[None]:
+    """It goes on when nobody listens any more; then that is over, too."""
+    assert ground.world.remote is not None
+    busy = ground.world.remote / "busy"
+    with _hook(ground, "pre-receive", f"touch {busy}; sleep 6; rm {busy}"):
+        yield
+        wait_for(lambda: not busy.exists())
+
+
+@contextmanager
 def _moved_away(ground: _Served) -> Iterator[None]:
     place = ground.world.remote
     assert place is not None
@@ -222,7 +232,7 @@ OUTAGES: dict[str, Callable[[_Served], AbstractContextManager[None]]] = {
     "falls silent when the push is done": lambda ground: _when_pushed(ground, _silence, after=True),
     "hangs up when the push is done": lambda ground: _when_pushed(ground, lambda _: None, after=True),
     "refuses by a hook": lambda ground: _hook(ground, "pre-receive", "echo 'not on Fridays' >&2; exit 1"),
-    "is slow, by a hook": lambda ground: _hook(ground, "pre-receive", "sleep 6"),
+    "is slow, by a hook": lambda ground: _slow_hook(ground),
     "protects the branch": _protected,
     "knows nobody": _nobody_is_known,
     "is moved away": _moved_away,

@@ -111,12 +111,12 @@ def _without_a_daemon(ground: _Supplied) -> Result:
 
 def _dies_at(ground: _Supplied, words: str, *, back: bool) -> Result:
     """The daemon dies when a program is called with these words, and comes back at once, or when all is over."""
-    place = ground.world.directory / "wrappers"
+    place = Path(ground.world.environment["NIX_STATE_DIR"])  # one of few where Nix may write, and so its wrapper
     for program in ("nix", "nix-store"):
         ground.world.wrap(
             program,
-            f'case " $* " in *"{words}"*) if mkdir $here/reached 2>/dev/null; then\n'
-            '  while ! [ -e $here/go ]; do sleep 0.02; done; fi;; esac\nexec $real "$@"',
+            f'case " $* " in *"{words}"*) if mkdir {place}/reached 2>/dev/null; then\n'
+            f'  while ! [ -e {place}/go ]; do sleep 0.02; done; fi;; esac\nexec $real "$@"',
         )
     started = ground.world.start()
     try:
