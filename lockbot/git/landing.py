@@ -116,7 +116,7 @@ def _move_checkout(
         found = obstacles(there, seen, commit)
         if found.unknown:
             return _obstructed(there, tree, found.paths)
-        clean = not found.changes and not found.odd_names
+        clean = not found.changes
         with backed_up(there, seen, commit, wanted=clean) as copies, uncancelled(clone, there) as sure:
             if clean:  # only now: what is written from here on may be taken back
                 mark(clone, Mark.TOUCHING, repository.branch, commit)

@@ -1,6 +1,7 @@
 """Files of the user's work tree: what is in the way of a move, copies of what it replaces, and its undoing.
 
 `old` and `new` are the commits that a checkout is moved between. Only what such a move wrote is ever written here.
+A name that is not UTF-8 comes here changed: that such a file differs is seen, and it is never written.
 """
 
 from __future__ import annotations
@@ -33,8 +34,6 @@ class Obstacles:
     """Index or work tree hold something else than the commit before."""
     unknown: frozenset[str]
     """Files that git does not know, ignored ones too, where the commit has some: git would overwrite them."""
-    odd_names: bool
-    """A name that is not UTF-8 has come here changed: nothing can be said of that file."""
 
     @property
     def paths(self) -> list[str]:
@@ -45,7 +44,7 @@ def obstacles(git: Git, old: str, new: str) -> Obstacles:
     changed, staged = changed_paths(git, old, new), differing_paths(git, "diff-index", "--cached", old)
     changes = changed & (staged | differing_paths(git, *_IN_TREE))
     unknown = _in_the_place_of(_top(git), _added(git, old, new), changed) - staged
-    return Obstacles(frozenset(changes), frozenset(unknown), any("\ufffd" in path for path in changed))
+    return Obstacles(frozenset(changes), frozenset(unknown))
 
 
 def _in_the_place_of(top: Path, added: set[str], changed: set[str]) -> set[str]:
@@ -123,7 +122,8 @@ def restore(
         return sorted(staged - left), sorted(left)
     top, added = _top(git), _added(git, old, new)
     before = _written(git, top, changed, added)
-    within = {path for path in before if not any((top / above).is_symlink() for above in Path(path).parents)}
+    named = {path for path in before if "\ufffd" not in path}
+    within = {path for path in named if not any((top / above).is_symlink() for above in Path(path).parents)}
     nothing = {path for path in within if _is_nothing(top / path)}
     ours = {path for path in within - nothing if _is_part_of(git, top / path, new, path)}
     if begun or ours:

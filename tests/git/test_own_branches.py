@@ -235,6 +235,8 @@ def test_only_updates_are_between_two_commits(world: World) -> None:
     base = sync(clone, world.source()).commit
     assert not only_updates(clone, base, start, third), "somebody else's lies between"
     assert only_updates(clone, base, mine, third)
+    aside = world.git(clone.directory, "commit-tree", "-p", mine, "-m", "aside", f"{mine}^{{tree}}")
+    assert not only_updates(clone, base, aside, third), "it leads away from what is not in the base"
 
 
 def test_parked_again_it_is_where_it_was(world: World, tmp_path: Path) -> None:

@@ -1,0 +1,217 @@
+"""Files of a work tree, as the branch there moves: what is written, what comes back, and what is not touched."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from lockbot.errors import Cancelled, CommandError
+from lockbot.git.clone import Mark, mark, marked
+from lockbot.git.landing import BaseMoved, uncancelled
+from lockbot.git.publish import Moved, Parked, publish
+from lockbot.git.source import LocalSource
+from lockbot.git.sync import sync
+from lockbot.git.worktree import Authorship, commit, worktree
+from lockbot.process import CancelToken
+from tests.git.test_last_moment import just_before, release
+from tests.git.world import LOCK, LOCKBOT, MESSAGE, WHEN, World, script
+
+
+def test_a_branch_that_is_checked_out_twice_is_left_alone(world: World) -> None:
+    """Moved with the files of one, it would look changed in the other."""
+    world.git(world.user, "worktree", "add", "--quiet", "--force", str(world.root / "twin"), "main")
+    clone, base, made = world.proposed(world.source())
+    result = publish(clone, world.source(), base, made, run="r1")
+    assert isinstance(result, Parked)
+    assert all(str(place) in result.why for place in (world.user, world.root / "twin"))
+    assert world.tip(world.user) == base.commit
+    assert world.status() == world.status(world.root / "twin") == ""
+
+
+def test_a_separate_git_directory_seen_from_another_work_tree_parks(world: World) -> None:
+    """git does not say where the branch's files lie: nothing is guessed."""
+    world.git(world.root, "init", "--quiet", "--separate-git-dir", str(world.root / "apart"), str(world.user))
+    world.git(world.user, "worktree", "add", "--quiet", "-b", "aside", str(world.root / "linked"))
+    result, made = world.cycle(LocalSource(world.root / "linked", "main"))
+    assert isinstance(result, Parked) and "separate git directory" in result.why
+    for command in result.advice:
+        subprocess.run(["sh", "-c", command], cwd=world.user, env=world.environ, check=True)
+    assert world.tip(world.user, "main") == made and world.status() == ""
+
+
+@pytest.mark.parametrize("to", ["release", "--detach release"])
+def test_a_work_tree_that_has_left_the_branch_is_not_written_to(world: World, to: str) -> None:
+    release(world)
+    source = world.source(branch="main")
+    _, base, made = world.proposed(source)
+    just_before(world, "symbolic-ref --quiet HEAD", f"switch -q {to}")
+    before = (world.user / LOCK).stat()
+    assert isinstance(publish(world.open(), source, base, made, run="r1"), BaseMoved)
+    after = (world.user / LOCK).stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+
+
+@pytest.mark.parametrize("mine", ["", "half", "whole"])
+def test_what_the_user_wrote_is_not_taken_for_what_git_left_half_written(world: World, mine: str) -> None:
+    clone, base, made = world.proposed(world.source())
+    whole = world.git(clone.directory, "show", f"{made}:{LOCK}") + "\n"
+    text = {"half": whole[:5], "whole": whole}.get(mine, "")
+    (world.user / LOCK).write_text(text)
+    assert isinstance(publish(clone, world.source(), base, made, run="r1"), Parked)
+    assert (world.user / LOCK).read_text() == text
+    assert marked(clone, Mark.TOUCHING, "main") is None
+
+
+def writing(world: World, text: str) -> None:
+    """This runs as git writes the lock into the user's work tree."""
+    (world.user / ".git" / "info" / "attributes").write_text(f"{LOCK} filter=odd\n")
+    world.git(world.user, "config", "filter.odd.smudge", str(script(world.root / "smudge", text)))
+
+
+def test_what_may_lie_half_written_is_marked_as_long_as_it_is_written(world: World) -> None:
+    clone, base, made = world.proposed(world.source())
+    refs = f"git -C {clone.directory} for-each-ref --format='%(objectname) %(refname)' refs/lockbot/touching"
+    writing(world, f"unset $(git rev-parse --local-env-vars); {refs} >{world.root / 'marks'}; cat")
+    assert publish(clone, world.source(), base, made, run="r1") == Moved(pushed=False)
+    assert (world.root / "marks").read_text().startswith(made)
+    assert marked(clone, Mark.TOUCHING, "main") is None
+
+
+def test_a_file_that_git_took_away_and_did_not_write_comes_back(world: World) -> None:
+    before = (world.user / LOCK).read_bytes()
+    clone, base, made = world.proposed(world.source())
+    writing(world, f"rm -f {world.user / LOCK}; kill -9 $PPID")
+    with pytest.raises(CommandError, match="main was not moved") as refused:
+        publish(clone, world.source(), base, made, run="r1")
+    assert "taken back" not in refused.value.message, "it was"
+    assert (world.user / LOCK).read_bytes() == before and world.status() == ""
+    assert marked(clone, Mark.TOUCHING, "main") is None
+
+
+def test_what_could_not_be_taken_back_is_told_and_not_forgotten(world: World) -> None:
+    clone, base, made = world.proposed(world.source())
+    writing(world, f"echo mine >{world.user / LOCK}; kill -9 $PPID")
+    with pytest.raises(CommandError, match=r"could not be taken back: flake\.lock \(") as refused:
+        publish(clone, world.source(), base, made, run="r1")
+    assert "main was not moved: git refuses in" in refused.value.message
+    assert (world.user / LOCK).read_text() == "mine\n"
+    assert marked(clone, Mark.TOUCHING, "main") == made
+
+
+def test_what_a_killed_run_left_half_written_is_not_forgotten_by_the_next(world: World) -> None:
+    clone, base, made = world.proposed(world.source())
+    mark(clone, Mark.TOUCHING, "main", made)
+    (world.user / LOCK).write_text("{")
+    assert isinstance(publish(clone, world.source(), base, made, run="r1"), Parked)
+    assert marked(clone, Mark.TOUCHING, "main") == made
+
+
+@pytest.mark.parametrize("step", ["diff-index", "diff-tree"])
+def test_a_git_that_fails_is_no_choice_of_the_users(world: World, step: str) -> None:
+    _, base, made = world.proposed(world.source())
+    real = world.environ["PATH"]
+    fails = f'case "$*" in "-C {world.user} {step} "*) echo odd >&2; exit 5;; esac'
+    script(world.root / "wrap" / "git", f'{fails}\nPATH="{real}" exec git "$@"')
+    world.environ["PATH"] = f"{world.root / 'wrap'}:{real}"
+    with pytest.raises(CommandError, match=r"main was not moved: .*odd"):
+        publish(world.open(), world.source(), base, made, run="r1")
+    world.environ["PATH"] = real
+    assert world.git(world.user, "branch", "--list", "lockbot/*") == ""
+    assert (world.tip(world.user), world.status()) == (base.commit, "")
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_a_file_that_was_only_touched_is_in_nobodys_way(world: World, when: str) -> None:
+    _, base, made = world.proposed(world.source())
+    if when == "before":
+        os.utime(world.user / LOCK, (1, 1))
+    else:
+        just_before(world, "--diff-filter=A", f"-c alias.aged='!touch -d @1 {LOCK}' aged")
+    assert publish(world.open(), world.source(), base, made, run="r1") == Moved(pushed=False)
+    assert world.status() == ""
+
+
+def test_what_another_branch_has_of_its_own_is_not_taken_back(world: World) -> None:
+    """HEAD goes to a branch that has the very same lock."""
+    clone, base, made = world.proposed(world.source())
+    world.git(world.user, "switch", "--quiet", "--create", "release")
+    (world.user / LOCK).write_text(world.git(clone.directory, "show", f"{made}:{LOCK}") + "\n")
+    world.user_commit("the same")
+    world.git(world.user, "switch", "--quiet", "main")
+    just_before(world, "lockbot-fast-forward", "switch -q release")
+    publish(world.open(), world.source(branch="main"), base, made, run="r1")
+    assert (world.root / "done").exists()
+    assert world.git(world.user, "symbolic-ref", "--short", "HEAD") == "release" and world.status() == ""
+
+
+def test_what_the_user_has_staged_stays_though_the_branch_cannot_move(world: World) -> None:
+    """What they have staged is what the update has, too."""
+    clone, base, made = world.proposed(world.source())
+    (world.user / LOCK).write_text(world.git(clone.directory, "show", f"{made}:{LOCK}") + "\n")
+    world.git(world.user, "add", LOCK)
+    before = world.status()
+    (world.user / ".git" / "refs" / "heads" / "main.lock").touch()
+    publish(clone, world.source(), base, made, run="r1")
+    assert (world.status(), world.tip(world.user, "HEAD")) == (before, base.commit)
+
+
+def test_a_name_that_is_not_utf8_does_not_keep_the_rest_from_coming_back(world: World) -> None:
+    """That file is told; and one whose name looks like it is nobody's but the user's."""
+    name, like = os.fsdecode(b"caf\xe9"), world.user / "caf\ufffd"
+    (world.user / name).write_text("old\n")
+    world.user_commit("a name of another time")
+    like.touch()
+    inode, before, clone = like.stat().st_ino, (world.user / LOCK).read_bytes(), world.open()
+    base = sync(clone, world.source())
+    with worktree(clone, base.commit, world.source()) as tree:
+        for each in (name, LOCK):
+            (tree.path / each).write_text("new\n")
+        made = commit(clone, tree, [name, LOCK], MESSAGE, name="r1", authorship=Authorship(LOCKBOT), when=WHEN)
+    writing(world, f"rm -f {world.user / LOCK}; kill -9 $PPID")
+    with pytest.raises(CommandError, match="could not be taken back: caf"):
+        publish(clone, world.source(), base, made, run="r1")
+    assert (world.user / LOCK).read_bytes() == before
+    assert like.stat().st_ino == inode
+    assert marked(clone, Mark.TOUCHING, "main") == made
+
+
+# -- a run that is stopped ---------------------------------------------------------------------------------------
+
+
+def test_a_run_that_is_stopped_begins_no_move(world: World) -> None:
+    clone = world.open()
+    world.cancel.cancel("SIGTERM")
+    with pytest.raises(Cancelled), uncancelled(clone, clone.user):
+        pytest.fail("begun")
+
+
+@pytest.mark.parametrize("checked_out", [True, False])
+def test_a_run_that_is_stopped_is_not_told_as_a_fault(world: World, checked_out: bool) -> None:
+    if not checked_out:
+        world.git(world.user, "switch", "--quiet", "--create", "work")
+    _, base, made = world.proposed(world.source(branch="main"))
+    step, real = ("diff-index" if checked_out else "worktree"), world.environ["PATH"]
+    stops = f'case "$*" in "-C {world.user} {step} "*) kill -USR1 {os.getpid()}; sleep 20;; esac'
+    script(world.root / "wrap" / "git", f'{stops}\nPATH="{real}" exec git "$@"')
+    world.environ["PATH"] = f"{world.root / 'wrap'}:{real}"
+    before = signal.signal(signal.SIGUSR1, lambda *_: world.cancel.cancel("SIGTERM"))
+    try:
+        with pytest.raises(Cancelled):
+            publish(world.open(), world.source(branch="main"), base, made, run="r1")
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert world.tip(world.user) == base.commit
+
+
+def test_nothing_is_left_open_by_what_is_not_to_be_stopped(world: World) -> None:
+    clone, kept = world.open(), list[CancelToken]()
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(20):
+        with uncancelled(clone, clone.user) as sure:
+            assert sure.cancel is not clone.cancel
+            kept.append(sure.cancel)
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before
