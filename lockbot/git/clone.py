@@ -194,10 +194,8 @@ class Clone:
         """Where something failed because the clone is damaged: throw it away and say so."""
         try:
             yield
-        except Cancelled:
-            raise
         except LockbotError as error:
-            if not self._may_be_of(error) or self.is_sound():
+            if isinstance(error, Cancelled) or not self._may_be_of(error) or self.is_sound():
                 raise
             self.rebuild()
             raise SurroundingsError(
