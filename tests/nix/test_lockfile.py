@@ -503,6 +503,17 @@ def test_a_path_is_spelled_so_that_it_can_be_read_back(names: list[str]) -> None
     assert text.count("/") == len(names) - 1, "a slash is only between names"
 
 
+def test_no_more_values_are_read_than_there_is_memory_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each counts, of whatever kind; so it does in the second look that finds the place of an error."""
+    monkeypatch.setattr("lockbot.nix.lockfile.jsontext.MOST", 5)
+    document = Json.parse('[1, {"a": null}, "x"]')
+    assert document.error("wrong", [1, "a"]).column == 11
+    assert document.error("wrong", [5]).column == 1, "what has no place is told at the beginning"
+    with pytest.raises(JsonError) as caught:
+        Json.parse('[1,\n {"a": null}, "x", false]')
+    assert (caught.value.problem, caught.value.line, caught.value.column) == ("more than 5 values", 2, 20)
+
+
 def test_ordinary_names_are_spelled_as_they_are() -> None:
     for path in (("nixpkgs",), ("home-manager", "nixpkgs"), ("100%",), ("x.y", "_1")):
         assert spelled(path) == "/".join(path)
