@@ -376,8 +376,10 @@ class Daemon:
         self._told = now
         self._notify.send(systemd.status(text))
         for state in self._plan.states:
-            with contextlib.suppress(OSError):
+            try:
                 memory.write_service(state, service)
+            except OSError:
+                self._told = ""  # again at the next beat: what stands there may be over
 
     def _words(self) -> str:
         paused = any(memory.paused(state) for state in self._plan.states)

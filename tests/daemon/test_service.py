@@ -358,6 +358,27 @@ def test_a_clock_that_is_set_back_does_not_stop_the_schedule(
         here.serve(steps)
 
 
+def test_what_it_could_not_write_down_it_writes_when_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else `lockbot status` and the page would tell of a run that is over, until the next one."""
+    here = Inside(tmp_path, monkeypatch, 'when = "@yearly"')
+    place = tmp_path / "state" / "daemon.json"
+
+    def steps() -> None:
+        until(place.exists)
+        place.unlink()
+        place.mkdir()  # as a disk that is full: nothing can be written there
+        here.daemon._told = "something else"
+        here.nudge()
+        assert place.is_dir()
+        place.rmdir()
+        here.nudge()
+        until(place.is_file)
+
+    here.serve(steps)
+
+
 def test_what_was_missed_while_it_was_off_is_made_up_for_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
