@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lockbot.nix.lockfile import LockFile, local_paths
+from lockbot.nix.lockfile.local import names_this_machine
 
 REV = "1" * 40
 
@@ -56,3 +57,25 @@ def test_all_of_a_lock_and_what_is_asked_for_as_well_as_what_is_locked() -> None
     nodes = {"root": {"inputs": {"a": "a"}}, "a": locked | {"inputs": {"b": "b"}}, "b": beneath}
     lock = LockFile.parse(json.dumps({"version": 7, "root": "root", "nodes": nodes}))
     assert local_paths(lock) == {Path("/there"), Path("/link"), Path("/deep")}
+
+
+@pytest.mark.parametrize(
+    ("reference", "here"),
+    [
+        *(
+            (ref, True)
+            for ref in ("path:/x", "path:%2Fx", "file:///x", "git+file:///x", "GIT+FILE:/x", "file+file:/x")
+        ),
+        *((ref, True) for ref in ("git+/x", "hg+x", "git+git@example.org:x", "tarball+file:/x", "git+ext::sh")),
+        *(
+            (ref, False)
+            for ref in ("path:./x", "path:../x", "github:o/r", "nixpkgs", "https://example.org/file:/x")
+        ),
+        *(
+            (ref, False)
+            for ref in ("git+https://example.org/x", "git+ssh://u@example.org/x", "hg+https://e.org/x")
+        ),
+    ],
+)
+def test_a_reference_that_reads_files_of_this_machine(reference: str, here: bool) -> None:
+    assert names_this_machine(reference) is here
