@@ -19,12 +19,12 @@ from pathlib import Path
 
 from lockbot import files
 from lockbot.confine import UNCONFINED, Confinement
-from lockbot.errors import Cancelled, CommandError, LockbotError, SurroundingsError
+from lockbot.errors import Cancelled, CommandError, DeadlineExceeded, LockbotError, SurroundingsError
 from lockbot.git import settings
 from lockbot.git.command import TIMEOUT, Git, Pair, own_environment, user_environment
 from lockbot.git.failure import explain, last_line
 from lockbot.git.source import Remote
-from lockbot.process import CancelToken
+from lockbot.process import CancelToken, Deadline
 
 CANDIDATES = "refs/lockbot/candidate/"
 REQUESTS = "refs/lockbot/request/"
@@ -176,7 +176,8 @@ class Clone:
 
     def is_sound(self) -> bool:
         """Whether all objects that its refs need are there and readable. Reads everything: for after a failure."""
-        done = self.git.run("fsck", "--full", "--no-dangling", "--no-progress", check=False)
+        with CancelToken(Deadline(self.timeout, "git fsck"), self.cancel) as token:  # the run's time may be over
+            done = replace(self.git, cancel=token).run("fsck", "--full", "--no-dangling", "--no-progress", check=False)
         said = done.stdout + done.stderr
         # What is wrong with a commit as somebody made it (a date, an address) is no damage: old histories have it.
         told = [line for line in said.splitlines() if line and not _AS_IT_WAS_MADE.match(line)]
@@ -203,11 +204,11 @@ class Clone:
             ) from error
 
     def _may_be_of(self, error: LockbotError) -> bool:
-        """Whether git failed here, or Nix, which reads its objects, too; not a remote, which says no to a push."""
+        """Whether git failed here, or Nix, which never ends where an object is cut off; not a remote at a push."""
         command, output = (error.command, error.output) if isinstance(error, CommandError) else ("", "")
         words = f"{error.message}\n{command}\n{output}"
-        here = any(str(place) in words for place in (self.directory, self.trees))
-        return (here or _OBJECTS_OF_NIX.search(words) is not None) and "push" not in command.split()
+        here = any(str(place) in words for place in (self.directory, self.trees)) or _OBJECTS_OF_NIX.search(words)
+        return (bool(here) or isinstance(error, DeadlineExceeded)) and "push" not in command.split()
 
     def maintain(self) -> bool:
         """Pack what has piled up; True if there was anything to do. Not while a cycle runs."""
