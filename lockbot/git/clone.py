@@ -177,7 +177,7 @@ class Clone:
     def is_sound(self) -> bool:
         """Whether all objects that its refs need are there and readable. Reads everything: for after a failure."""
         with CancelToken(Deadline(self.timeout, "git fsck"), self.cancel) as token:  # the run's time may be over
-            done = replace(self.git, cancel=token).run("fsck", "--full", "--no-dangling", "--no-progress", check=False)
+            done = replace(self.git, cancel=token).run("fsck", "--full", "--no-dangling", check=False)
         said = done.stdout + done.stderr
         # What is wrong with a commit as somebody made it (a date, an address) is no damage: old histories have it.
         told = [line for line in said.splitlines() if line and not _AS_IT_WAS_MADE.match(line)]
