@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import shutil
 import signal
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from lockbot.errors import CommandError, SurroundingsError
+from lockbot.errors import Cancelled, CommandError, DeadlineExceeded, LockbotError, SurroundingsError
 from lockbot.git.clone import Clone
 from lockbot.git.publish import Moved
 from lockbot.git.sync import sync
@@ -143,6 +144,39 @@ def test_an_error_of_its_own_is_not_blamed_on_the_clone(world: World) -> None:
     with pytest.raises(CommandError), worktree(clone, "1" * 40, world.source()):
         pass
     assert clone.git.resolve("refs/lockbot/local") is not None
+
+
+ERRORS = {
+    "git here": CommandError("git failed", command="git -C {} cat-file"),
+    "nix, which names the tree": LockbotError("… while fetching the input 'git+file://{}/x'"),
+    "nix, which names the object": LockbotError("getting Git object '1': object not found - no match for id (1)"),
+    "nix, which never ends where an object is cut off": DeadlineExceeded("locking took longer than 10 minutes"),
+}
+OTHERS = {
+    "a remote that says no": CommandError("refused", command="git -C {} push origin"),
+    "somebody who stops it": Cancelled("stopped: {}"),
+    "what has nothing to do with it": LockbotError("no input could be fetched"),
+}
+
+
+@pytest.mark.parametrize("name", [*ERRORS, *OTHERS])
+@pytest.mark.parametrize("damaged", [True, False])
+def test_whatever_reads_the_clone_may_have_failed_by_its_damage(world: World, name: str, damaged: bool) -> None:
+    clone = world.open()
+    base = sync(clone, world.source())
+    if damaged:
+        corrupt(clone.directory / "objects" / base.commit[:2] / base.commit[2:])
+    made = copy.copy({**ERRORS, **OTHERS}[name])
+    made.message = made.message.replace("{}", str(clone.trees))
+    if isinstance(made, CommandError):
+        made.command = made.command.replace("{}", str(clone.directory))
+    with pytest.raises(LockbotError) as caught, clone.blaming_damage():
+        raise made
+    if damaged and name in ERRORS:
+        assert "was damaged" in caught.value.message and "run lockbot again" in caught.value.hint
+    else:
+        assert caught.value is made
+    assert clone.is_sound() or name in OTHERS
 
 
 CYCLE = """
