@@ -38,6 +38,10 @@ min_free = "4M"
 [schedule]
 when = "0 4 * * *"
 time_zone = "UTC"
+[run]
+fetch_timeout = "1m"
+[eval]
+timeout = "1m"
 [build]
 retries = 0
 [search]
