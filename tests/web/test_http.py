@@ -42,6 +42,10 @@ def test_every_address_is_answered_the_same_in_each_way(world: World, service: S
         assert plain.status == 200, (path, plain.text)
         assert plain.headers["content-length"] == str(len(plain.body)), path
         head = service.ask(path, "HEAD")
+        for _ in range(3):
+            if head.headers["content-length"] != plain.headers["content-length"]:
+                # What is at work now is told in seconds: one may have got another digit in between.
+                plain, head = service.ask(path), service.ask(path, "HEAD")
         assert (head.status, head.body) == (plain.status, b""), path
         for name in ("content-type", "content-length", "content-security-policy", "cache-control"):
             assert head.headers[name] == plain.headers[name], (path, name)
