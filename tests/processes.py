@@ -28,10 +28,10 @@ def command(pid: int) -> str:
         return ""
 
 
-def children() -> set[int]:
-    """Of this process."""
+def children(pid: int | str = "self") -> set[int]:
+    """Of a process; of this one."""
     found: set[int] = set()
-    for task in Path("/proc/self/task").iterdir():
+    for task in Path(f"/proc/{pid}/task").glob("*"):
         with contextlib.suppress(OSError):  # it ended meanwhile
             found.update(map(int, (task / "children").read_text().split()))
     return found

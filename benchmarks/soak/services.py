@@ -21,7 +21,7 @@ from typing import Any
 
 from benchmarks.soak.world import World
 from lockbot.process import watcher
-from tests import nixes
+from tests import nixes, processes
 
 _WATCHDOG = 1.5
 """Seconds: the daemon looks at the clock three times as often."""
@@ -219,11 +219,7 @@ _ALLOWED = {"/healthz": (503,)}
 
 def children(pid: int) -> list[int]:
     """But for the one that watches over the others, and lives as long as lockbot."""
-    found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            found += map(int, task.read_text().split())
-    return [one for one in found if not _is_watcher(one)]
+    return [one for one in processes.children(pid) if not _is_watcher(one)]
 
 
 def _is_watcher(pid: int) -> bool:

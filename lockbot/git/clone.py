@@ -171,17 +171,17 @@ class Clone:
     def kept(self) -> dict[str, str]:
         """Name to commit, of what is kept."""
         lines = self.git.ask("for-each-ref", "--format=%(objectname) %(refname)", CANDIDATES).splitlines()
-        pairs = [line.split(" ", 1) for line in lines]
-        return {ref.removeprefix(CANDIDATES): commit for commit, ref in pairs}
+        return {ref.removeprefix(CANDIDATES): commit for commit, ref in (line.split(" ", 1) for line in lines)}
 
     def is_sound(self) -> bool:
-        """Whether all objects that its refs need are there and readable. Reads everything: for after a failure."""
-        with CancelToken(Deadline(self.timeout, "git fsck"), self.cancel) as token:  # the run's time may be over
+        """Whether all that its refs need can be read, or that takes too long to tell. For after a failure."""
+        deadline = Deadline(self.timeout, "git fsck")  # the run's own may be over
+        with CancelToken(deadline, self.cancel) as token, contextlib.suppress(DeadlineExceeded):
             done = replace(self.git, cancel=token).run("fsck", "--full", "--no-dangling", check=False)
-        said = done.stdout + done.stderr
-        # What is wrong with a commit as somebody made it (a date, an address) is no damage: old histories have it.
-        told = [line for line in said.splitlines() if line and not _AS_IT_WAS_MADE.match(line)]
-        return done.code == 0 or (done.code > 0 and bool(said.strip()) and not told)
+            told = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+            # What is wrong with a commit as somebody made it (a date, an address) is no damage: old ones have it.
+            return done.code == 0 or (done.code > 0 and bool(told) and all(map(_AS_IT_WAS_MADE.match, told)))
+        return True
 
     def rebuild(self) -> Clone:
         """Throw it away, and make an empty one."""
@@ -206,7 +206,7 @@ class Clone:
     def _may_be_of(self, error: LockbotError) -> bool:
         """Whether git failed here, or Nix, which never ends where an object is cut off; not a remote at a push."""
         command, output = (error.command, error.output) if isinstance(error, CommandError) else ("", "")
-        words = f"{error.message}\n{command}\n{output}"
+        words = f"{error.message} {command} {output}"
         here = any(str(place) in words for place in (self.directory, self.trees)) or _OBJECTS_OF_NIX.search(words)
         return (bool(here) or isinstance(error, DeadlineExceeded)) and "push" not in command.split()
 

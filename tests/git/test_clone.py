@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
 
@@ -179,8 +180,21 @@ def test_whatever_reads_the_clone_may_have_failed_by_its_damage(world: World, na
     assert clone.is_sound() or name in OTHERS
 
 
+def test_what_takes_too_long_to_look_through_is_not_thrown_away(world: World) -> None:
+    """And what had failed is told, not that."""
+    clone = world.open()
+    base = sync(clone, world.source())
+    path = clone.directory / "objects" / base.commit[:2] / base.commit[2:]
+    corrupt(path)
+    made = DeadlineExceeded("locking took longer than 10 minutes")
+    with pytest.raises(DeadlineExceeded) as caught, replace(clone, timeout=1e-6).blaming_damage():
+        raise made
+    assert caught.value is made and path.exists()
+
+
 CYCLE = """
 import os, sys
+from dataclasses import replace
 from pathlib import Path
 from lockbot.process import CancelToken
 from tests.git.world import World, script

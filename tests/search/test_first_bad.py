@@ -210,7 +210,7 @@ def test_what_is_found_is_bad_and_nothing_in_it_is_idle_whatever_the_world() -> 
         parts = PARTS[:5]
         states = {some: chance.choice((GOOD, BAD)) for some in subsets(parts)}
         states[frozenset()], states[frozenset(parts)] = GOOD, BAD
-        found = smallest_bad(parts, lambda some, _, states=states: states[some])  # type: ignore[misc]
+        found = smallest_bad(parts, lambda some, _, states=states: states[some])  # type: ignore[misc]  # a default binds it
         core = frozenset(found.parts)
         assert states[core] is BAD, seed
         assert all(states[core - {part}] is GOOD for part in core), seed
@@ -234,7 +234,7 @@ def test_who_is_blamed_for_sure_was_seen_to_be_needed_whatever_could_not_be_told
         states = {some: BAD if conflict <= some else GOOD for some in subsets(parts)}
         untold = {some: UNKNOWN for some in subsets(parts)[1:-1] if chance.random() < 0.2}
         told = states | untold
-        found = smallest_bad(parts, lambda some, _, told=told: told[some])  # type: ignore[misc]
+        found = smallest_bad(parts, lambda some, _, told=told: told[some])  # type: ignore[misc]  # a default binds it
         core = frozenset(found.parts)
         assert conflict <= core, seed
         assert found.exact == all(told[core - {part}] is GOOD for part in core), seed
