@@ -1,4 +1,4 @@
-"""lockbot's own bare clone: opening and healing it, questions about its history, and what it hands over.
+"""lockbot's own bare clone: opening and healing it, questions about its history, and marks of what was begun.
 
 It holds nothing that cannot be fetched again, so what is damaged is thrown away. Must not know the update cycle.
 Whoever opens it holds lockbot's own lock on the repository: lock files found in it are left-overs.
@@ -22,15 +22,15 @@ from lockbot.confine import UNCONFINED, Confinement
 from lockbot.errors import Cancelled, CommandError, DeadlineExceeded, LockbotError, SurroundingsError
 from lockbot.git import settings
 from lockbot.git.command import TIMEOUT, Git, Pair, own_environment, user_environment
-from lockbot.git.failure import explain, last_line
+from lockbot.git.failure import explain
 from lockbot.git.source import Remote
 from lockbot.process import CancelToken, Deadline
 
 CANDIDATES = "refs/lockbot/candidate/"
 REQUESTS = "refs/lockbot/request/"
 TREE_PREFIX = "tree-"
-_LAST_SECOND = 253402300799  # of the year 9999
 """How the directories of worktrees begin: nothing else under the given directory is touched."""
+_LAST_SECOND = 253402300799  # of the year 9999
 
 _FORMAT = "1"
 """Raise it when clones made by older versions must be made anew."""
@@ -326,64 +326,50 @@ def _remove(path: Path) -> None:
 
 
 class Mark(StrEnum):
-    """What lockbot has begun with a commit: refs in its own clone, which outlive a kill."""
+    """What lockbot has begun with a commit: refs in its own clone, which outlive a kill and a power cut."""
 
     PUSHED = "pushed"
     """It may be on the remote: the local branch is to follow."""
     TOUCHING = "touching"
-    """It may lie half-written in a work tree that was clean before."""
+    """It may lie half-written in a work tree that was clean before, or not be on the disk there."""
 
 
-def mark(clone: Clone, kind: Mark, branch: str, commit: str) -> None:
-    clone.git.run("update-ref", _ref(kind, branch), commit)
+def mark(clone: Clone, kind: Mark, branch: str, commit: str, before: str | None = None) -> None:
+    """`before`: the commit that the branch is moved from."""
+    lines = [f"update {_ref(kind, branch)} {commit}"]
+    lines += [f"update {_ref(kind, branch, _BEFORE)} {before}"] if before is not None else []
+    _change(clone.git, lines)
 
 
 def marked(clone: Clone, kind: Mark, branch: str) -> str | None:
     return clone.git.resolve(_ref(kind, branch))
 
 
+def marked_before(clone: Clone, kind: Mark, branch: str) -> str | None:
+    """Where the branch was then."""
+    return clone.git.resolve(_ref(kind, branch, _BEFORE))
+
+
 def unmark(clone: Clone, kind: Mark, branch: str) -> None:
     """Works in a run that is being stopped, too."""
     with CancelToken() as token:
-        replace(clone.git, cancel=token).run("update-ref", "-d", _ref(kind, branch))
+        sure = replace(clone.git, cancel=token)
+        _change(sure, [f"delete {_ref(kind, branch)}", f"delete {_ref(kind, branch, _BEFORE)}"])
 
 
-def _ref(kind: Mark, branch: str) -> str:
-    return f"refs/lockbot/{kind}/" + hashlib.sha256(branch.encode(errors="surrogateescape")).hexdigest()[:16]
+_BEFORE = "-before"
 
 
-# -- what it hands over --------------------------------------------------------------------------------------
-
-_FETCH = ("--quiet", "--no-tags", "--no-prune", "--no-recurse-submodules", "--no-write-fetch-head")
-
-
-def transfer(clone: Clone, git: Git, known: str | None, commit: str) -> None:
-    """Bring all that a commit reaches into the user's repository, where all that `known` reaches is already.
-
-    Raises CommandError where not all of it arrives; nothing has changed then.
-    """
-    if is_complete(git, known, commit):
-        return
-    # A pack comes into being as a whole; of loose objects, a full disk leaves some.
-    git = git.configured(("fetch.unpackLimit", "1"))
-    # Other refs may be at commits of which something is missing: they are neither asked nor believed ...
-    only = (f"--negotiation-tip={known}",) if known else ()
-    _fetch(clone, git, commit, *only)
-    if not is_complete(git, known, commit):
-        _fetch(clone, git, commit, "--refetch")  # ... but what is at such a ref, git takes for complete
-        if not is_complete(git, known, commit):
-            raise CommandError(
-                f"{git.directory} is damaged: not all of {commit} arrives there", "run `git fsck` there"
-            )
+def _change(git: Git, lines: list[str]) -> None:
+    git.run("update-ref", "--stdin", stdin="".join(f"{line}\n" for line in lines).encode())
 
 
-def _fetch(clone: Clone, git: Git, commit: str, *options: str) -> None:
-    done = git.run("fetch", *_FETCH, *options, "--", str(clone.directory), commit, check=False)
-    if done.code != 0:
-        raise done.error(
-            f"git cannot write the update into {git.directory}: {last_line(done.stderr) or f'code {done.code}'}",
-            "is there room on that disk, and may lockbot's user write there?",
-        )
+def _ref(kind: Mark, branch: str, ending: str = "") -> str:
+    name = hashlib.sha256(branch.encode(errors="surrogateescape")).hexdigest()[:16]
+    return f"refs/lockbot/{kind}{ending}/{name}"
+
+
+# -- what another repository has of it ------------------------------------------------------------------------
 
 
 def is_complete(git: Git, known: str | None, commit: str) -> bool:

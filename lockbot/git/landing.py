@@ -11,13 +11,13 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from lockbot.errors import LockbotError
+from lockbot.errors import CommandError, LockbotError
 from lockbot.git.busy import Checkout, checkouts, operation, setting_aside
-from lockbot.git.clone import Clone, Mark, is_complete, mark, transfer, unmark
+from lockbot.git.clone import Clone, Mark, is_complete, mark, unmark
 from lockbot.git.command import Git
-from lockbot.git.failure import refusal
+from lockbot.git.failure import last_line, refusal
 from lockbot.git.source import Repository
-from lockbot.git.userfiles import attempt, backed_up, changed_paths, differing_paths, obstacles, restore
+from lockbot.git.userfiles import attempt, backed_up, changed_paths, differing_paths, obstacles, restore, to_disk
 from lockbot.process import CancelToken, Finished
 
 PARKED = "\0"
@@ -76,6 +76,38 @@ def land(clone: Clone, repository: Repository, seen: str | None, commit: str) ->
     return _move_checkout(clone, repository, trees[0], tip, commit)
 
 
+_FETCH = ("--quiet", "--no-tags", "--no-prune", "--no-recurse-submodules", "--no-write-fetch-head")
+
+
+def transfer(clone: Clone, git: Git, known: str | None, commit: str) -> None:
+    """Bring all that a commit reaches into the user's repository, where all that `known` reaches is already.
+
+    Raises CommandError where not all of it arrives; nothing has changed then.
+    """
+    if is_complete(git, known, commit):
+        return
+    # A pack comes into being as a whole; of loose objects, a full disk leaves some.
+    git = git.configured(("fetch.unpackLimit", "1"))
+    # Other refs may be at commits of which something is missing: they are neither asked nor believed ...
+    only = (f"--negotiation-tip={known}",) if known else ()
+    _fetch(clone, git, commit, *only)
+    if not is_complete(git, known, commit):
+        _fetch(clone, git, commit, "--refetch")  # ... but what is at such a ref, git takes for complete
+        if not is_complete(git, known, commit):
+            raise CommandError(
+                f"{git.directory} is damaged: not all of {commit} arrives there", "run `git fsck` there"
+            )
+
+
+def _fetch(clone: Clone, git: Git, commit: str, *options: str) -> None:
+    done = git.run("fetch", *_FETCH, *options, "--", str(clone.directory), commit, check=False)
+    if done.code != 0:
+        raise done.error(
+            f"git cannot write the update into {git.directory}: {last_line(done.stderr) or f'code {done.code}'}",
+            "is there room on that disk, and may lockbot's user write there?",
+        )
+
+
 def _move_unused(
     clone: Clone, git: Git, repository: Repository, seen: str, commit: str
 ) -> Landed | BaseMoved | Stuck:
@@ -119,7 +151,7 @@ def _move_checkout(
         clean = not found.changes
         with backed_up(there, seen, commit, wanted=clean) as copies, uncancelled(clone, there) as sure:
             if clean:  # only now: what is written from here on may be taken back
-                mark(clone, Mark.TOUCHING, repository.branch, commit)
+                mark(clone, Mark.TOUCHING, repository.branch, commit, before=seen)
             done = _fast_forward(sure, ref, seen, commit)
             stays = _head(sure) in ((ref, seen), (ref, commit))
             tip = sure.resolve(ref)
@@ -127,8 +159,8 @@ def _move_checkout(
                 _withdraw(sure, seen, commit)
             elif clean and tip == seen:
                 _, left = restore(sure, seen, commit, copies, begun=True)
-        if clean and not left:
-            unmark(clone, Mark.TOUCHING, repository.branch)
+            if clean and not left and to_disk(sure, seen, commit):
+                unmark(clone, Mark.TOUCHING, repository.branch)
         if tip is not None and there.holds("merge-base", "--is-ancestor", commit, tip):
             return Landed()
         if not stays or tip != seen:

@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 
 from lockbot.errors import CommandError, LockbotError
 from lockbot.git.busy import Checkout, checkouts
-from lockbot.git.clone import Clone, Mark, is_complete, mark, marked, transfer, unmark
+from lockbot.git.clone import Clone, Mark, is_complete, mark, marked, marked_before, unmark
 from lockbot.git.command import Git
-from lockbot.git.landing import BY_HAND, Landed, Stuck, follow, land, uncancelled
+from lockbot.git.landing import BY_HAND, Landed, Stuck, follow, land, transfer, uncancelled
 from lockbot.git.publish import how_to_follow
 from lockbot.git.push import contains
 from lockbot.git.source import LocalSource, RemoteSource, Repository, Source, remote_of
 from lockbot.git.sync import SEEN_LOCAL, Base, fetch_local, fetch_remote, look, sync
-from lockbot.git.userfiles import git_dir, is_staged, restore
+from lockbot.git.userfiles import complete, git_dir, is_staged, restore, to_disk
 
 
 def was_published(clone: Clone, source: Source, commit: str) -> bool:
@@ -66,8 +66,11 @@ def _was_torn(clone: Clone, repository: Repository, tip: str, commit: str) -> bo
         return False
     git = clone.user.at(repository.path)
     with contextlib.suppress(CommandError):  # not all of the commit is there: git never came to write it
-        trees = (clone.checkout(repository.path, tree.path) for tree in _trees(git, repository))
-        return any(is_staged(tree, tip, commit) for tree in trees)
+        trees = [clone.checkout(repository.path, tree.path) for tree in _trees(git, repository)]
+        torn = [tree for tree in trees if is_staged(tree, tip, commit)]
+        for tree in torn:
+            complete(tree, tip, commit)
+        return bool(torn)
     return False
 
 
@@ -127,8 +130,16 @@ def _clear(clone: Clone, repository: Repository, local: str) -> Recovery:
     if begun is None:
         return Recovery()
     notes: tuple[str, ...] = ()
-    if clone.has(local) and local != begun and clone.is_ancestor(local, begun):
-        git = clone.user.at(repository.path)
+    git = clone.user.at(repository.path)
+    before = marked_before(clone, Mark.TOUCHING, repository.branch)
+    if before is not None and clone.has(local) and clone.is_ancestor(begun, local):
+        for tree in _trees(git, repository):
+            there = clone.checkout(repository.path, tree.path)
+            with uncancelled(clone, there) as sure:
+                complete(sure, before, begun)
+                if not to_disk(sure, before, begun):
+                    return Recovery()  # the next run tries again
+    elif clone.has(local) and clone.is_ancestor(local, begun):
         transfer(clone, git, local, begun)  # the user's git may have tidied it away since
         for tree in [tree for tree in _trees(git, repository) if tree.head == local]:
             there = clone.checkout(repository.path, tree.path)

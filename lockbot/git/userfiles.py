@@ -7,6 +7,7 @@ A name that is not UTF-8 comes here changed: that such a file differs is seen, a
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import stat
@@ -117,15 +118,15 @@ def restore(
     changed = changed_paths(git, old, new)
     if staged := changed & differing_paths(git, "diff-index", "--cached", old):
         if is_staged(git, old, new) and not is_squash(git):  # the index is written last, and as a whole
+            complete(git, old, new)
+            attempt(git, "update-index", "-q", "--refresh")
             attempt(git, "read-tree", "-m", "-u", new, old)  # by git's rules: it does all of it, or nothing
+            to_disk(git, old, new)
         left = changed & differing_paths(git, "diff-index", "--cached", old)
         return sorted(staged - left), sorted(left)
     top, added = _top(git), _added(git, old, new)
     before = _written(git, top, changed, added)
-    named = {path for path in before if "\ufffd" not in path}
-    within = {path for path in named if not any((top / above).is_symlink() for above in Path(path).parents)}
-    nothing = {path for path in within if _is_nothing(top / path)}
-    ours = {path for path in within - nothing if _is_part_of(git, top / path, new, path)}
+    nothing, ours = _half_written(git, top, before, new)
     if begun or ours:
         ours |= nothing
     for path in ours:
@@ -134,10 +135,58 @@ def restore(
                 (top / path).unlink()
             elif path in copies:
                 shutil.move(copies[path], top / path)
-    again = "".join(f"{path}\0" for path in sorted(ours & differing_paths(git, *_IN_TREE) - added))
-    attempt(git, "checkout-index", "--force", "-z", "--stdin", stdin=again.encode())
+    _write(git, ours & differing_paths(git, *_IN_TREE) - added)
+    to_disk(git, old, new)
     left = _written(git, top, changed, added)
     return sorted(ours - left), sorted(left)
+
+
+def complete(git: Git, old: str, new: str) -> None:
+    """Write anew what the index has of `new` and the work tree only in part: a power cut took the rest back.
+
+    Only after a move from `old` of a tree that was clean before: git writes the index after the files. A file that
+    is not there is the user's doing: its name is on the disk before the index is.
+    """
+    arrived = changed_paths(git, old, new) - differing_paths(git, "diff-index", "--cached", new)
+    top = _top(git)
+    empty, begun = _half_written(git, top, arrived & differing_paths(git, *_IN_TREE), new)
+    _write(git, begun | {path for path in empty if os.path.lexists(top / path)})
+
+
+def _write(git: Git, paths: set[str]) -> None:
+    """From the index."""
+    names = "".join(f"{path}\0" for path in sorted(paths))
+    attempt(git, "checkout-index", "--force", "-z", "--stdin", stdin=names.encode())
+
+
+_LOST = {errno.EIO, errno.ENOSPC, errno.EDQUOT}
+"""What was written is gone. Anything else, as from a file system that syncs nothing: it can't be had any safer."""
+
+
+def to_disk(git: Git, old: str, new: str) -> bool:
+    """Sync the files that a move wrote, and the index, which git does not; False: it is known that some are lost.
+
+    Until it is done, a power cut leaves empty files beside a branch that has moved.
+    """
+    top, safe = _top(git), True
+    for path in (*(top / path for path in sorted(changed_paths(git, old, new))), git_dir(git) / "index"):
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            safe = safe and error.errno not in _LOST
+    return safe
+
+
+def _half_written(git: Git, top: Path, paths: set[str], commit: str) -> tuple[set[str], set[str]]:
+    """Of these: what is missing or empty, and what is the beginning of the commit's, or all of it."""
+    named = {path for path in paths if "\ufffd" not in path}
+    within = {path for path in named if not any((top / above).is_symlink() for above in Path(path).parents)}
+    nothing = {path for path in within if _is_nothing(top / path)}
+    return nothing, {path for path in within - nothing if _is_part_of(git, top / path, commit, path)}
 
 
 def _written(git: Git, top: Path, changed: set[str], added: set[str]) -> set[str]:

@@ -39,7 +39,8 @@ def forgetful(nix: Nix, directory: Path) -> Nix:
 def was_seen_by_now(nix: Nix) -> None:
     """What Nix has seen in the future it has seen now: so it asks again. Does nothing where that can't be done.
 
-    By the system's clock, as Nix has it.
+    By the system's clock, as Nix has it. To be called each time that upstream is asked: clocks are put right
+    while lockbot runs, too.
     """
     now = time.time()
     with contextlib.suppress(OSError):

@@ -22,7 +22,6 @@ from lockbot.lock.propose import Proposal, propose
 from lockbot.lock.request import UpdateRequest
 from lockbot.lock.selected import SelectedLocks
 from lockbot.model import Answer, FailureKind, Gate, Held, HostBuild, HostStatus, Looking, Phase
-from lockbot.nix import fetch_memory
 from lockbot.policy.upstream_log import InputRevisions, UpstreamLog
 from lockbot.process import Deadline
 from lockbot.report import words
@@ -114,7 +113,6 @@ class Attempt:
 
     def _propose(self, revisions: InputRevisions, lookout: Lookout) -> Proposal:
         nix, flake, fetching = self._context.nix, self._workspace.flake, self._config.fetching
-        fetch_memory.was_seen_by_now(nix)
         return propose(nix, flake, self._request, fetching, self._context.progress, revisions, lookout)
 
     # -- judging ------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from lockbot.errors import Cancelled, CommandError
 from lockbot.git.clone import Mark, mark, marked
 from lockbot.git.landing import BaseMoved, uncancelled
 from lockbot.git.publish import Moved, Parked, publish
+from lockbot.git.recovery import Recovery, finish_earlier, was_published
 from lockbot.git.source import LocalSource
 from lockbot.git.sync import sync
 from lockbot.git.worktree import Authorship, commit, worktree
@@ -215,3 +217,106 @@ def test_nothing_is_left_open_by_what_is_not_to_be_stopped(world: World) -> None
             assert sure.cancel is not clone.cancel
             kept.append(sure.cancel)
     assert len(list(Path("/proc/self/fd").iterdir())) <= before
+
+
+# -- a power cut -------------------------------------------------------------------------------------------------
+
+
+def test_what_a_move_wrote_is_on_the_disk_before_it_is_done(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """git syncs no files of a work tree: until somebody does, they are empty after a power cut."""
+    synced: dict[str, bytes] = {}
+    sync_one = os.fsync
+
+    def seen(descriptor: int) -> None:
+        place = Path(f"/proc/self/fd/{descriptor}").readlink()
+        if place.is_relative_to(world.user):
+            assert marked(clone, Mark.TOUCHING, "main") == made
+            synced[str(place.relative_to(world.user))] = place.read_bytes()
+        sync_one(descriptor)
+
+    clone, base, made = world.proposed(world.source())
+    monkeypatch.setattr(os, "fsync", seen)
+    assert publish(clone, world.source(), base, made, run="r1") == Moved(pushed=False)
+    assert synced.keys() == {LOCK, ".git/index"}
+    assert synced[LOCK] == (world.user / LOCK).read_bytes()
+    assert (
+        world.git(clone.directory, "for-each-ref", "refs/lockbot/touching", "refs/lockbot/touching-before") == ""
+    )
+
+
+CUT = {"empty": "", "half": "{"}
+
+
+@pytest.mark.parametrize("lost", CUT)
+@pytest.mark.parametrize("moved", [True, False], ids=["the branch has moved", "it has not"])
+@pytest.mark.parametrize("pushed", [True, False])
+def test_what_a_power_cut_took_of_a_move_comes_back(world: World, lost: str, moved: bool, pushed: bool) -> None:
+    """The index is on the disk, the files that it tells of are not."""
+    world.with_remote()
+    clone, base, made = world.proposed(world.source())
+    mark(clone, Mark.TOUCHING, "main", made, before=base.commit)
+    if pushed:
+        mark(clone, Mark.PUSHED, "main", made)
+        world.git(clone.directory, "push", "--quiet", str(world.remote), f"{made}:refs/heads/main")
+    world.git(world.user, "fetch", "--quiet", str(clone.directory), made)
+    world.git(world.user, "read-tree", "-m", "-u", base.commit, made)
+    if moved:
+        world.git(world.user, "update-ref", "refs/heads/main", made)
+    (world.user / LOCK).write_text(CUT[lost])
+    clone = world.open()
+    assert was_published(clone, world.source(), made), "what lies there is all that a move writes"
+    finish_earlier(clone, world.source(), sync(clone, world.source()))
+    assert world.tip(world.user) == made and world.status() == ""
+    assert (world.user / LOCK).read_text().strip() == world.git(world.user, "show", f"{made}:{LOCK}")
+    assert marked(clone, Mark.TOUCHING, "main") is None
+
+
+@pytest.mark.parametrize("lost", CUT)
+def test_of_a_move_that_nobody_asks_for_any_more_nothing_is_left(world: World, lost: str) -> None:
+    clone, base, made = world.proposed(world.source())
+    mark(clone, Mark.TOUCHING, "main", made, before=base.commit)
+    world.git(world.user, "fetch", "--quiet", str(clone.directory), made)
+    world.git(world.user, "read-tree", "-m", "-u", base.commit, made)
+    (world.user / LOCK).write_text(CUT[lost])
+    clone = world.open()
+    recovery = finish_earlier(clone, world.source(), sync(clone, world.source()))
+    assert recovery.trouble is None and f"taken back: {LOCK}" in " ".join(recovery.notes)
+    assert world.tip(world.user) == base.commit and world.status() == ""
+
+
+@pytest.mark.parametrize("theirs", ["gone", "other", "staged", "another file"])
+def test_what_the_user_does_after_a_power_cut_stays(world: World, theirs: str) -> None:
+    clone, base, made = world.proposed(world.source())
+    mark(clone, Mark.TOUCHING, "main", made, before=base.commit)
+    world.git(world.user, "pull", "--quiet", str(clone.directory), made)
+    match theirs:
+        case "gone":
+            (world.user / LOCK).unlink()
+        case "another file":
+            (world.user / "flake.nix").write_text("")
+        case _:
+            world.write("mine")
+            if theirs == "staged":
+                world.git(world.user, "add", LOCK)
+                (world.user / LOCK).write_text("")
+    before = world.status()
+    assert before
+    clone = world.open()
+    assert finish_earlier(clone, world.source(), sync(clone, world.source())).trouble is None
+    assert world.status() == before
+    assert marked(clone, Mark.TOUCHING, "main") is None
+
+
+def test_a_disk_that_lost_what_was_written_is_not_believed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    clone, base, made = world.proposed(world.source())
+
+    def lost(_: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "fsync", lost)
+        assert publish(clone, world.source(), base, made, run="r1") == Moved(pushed=False)
+    assert marked(clone, Mark.TOUCHING, "main") == made
+    (world.user / LOCK).write_text("")
+    assert finish_earlier(clone, world.source(), sync(clone, world.source())) == Recovery()
+    assert world.status() == "" and marked(clone, Mark.TOUCHING, "main") is None

@@ -314,3 +314,26 @@ def test_the_clock_goes_backwards(one_nix: nixes.Nix, tmp_path: Path) -> None:
     assert world.locked() == new
     world.check()
     worked(world.update(), "unchanged")
+
+
+def test_a_clock_that_is_set_back_while_lockbot_runs(nix: nixes.Nix, tmp_path: Path) -> None:
+    """What Nix has just seen it saw in ten years: upstream is asked all the same."""
+    world = World.create(nix, tmp_path, inputs="ab")
+    world.upstreams["a"].commit("newer")
+    worked(world.update())
+    new = [world.upstreams[name].commit("newer still") for name in "ab"]
+    cache = Path(world.nix.environment["XDG_CACHE_HOME"], "nix")
+    world.wrap(
+        "nix",
+        f"""
+        case "$*" in *"#look "*)
+            $real "$@"; code=$?
+            find {cache}/gitv* -type f -exec touch -d '+10 years' {{}} + && : >$here/once
+            exit $code;;
+        esac
+        exec $real "$@"
+        """,
+    )
+    worked(world.update())
+    assert (tmp_path / "wrappers/once").exists() and [world.locked(name) for name in "ab"] == new
+    world.check()
