@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
@@ -44,7 +45,7 @@ WHOLE_UPDATES = ("commands", "end_to_end", "judge", "lock", "pull_requests", "re
 forge, another from test to test. What is different from one version to the next is shown in tests/nix, with each;
 what differs between forges, in tests/forge."""
 TABLES = ("end_to_end", "git", "history", "lock", "pull_requests", "update")
-"""Folders where of a table of more than FEW cases every second is run."""
+"""Folders where of a table of more than FEW cases half are run: of a column's value that is in several, one."""
 FEW = 3
 
 
@@ -53,7 +54,7 @@ def left_out(items: Sequence[pytest.Item]) -> list[pytest.Item]:
     if EVERYTHING:
         return []
     turns = _all_but_one(items)
-    return turns + _every_second([item for item in items if item not in set(turns)])
+    return turns + _half_of_tables([item for item in items if item not in set(turns)])
 
 
 def _all_but_one(items: Iterable[pytest.Item]) -> list[pytest.Item]:
@@ -73,18 +74,31 @@ def _all_but_one(items: Iterable[pytest.Item]) -> list[pytest.Item]:
     return [one for found in several for one in found if id(one) not in kept]
 
 
-def _every_second(items: Iterable[pytest.Item]) -> list[pytest.Item]:
+def _half_of_tables(items: Iterable[pytest.Item]) -> list[pytest.Item]:
     tables: dict[str, list[pytest.Item]] = {}
     for item in items:
         if item.path.parent.name in TABLES and _params(item):
             tables.setdefault(_test(item), []).append(item)
     long = [found for found in tables.values() if len(found) > FEW]
-    return [one for number, found in enumerate(long) for at, one in enumerate(found) if _turn(at) == number % 2]
+    return [one for number, found in enumerate(long) for one in _half(found, number % 2)]
 
 
-def _turn(at: int) -> int:
-    """0 or 1, as often, and never in step with a table's columns: of a column with two values both are run."""
-    return at.bit_count() % 2
+def _half(found: Sequence[pytest.Item], turn: int) -> list[pytest.Item]:
+    """About half of a table; of a column's value that is in several cases, one is always in the other half."""
+    taken = [one for at, one in enumerate(found) if at.bit_count() % 2 == turn]
+    several = {value for value, times in Counter(v for one in found for v in _values(one)).items() if times > 1}
+    missing = several - {value for one in found if one not in taken for value in _values(one)}
+    for one in list(taken):
+        if new := missing & _values(one):
+            missing -= new
+            taken.remove(one)
+    return taken
+
+
+def _values(item: pytest.Item) -> set[tuple[str, int]]:
+    """Each column, and which of its values an item has."""
+    called = getattr(item, "callspec", None)
+    return set(called.indices.items()) if called is not None else set()
 
 
 def _test(item: pytest.Item) -> str:

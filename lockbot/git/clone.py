@@ -47,6 +47,10 @@ _LOOSE_LIMIT = 2000
 _PACK_LIMIT = 40
 
 
+class CloneDamagedError(SurroundingsError):
+    """It was thrown away, and is empty now: what comes next fetches all of it."""
+
+
 @dataclass(frozen=True)
 class Clone:
     """The clone in `directory`, with its worktrees under `trees`."""
@@ -199,7 +203,7 @@ class Clone:
             if isinstance(error, Cancelled) or not self._may_be_of(error) or self.is_sound():
                 raise
             self.rebuild()
-            raise SurroundingsError(
+            raise CloneDamagedError(
                 f"lockbot's own clone was damaged ({error.message})", "it was thrown away: run lockbot again"
             ) from error
 

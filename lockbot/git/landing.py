@@ -159,8 +159,9 @@ def _move_checkout(
                 _withdraw(sure, seen, commit)
             elif clean and tip == seen:
                 _, left = restore(sure, seen, commit, copies, begun=True)
-            if clean and not left and to_disk(sure, seen, commit):
-                unmark(clone, Mark.TOUCHING, repository.branch)
+            safe = to_disk(sure, seen, commit)
+        if clean and not left and safe:
+            unmark(clone, Mark.TOUCHING, repository.branch)
         if tip is not None and there.holds("merge-base", "--is-ancestor", commit, tip):
             return Landed()
         if not stays or tip != seen:

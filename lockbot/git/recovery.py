@@ -68,8 +68,10 @@ def _was_torn(clone: Clone, repository: Repository, tip: str, commit: str) -> bo
     with contextlib.suppress(CommandError):  # not all of the commit is there: git never came to write it
         trees = [clone.checkout(repository.path, tree.path) for tree in _trees(git, repository)]
         torn = [tree for tree in trees if is_staged(tree, tip, commit)]
-        for tree in torn:
-            complete(tree, tip, commit)
+        ours = marked(clone, Mark.TOUCHING, repository.branch) == commit
+        for tree in torn if ours else []:
+            with uncancelled(clone, tree) as sure:
+                complete(sure, tip, commit)
         return bool(torn)
     return False
 
@@ -130,15 +132,16 @@ def _clear(clone: Clone, repository: Repository, local: str) -> Recovery:
     if begun is None:
         return Recovery()
     notes: tuple[str, ...] = ()
+    safe = True
     git = clone.user.at(repository.path)
     before = marked_before(clone, Mark.TOUCHING, repository.branch)
     if before is not None and clone.has(local) and clone.is_ancestor(begun, local):
-        for tree in _trees(git, repository):
-            there = clone.checkout(repository.path, tree.path)
-            with uncancelled(clone, there) as sure:
-                complete(sure, before, begun)
-                if not to_disk(sure, before, begun):
-                    return Recovery()  # the next run tries again
+        lost, safe = _completed(clone, repository, before, begun)
+        if lost:
+            what = "a power cut took what lockbot had written, and it can't be written again"
+            return Recovery(trouble=f"in {repository.path}, {what}: {', '.join(lost)} ({BY_HAND})")
+        if not safe:
+            return Recovery()  # the mark stays, and the next run tries again
     elif clone.has(local) and clone.is_ancestor(local, begun):
         transfer(clone, git, local, begun)  # the user's git may have tidied it away since
         for tree in [tree for tree in _trees(git, repository) if tree.head == local]:
@@ -146,6 +149,7 @@ def _clear(clone: Clone, repository: Repository, local: str) -> Recovery:
             torn = os.path.lexists(git_dir(there) / "index.lock")  # git holds it for as long as it writes files
             with uncancelled(clone, there) as sure:
                 back, left = restore(sure, local, begun, {}, begun=torn)
+                safe = to_disk(sure, local, begun) and safe
             if back:
                 what = "what a killed lockbot had begun to write was taken back"
                 notes = (*notes, f"in {tree.path}, {what}: {', '.join(back)}")
@@ -154,8 +158,21 @@ def _clear(clone: Clone, repository: Repository, local: str) -> Recovery:
                     "lockbot was killed while it wrote files, and does not know whether these are as you want them"
                 )
                 return Recovery(notes=notes, trouble=f"in {tree.path}, {what}: {', '.join(left)} ({BY_HAND})")
-    unmark(clone, Mark.TOUCHING, repository.branch)
+    if safe:
+        unmark(clone, Mark.TOUCHING, repository.branch)
     return Recovery(notes=notes)
+
+
+def _completed(clone: Clone, repository: Repository, before: str, begun: str) -> tuple[list[str], bool]:
+    """See to it that a move is on the disk, though power was cut; what can't be written, and whether all is."""
+    lost: list[str] = []
+    safe = True
+    for tree in _trees(clone.user.at(repository.path), repository):
+        there = clone.checkout(repository.path, tree.path)
+        with contextlib.suppress(CommandError), uncancelled(clone, there) as sure:  # one that git can't work in
+            lost += complete(sure, before, begun)
+            safe = to_disk(sure, before, begun) and safe
+    return lost, safe
 
 
 def _finish(clone: Clone, repository: Repository, base: Base, local: str) -> Recovery:
@@ -187,4 +204,4 @@ def _finish(clone: Clone, repository: Repository, base: Base, local: str) -> Rec
 def _trees(git: Git, repository: Repository) -> list[Checkout]:
     """Where the branch is checked out, as far as that is there."""
     ref = f"refs/heads/{repository.branch}"
-    return [tree for tree in checkouts(git) if tree.branch == ref and tree.path.is_dir()]
+    return [tree for tree in checkouts(git) if tree.branch == ref and tree.found and tree.path.is_dir()]

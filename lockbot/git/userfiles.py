@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lockbot import files
-from lockbot.errors import DeadlineExceeded
+from lockbot.errors import DeadlineExceeded, LockbotError
 from lockbot.git.command import Git
 from lockbot.process import Finished
 
@@ -121,12 +122,13 @@ def restore(
             complete(git, old, new)
             attempt(git, "update-index", "-q", "--refresh")
             attempt(git, "read-tree", "-m", "-u", new, old)  # by git's rules: it does all of it, or nothing
-            to_disk(git, old, new)
         left = changed & differing_paths(git, "diff-index", "--cached", old)
         return sorted(staged - left), sorted(left)
     top, added = _top(git), _added(git, old, new)
     before = _written(git, top, changed, added)
-    nothing, ours = _half_written(git, top, before, new)
+    within = _within(top, before)
+    nothing = {path for path in within if _is_nothing(top / path)}
+    ours = {path for path in within - nothing if _is_part_of(git, top / path, new, path)}
     if begun or ours:
         ours |= nothing
     for path in ours:
@@ -136,21 +138,78 @@ def restore(
             elif path in copies:
                 shutil.move(copies[path], top / path)
     _write(git, ours & differing_paths(git, *_IN_TREE) - added)
-    to_disk(git, old, new)
     left = _written(git, top, changed, added)
     return sorted(ours - left), sorted(left)
 
 
-def complete(git: Git, old: str, new: str) -> None:
-    """Write anew what the index has of `new` and the work tree only in part: a power cut took the rest back.
+# -- the disk ------------------------------------------------------------------------------------------------
 
-    Only after a move from `old` of a tree that was clean before: git writes the index after the files. A file that
-    is not there is the user's doing: its name is on the disk before the index is.
+
+def to_disk(git: Git, old: str, new: str) -> bool:
+    """Sync the files that a move between two commits wrote, and the index, which git does not: until it is done, a
+    power cut leaves empty files beside a branch that has moved. False: it is not known to be done.
     """
+    try:
+        top, changed, index = _top(git), changed_paths(git, old, new), git_dir(git) / "index"
+        synced = [_synced(path) for path in (*(top / path for path in sorted(changed)), index)]  # the index last
+    except LockbotError:
+        return False
+    if any(_ODD in path for path in changed):
+        os.sync()
+    return all(synced)
+
+
+def _synced(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        return error.errno not in (errno.EIO, errno.ENOSPC, errno.EDQUOT)  # any other: it can't be had any safer
+    return True
+
+
+def complete(git: Git, old: str, new: str) -> list[str]:
+    """Write anew what git wrote in a move from `old` to `new` and a power cut took back; what still is not there.
+
+    Nothing that anybody has written since: a file has lost its end (or all) and is no younger than git made it.
+    """
+    lost = _lost(git, old, new)
+    if lost:
+        _write(git, lost)
+    return sorted(lost & differing_paths(git, *_IN_TREE))
+
+
+def _lost(git: Git, old: str, new: str) -> set[str]:
     arrived = changed_paths(git, old, new) - differing_paths(git, "diff-index", "--cached", new)
-    top = _top(git)
-    empty, begun = _half_written(git, top, arrived & differing_paths(git, *_IN_TREE), new)
-    _write(git, begun | {path for path in empty if os.path.lexists(top / path)})
+    differing = arrived & differing_paths(git, *_IN_TREE)
+    top = _top(git) if differing else Path()
+    return {
+        path
+        for path in _within(top, differing)
+        if (made := _made(git, path)) is not None and _is_as_old(top / path, made) and _lacks(git, top, path, new)
+    }
+
+
+def _made(git: Git, path: str) -> int | None:
+    """When git made a file as the index has it (nanoseconds); None: git does not say."""
+    said = git.ask("ls-files", "--debug", "-z", "--", f":(top,literal){path}")
+    times = re.findall(r"^  mtime: (\d+):(\d{1,9})$", said.partition("\0")[2], re.MULTILINE)
+    return int(times[0][0]) * 10**9 + int(times[0][1]) if len(times) == 1 else None
+
+
+def _is_as_old(place: Path, made: int) -> bool:
+    return place.is_file() and not place.is_symlink() and place.lstat().st_mtime_ns <= made
+
+
+def _lacks(git: Git, top: Path, path: str, commit: str) -> bool:
+    whole = git.ask("rev-parse", f"{commit}:{path}") == git.ask("hash-object", f"--path={path}", str(top / path))
+    return not whole and (_is_nothing(top / path) or _is_part_of(git, top / path, commit, path))
+
+
+# -- files as git writes them -----------------------------------------------------------------------------------
 
 
 def _write(git: Git, paths: set[str]) -> None:
@@ -159,34 +218,14 @@ def _write(git: Git, paths: set[str]) -> None:
     attempt(git, "checkout-index", "--force", "-z", "--stdin", stdin=names.encode())
 
 
-_LOST = {errno.EIO, errno.ENOSPC, errno.EDQUOT}
-"""What was written is gone. Anything else, as from a file system that syncs nothing: it can't be had any safer."""
+_ODD = "\ufffd"
+"""In the name of a file that is not UTF-8."""
 
 
-def to_disk(git: Git, old: str, new: str) -> bool:
-    """Sync the files that a move wrote, and the index, which git does not; False: it is known that some are lost.
-
-    Until it is done, a power cut leaves empty files beside a branch that has moved.
-    """
-    top, safe = _top(git), True
-    for path in (*(top / path for path in sorted(changed_paths(git, old, new))), git_dir(git) / "index"):
-        try:
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-        except OSError as error:
-            safe = safe and error.errno not in _LOST
-    return safe
-
-
-def _half_written(git: Git, top: Path, paths: set[str], commit: str) -> tuple[set[str], set[str]]:
-    """Of these: what is missing or empty, and what is the beginning of the commit's, or all of it."""
-    named = {path for path in paths if "\ufffd" not in path}
-    within = {path for path in named if not any((top / above).is_symlink() for above in Path(path).parents)}
-    nothing = {path for path in within if _is_nothing(top / path)}
-    return nothing, {path for path in within - nothing if _is_part_of(git, top / path, commit, path)}
+def _within(top: Path, paths: set[str]) -> set[str]:
+    """Those that can be written: by a name that is known, and not through a link."""
+    named = {path for path in paths if _ODD not in path}
+    return {path for path in named if not any((top / above).is_symlink() for above in Path(path).parents)}
 
 
 def _written(git: Git, top: Path, changed: set[str], added: set[str]) -> set[str]:

@@ -19,7 +19,6 @@ from typing import Any
 from lockbot.model import Locked
 from lockbot.nix.command import Nix
 from lockbot.nix.environment.directories import passing_directory
-from lockbot.nix.fetch_memory import was_seen_by_now
 from lockbot.nix.flakeref import Attr, FlakeRef, nix_string
 from lockbot.nix.lockfile import LOCK_NAME, LockFile, locked_at, names_of
 from lockbot.nix.lockfile.nodes import InputPath, Node
@@ -43,7 +42,6 @@ def update(
     rest = [name for name in names if _is_taken(name)]
     pins = {name: ref for name, ref in overrides.items() if _is_taken(name)}
     # What flake.nix has no longer is gone from the lock then, and what it says otherwise is there as it says.
-    was_seen_by_now(nix)
     finished = nix.update(flake, rest, pins, deadline) if rest or pins else nix.lock(flake, deadline)
     if finished.code != 0 or not alone:
         return finished
@@ -64,7 +62,6 @@ def source(nix: Nix, original: FlakeRef, deadline: Deadline) -> tuple[Finished, 
     """Where an input is upstream now, without a look into it: what it holds need be no flake, nor a sound one."""
     flags = {name: value for name, value in original.attrs if name in ("submodules", "lfs")}
     plain = original.without(*flags)  # perhaps it is these that can't be had
-    was_seen_by_now(nix)
     with _flake_of([(plain, False)]) as directory:
         finished = nix.update(directory, (), {}, deadline, plain=True)
         node = LockFile.read(directory / LOCK_NAME).node(alias(0)) if finished.code == 0 else None

@@ -20,6 +20,7 @@ from lockbot.errors import SurroundingsError
 from lockbot.model import FailureKind
 from lockbot.nix import failure
 from lockbot.nix.environment import Place
+from lockbot.nix.environment.cache import was_seen_by_now
 from lockbot.process import NOBODY, CancelToken, Deadline, Finished, Listener, Ruleset, Within
 
 if TYPE_CHECKING:  # it asks Nix by way of this module
@@ -183,6 +184,7 @@ class Nix:
         flags = [word for name, ref in overrides.items() for word in ("--override-input", name, ref)]
         wanted = [*names, *(name for name in overrides if name not in names)]
         where = ("--flake", f"path:{quote(str(flake))}") if plain else ()
+        was_seen_by_now(self.environ)
         return self.call(
             self.nix,
             "flake",
@@ -198,6 +200,7 @@ class Nix:
 
     def lock(self, flake: Path, deadline: Deadline) -> Finished:
         """Write what is missing of flake.lock; moves nothing that is locked."""
+        was_seen_by_now(self.environ)
         return self.call(
             self.nix,
             "flake",
@@ -212,6 +215,7 @@ class Nix:
         """Lock a directory of ours that is no repository (upstream is asked), and print an output as JSON."""
         fresh = ("--option", "tarball-ttl", "0", "--option", "allow-import-from-derivation", "false")
         where = f"path:{quote(str(flake))}#{output}"
+        was_seen_by_now(self.environ)
         return self.call(
             self.nix,
             "eval",

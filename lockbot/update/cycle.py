@@ -13,6 +13,7 @@ from typing import assert_never
 from lockbot import oserrors
 from lockbot.errors import Cancelled, LockbotError, UnjudgedError, UsageError
 from lockbot.git import publish, recovery
+from lockbot.git.clone import CloneDamagedError
 from lockbot.git.commits import signatures
 from lockbot.git.landing import BaseMoved
 from lockbot.git.publish import Moved, Parked
@@ -107,6 +108,10 @@ class _Cycle:
         self.base: Base | None = None
         self.looked_after = False
         """Earlier pull requests were looked after, once in a run."""
+        self.deciding = False
+        """The attempt is judged: from here on, something may be published."""
+        self.damaged = False
+        """lockbot's clone was found to be damaged, and made anew, once in a run."""
         self.unfinished: str | None = None
         """What an earlier run left undone in the user's repository, and this one could not do either."""
 
@@ -148,11 +153,24 @@ class _Cycle:
 
     def _attempts(self) -> None:
         for _ in range(self.config.publish_tries):
-            if self._attempt():
+            if self._healed_attempt():
                 return
         self.record.end(
             Outcome.STALE, hint="the branch keeps moving faster than hosts build; the next run tries again"
         )
+
+    def _healed_attempt(self) -> bool:
+        """One attempt; a second, where lockbot's clone turned out to be damaged before anything was decided."""
+        self.deciding = False
+        try:
+            with self.context.clone.blaming_damage():
+                return self._attempt()
+        except CloneDamagedError as error:
+            if self.deciding or self.damaged:
+                raise
+            self.damaged = True
+            self.record.note(f"{error.message}: it was thrown away, and the run began anew")
+            return self._attempt()
 
     def _attempt(self) -> bool:
         """One attempt; False when the base moved and another may help."""
@@ -175,6 +193,7 @@ class _Cycle:
             workspace = Workspace(self.context, self.config, self.record, base, tree, flake_dir)
             result = Attempt(workspace, self.request, held).run()
         self.record.set(held=result.held)
+        self.deciding = True
         return self._decide(base, result)
 
     def _sync(self) -> Base:

@@ -6,12 +6,13 @@ import errno
 import os
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from lockbot.errors import Cancelled, CommandError
-from lockbot.git.clone import Mark, mark, marked
+from lockbot.git.clone import Clone, Mark, mark, marked
 from lockbot.git.landing import BaseMoved, uncancelled
 from lockbot.git.publish import Moved, Parked, publish
 from lockbot.git.recovery import Recovery, finish_earlier, was_published
@@ -247,22 +248,24 @@ def test_what_a_move_wrote_is_on_the_disk_before_it_is_done(world: World, monkey
 CUT = {"empty": "", "half": "{"}
 
 
+def cut(path: Path, text: str) -> None:
+    """As after a power cut: the time of a file is on the disk before all of its content is."""
+    found = path.stat()
+    path.write_text(text)
+    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+
 @pytest.mark.parametrize("lost", CUT)
 @pytest.mark.parametrize("moved", [True, False], ids=["the branch has moved", "it has not"])
 @pytest.mark.parametrize("pushed", [True, False])
 def test_what_a_power_cut_took_of_a_move_comes_back(world: World, lost: str, moved: bool, pushed: bool) -> None:
     """The index is on the disk, the files that it tells of are not."""
     world.with_remote()
-    clone, base, made = world.proposed(world.source())
-    mark(clone, Mark.TOUCHING, "main", made, before=base.commit)
+    clone, made = killed_in_a_move(world, moved=moved)
     if pushed:
         mark(clone, Mark.PUSHED, "main", made)
         world.git(clone.directory, "push", "--quiet", str(world.remote), f"{made}:refs/heads/main")
-    world.git(world.user, "fetch", "--quiet", str(clone.directory), made)
-    world.git(world.user, "read-tree", "-m", "-u", base.commit, made)
-    if moved:
-        world.git(world.user, "update-ref", "refs/heads/main", made)
-    (world.user / LOCK).write_text(CUT[lost])
+    cut(world.user / LOCK, CUT[lost])
     clone = world.open()
     assert was_published(clone, world.source(), made), "what lies there is all that a move writes"
     finish_earlier(clone, world.source(), sync(clone, world.source()))
@@ -271,52 +274,142 @@ def test_what_a_power_cut_took_of_a_move_comes_back(world: World, lost: str, mov
     assert marked(clone, Mark.TOUCHING, "main") is None
 
 
-@pytest.mark.parametrize("lost", CUT)
-def test_of_a_move_that_nobody_asks_for_any_more_nothing_is_left(world: World, lost: str) -> None:
+def killed_in_a_move(world: World, *, moved: bool) -> tuple[Clone, str]:
+    """When git had written files and index, and perhaps the branch; before it was known to be on the disk."""
     clone, base, made = world.proposed(world.source())
     mark(clone, Mark.TOUCHING, "main", made, before=base.commit)
     world.git(world.user, "fetch", "--quiet", str(clone.directory), made)
     world.git(world.user, "read-tree", "-m", "-u", base.commit, made)
-    (world.user / LOCK).write_text(CUT[lost])
+    if moved:
+        world.git(world.user, "update-ref", "refs/heads/main", made)
+    return clone, made
+
+
+@pytest.mark.parametrize("lost", CUT)
+def test_of_a_move_that_nobody_asks_for_any_more_nothing_is_left(world: World, lost: str) -> None:
+    base = world.tip(world.user)
+    clone, _ = killed_in_a_move(world, moved=False)
+    cut(world.user / LOCK, CUT[lost])
     clone = world.open()
     recovery = finish_earlier(clone, world.source(), sync(clone, world.source()))
     assert recovery.trouble is None and f"taken back: {LOCK}" in " ".join(recovery.notes)
-    assert world.tip(world.user) == base.commit and world.status() == ""
+    assert world.tip(world.user) == base and world.status() == ""
 
 
-@pytest.mark.parametrize("theirs", ["gone", "other", "staged", "another file"])
-def test_what_the_user_does_after_a_power_cut_stays(world: World, theirs: str) -> None:
-    clone, base, made = world.proposed(world.source())
-    mark(clone, Mark.TOUCHING, "main", made, before=base.commit)
-    world.git(world.user, "pull", "--quiet", str(clone.directory), made)
-    match theirs:
-        case "gone":
-            (world.user / LOCK).unlink()
-        case "another file":
-            (world.user / "flake.nix").write_text("")
-        case _:
-            world.write("mine")
-            if theirs == "staged":
-                world.git(world.user, "add", LOCK)
-                (world.user / LOCK).write_text("")
-    before = world.status()
-    assert before
+THEIRS: dict[str, Callable[[Path], object]] = {
+    "gone": lambda lock: lock.unlink(),
+    "emptied": lambda lock: lock.write_text(""),
+    "without its end": lambda lock: lock.write_text(lock.read_text()[:-3]),
+    "other": lambda lock: lock.write_text("mine"),
+    "may be run": lambda lock: lock.chmod(0o755),
+}
+
+
+@pytest.mark.parametrize("moved", [True, False], ids=["the branch has moved", "it has not"])
+@pytest.mark.parametrize("theirs", THEIRS)
+def test_what_the_user_does_after_a_kill_stays(world: World, theirs: str, moved: bool) -> None:
+    clone, made = killed_in_a_move(world, moved=moved)
+    THEIRS[theirs](world.user / LOCK)
+    before, text = world.status(), (world.user / LOCK).read_bytes() if theirs != "gone" else b""
     clone = world.open()
-    assert finish_earlier(clone, world.source(), sync(clone, world.source())).trouble is None
-    assert world.status() == before
+    was_published(clone, world.source(), made)
+    assert LOCK in world.status() and (theirs == "gone" or (world.user / LOCK).read_bytes() == text)
+    recovery = finish_earlier(clone, world.source(), sync(clone, world.source()))
+    assert recovery.trouble is None
+    if moved:
+        assert world.status() == before
     assert marked(clone, Mark.TOUCHING, "main") is None
 
 
-def test_a_disk_that_lost_what_was_written_is_not_believed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("theirs", sorted(THEIRS.keys() - {"gone"}))
+def test_what_the_user_did_of_a_move_that_nobody_asks_for_any_more_stays(world: World, theirs: str) -> None:
+    killed_in_a_move(world, moved=False)
+    THEIRS[theirs](world.user / LOCK)
+    before = world.status()
+    clone = world.open()
+    recovery = finish_earlier(clone, world.source(), sync(clone, world.source()))
+    assert recovery.trouble is not None and LOCK in recovery.trouble
+    assert world.status() == before
+
+
+def test_a_staged_update_of_the_users_is_not_written_to(world: World) -> None:
+    """Nothing says that lockbot began a move: what looks cut off is as somebody left it."""
+    clone, base, made = world.proposed(world.source())
+    world.git(world.user, "fetch", "--quiet", str(clone.directory), made)
+    world.git(world.user, "read-tree", "-m", "-u", base.commit, made)
+    cut(world.user / LOCK, "")
+    was_published(world.open(), world.source(), made)
+    assert (world.user / LOCK).read_text() == ""
+
+
+def test_what_cannot_be_written_again_is_told_until_it_can(world: World) -> None:
+    _, made = killed_in_a_move(world, moved=True)
+    cut(world.user / LOCK, "")
+    (world.user / ".git" / "info" / "attributes").write_text(f"{LOCK} filter=odd\n")
+    world.git(world.user, "config", "filter.odd.smudge", "false")
+    world.git(world.user, "config", "filter.odd.clean", "cat")
+    world.git(world.user, "config", "filter.odd.required", "true")
+    clone = world.open()
+    recovery = finish_earlier(clone, world.source(), sync(clone, world.source()))
+    assert (
+        recovery.trouble is not None
+        and f"power cut took what lockbot had written, and it can't be written again: {LOCK} (" in recovery.trouble
+    )
+    assert marked(clone, Mark.TOUCHING, "main") == made
+
+
+@pytest.mark.parametrize("broken", ["its index", "its .git"])
+def test_a_second_checkout_that_git_cannot_work_in_stops_nothing(world: World, broken: str) -> None:
+    twin = world.root / "twin"
+    world.git(world.user, "worktree", "add", "--quiet", "--force", str(twin), "main")
+    clone, _ = killed_in_a_move(world, moved=True)
+    if broken == "its .git":
+        (twin / ".git").unlink()
+    else:
+        (world.user / ".git" / "worktrees" / "twin" / "index").write_text("no index")
+    clone = world.open()
+    assert finish_earlier(clone, world.source(), sync(clone, world.source())).trouble is None
+    assert marked(clone, Mark.TOUCHING, "main") is None
+
+
+@pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC, errno.EDQUOT])
+def test_a_move_that_is_not_known_to_be_on_the_disk_stays_marked(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
     clone, base, made = world.proposed(world.source())
 
-    def lost(_: int) -> None:
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
+    def fails(_: int) -> None:
+        raise OSError(error, os.strerror(error))
 
     with monkeypatch.context() as broken:
-        broken.setattr(os, "fsync", lost)
+        broken.setattr(os, "fsync", fails)
         assert publish(clone, world.source(), base, made, run="r1") == Moved(pushed=False)
-    assert marked(clone, Mark.TOUCHING, "main") == made
-    (world.user / LOCK).write_text("")
+        assert marked(clone, Mark.TOUCHING, "main") == made
+        assert finish_earlier(clone, world.source(), sync(clone, world.source())) == Recovery()
+        assert marked(clone, Mark.TOUCHING, "main") == made
+    cut(world.user / LOCK, "")
     assert finish_earlier(clone, world.source(), sync(clone, world.source())) == Recovery()
     assert world.status() == "" and marked(clone, Mark.TOUCHING, "main") is None
+
+
+def test_a_file_system_that_syncs_nothing_is_no_trouble(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    clone, base, made = world.proposed(world.source())
+
+    def fails(_: int) -> None:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    monkeypatch.setattr(os, "fsync", fails)
+    assert publish(clone, world.source(), base, made, run="r1") == Moved(pushed=False)
+    assert marked(clone, Mark.TOUCHING, "main") is None
+
+
+def test_a_git_that_fails_when_the_branch_has_moved_is_no_refusal(world: World) -> None:
+    _, base, made = world.proposed(world.source())
+    path = world.environ["PATH"]
+    moved = f'[ "$(git -C {world.user} rev-parse main)" = {made} ]'
+    text = f'case "$*" in *" diff-tree "*) PATH="{path}"; {moved} && exit 9;; esac\nPATH="{path}" exec git "$@"'
+    script(world.root / "wrap" / "git", text)
+    world.environ["PATH"] = f"{world.root / 'wrap'}:{path}"
+    clone = world.open()
+    assert publish(clone, world.source(), base, made, run="r1") == Moved(pushed=False)
+    assert marked(clone, Mark.TOUCHING, "main") == made, "who knows whether it is on the disk"

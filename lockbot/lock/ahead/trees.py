@@ -17,7 +17,6 @@ from lockbot.lock import relock
 from lockbot.nix import failure
 from lockbot.nix.command import Nix
 from lockbot.nix.environment.directories import passing_directory
-from lockbot.nix.fetch_memory import was_seen_by_now
 from lockbot.nix.flakeref import FlakeRef, nix_string
 from lockbot.nix.lockfile import EMPTY, LOCK_NAME, LockFile, LockFileError
 from lockbot.process import Deadline, Finished
@@ -144,7 +143,6 @@ def _directory(look: str, inputs: str) -> Iterator[Path]:
 
 
 def _evaluated(nix: Nix, directory: Path, timeout: float) -> dict[str, dict[str, object]] | Unseen:
-    was_seen_by_now(nix)
     try:
         finished = nix.look(directory, "look", Deadline(timeout, "looking at inputs"))
     except DeadlineExceeded as error:
