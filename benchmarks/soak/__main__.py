@@ -60,6 +60,10 @@ def _soak(directory: Path, installed: nixes.Installed, options: argparse.Namespa
             subprocess.run(["umount", "--lazy", str(state)], check=False)
 
 
+_NOT_KEPT = shutil.ignore_patterns("nix", "notify")
+"""The store, for its size, and a socket, which nobody can copy."""
+
+
 def _nights(directory: Path, installed: nixes.Installed, options: argparse.Namespace) -> dict[str, object]:
     begun = time.monotonic()
     chance = random.Random(options.seed)  # noqa: S311 -- a seed tells what happens, and nothing is secret
@@ -70,7 +74,7 @@ def _nights(directory: Path, installed: nixes.Installed, options: argparse.Names
                 break
             soak.night(night)
             if options.keep is not None and not soak.is_whole:
-                shutil.copytree(directory, options.keep, symlinks=True, ignore=shutil.ignore_patterns("nix"))
+                shutil.copytree(directory, options.keep, symlinks=True, ignore=_NOT_KEPT)
                 sys.stderr.write(f"what there was is in {options.keep}\n")
                 break
             if options.samples is not None:

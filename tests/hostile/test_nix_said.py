@@ -121,15 +121,17 @@ class Reading:
         self.reader = Reader(nix, jobs, lambda _: None, self.done.append, 60, FilesRead())
 
 
-def no_nix() -> Nix:
-    return Nix(Path("/bin/false"), Path("/bin/false"), {}, CancelToken(), "")
+@contextmanager
+def no_nix() -> Iterator[Nix]:
+    with CancelToken() as cancel:
+        yield Nix(Path("/bin/false"), Path("/bin/false"), {}, cancel, "")
 
 
-@holds("Nix's JSON log", st.tuples(LINES, st.sampled_from([0, 1, -9, 137, 255])), examples=100)
-def test_any_lines_of_an_evaluation_finish_no_host(_: None, example: tuple[list[str], int]) -> None:
+@holds("Nix's JSON log", st.tuples(LINES, st.sampled_from([0, 1, -9, 137, 255])), room=no_nix, examples=100)
+def test_any_lines_of_an_evaluation_finish_no_host(nix: Nix, example: tuple[list[str], int]) -> None:
     """Only the marks that nobody can guess do."""
     said, code = example
-    reading = Reading(no_nix())
+    reading = Reading(nix)
     for line in said:
         reading.reader.line(line)
     assert reading.reader.done == 0 and reading.done == []
@@ -224,12 +226,13 @@ def test_the_log_of_what_is_no_build_is_not_kept() -> None:
 
 
 def test_what_an_evaluation_says_without_end_is_not_kept() -> None:
-    reading = Reading(no_nix())
-    for _ in range(ERROR_LINES + 50):
-        reading.reader.line("remote: " + "x" * (2 * LINE_BYTES))
-    reader = reading.reader
-    assert max(map(len, (*reader._said, *reader._bare))) == LINE_BYTES
-    assert len(reader._said) == len(reader._bare) == ERROR_LINES
+    with no_nix() as nix:
+        reading = Reading(nix)
+        for _ in range(ERROR_LINES + 50):
+            reading.reader.line("remote: " + "x" * (2 * LINE_BYTES))
+        reader = reading.reader
+        assert max(map(len, (*reader._said, *reader._bare))) == LINE_BYTES
+        assert len(reader._said) == len(reader._bare) == ERROR_LINES
 
 
 NESTED = "[" * 20_000

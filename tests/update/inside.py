@@ -44,7 +44,7 @@ class World:
         self._environ = dict(nix.environment) | {
             "LOCKBOT_STATE__DIRECTORY": str(tmp / "state"),
             "LOCKBOT_REPOSITORY__PATH": str(self.fleet.path),
-            "LOCKBOT_BUILD__RETRY_DELAY": "1s",
+            "LOCKBOT_BUILD__RETRY_DELAY": "0.1s",
             "LOCKBOT_EVAL__WORKERS": "2",
             **UNREVIEWED,
         }
