@@ -92,6 +92,16 @@ def replace(path: Path, data: bytes, *, durable: bool = False) -> None:
         raise
 
 
+def overwrite(path: Path, data: bytes) -> None:
+    """Put this into a file of lockbot's that is there, in its own room: for a full disk, and for what may be torn.
+    Raises OSError, NotOurs."""
+    check_file(path)
+    descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.truncate()
+
+
 def remove_unfinished(directory: Path, before: float) -> None:
     """Remove what `replace` leaves in a directory when its process is killed. What is younger (`before`: seconds
     since 1970) may be at work; what can't be removed stays."""

@@ -8,6 +8,7 @@ paused          why nothing is begun, and since when
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 from collections.abc import Mapping
@@ -79,8 +80,14 @@ def read_service(state: Path) -> Service | None:
 
 
 def write_service(state: Path, service: Service) -> None:
-    """Raises OSError."""
-    _write(state / DAEMON, asdict(service), durable=False)
+    """Also where the disk is full: what stands there may be over. Raises OSError."""
+    place, data = state / DAEMON, json.dumps(asdict(service)).encode()
+    try:
+        files.replace(place, data)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        files.overwrite(place, data)
 
 
 def forget_service(state: Path) -> None:
@@ -129,5 +136,5 @@ def _read(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _write(path: Path, value: object, *, durable: bool = True) -> None:
-    files.replace(path, json.dumps(value).encode(), durable=durable)
+def _write(path: Path, value: object) -> None:
+    files.replace(path, json.dumps(value).encode(), durable=True)
