@@ -1,7 +1,7 @@
 """Random fleets in real git and on real Nix, against brute force over a pure model of the same fleet.
 
 LOCKBOT_RANDOM_FLEETS=0-50 tries the first fifty worlds on each version of Nix, 7-8 one of them alone: chance comes
-from the version and the world's number.
+from the version and the world's number. Of itself it tries one that is not among the largest.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.fleet import Breakage, HostSpec, Upstream, When, apart, since, togeth
 from tests.sampling import nix_by_turns
 from tests.update.inside import World
 
-FIRST, END = map(int, os.environ.get("LOCKBOT_RANDOM_FLEETS", "0-1").split("-"))
+FIRST, END = map(int, os.environ.get("LOCKBOT_RANDOM_FLEETS", "4-5").split("-"))
 At = Mapping[str, int]
 """Input → how many commits above the locked one it is."""
 
