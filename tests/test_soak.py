@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -36,6 +37,13 @@ def test_what_goes_up_and_down_or_grew_before_retention_set_in_is_flat() -> None
     assert flat("daemon: descriptors", lambda night: 3 + night % 2)
     assert flat("caches of upstreams", lambda night: 4 + night % 3)
     assert flat("rows of the history", lambda night: min(night, verdict.RETENTION) * 40)
+
+
+@pytest.mark.parametrize("until", range(300, 365, 5))
+def test_what_goes_up_and_down_within_weeks_is_flat_wherever_a_year_ends(until: int) -> None:
+    """Where the last half began in a trough and ends on a crest, its own line goes up."""
+    assert flat("caches of upstreams", lambda night: 3 + 2 * math.sin(night / 14), until)
+    assert flat("caches of upstreams", lambda night: 3 + 2 * math.sin(night / 14) + night / 45, until) is False
 
 
 def test_a_table_is_told_of_where_it_grows() -> None:

@@ -1,4 +1,4 @@
-"""Whether a series is flat: by what it grows in half a year, going by its last half. Pure."""
+"""Whether a series is flat: by what it grows in half a year, going by all of it but its beginning. Pure."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from dataclasses import dataclass
 HALF_A_YEAR = 182
 RETENTION = 30
 """Nights after which what is kept for a time has begun to go."""
+SETTLED = 2 * RETENTION
+"""Nights after which nothing grows any more by what is merely kept. What goes up and down by chance does so within
+weeks: of fewer nights than there are, a line follows that."""
 
 Series = Mapping[int, float]
 """Night → value; of some series there is one for a night in seven."""
@@ -60,7 +63,7 @@ class Verdict:
     """When what is kept for a time has begun to go."""
     last: float
     slope: float
-    """By the night, in the last half."""
+    """By the night, since it has settled."""
     flat: bool | None
     """None: it is not judged."""
 
@@ -77,12 +80,12 @@ def judge(samples: Sequence[Mapping[str, float]]) -> list[Verdict]:
 
 
 def _judge(name: str, series: Series, nights: int) -> Verdict:
-    last_half = {night: value for night, value in series.items() if night >= nights / 2}
-    slope = slope_of(last_half)
+    rest = {night: value for night, value in series.items() if night >= min(SETTLED, nights / 2)}
+    slope = slope_of(rest)
     bound = _OF_A_TABLE if name.startswith(ROWS) else BOUNDS.get(name)
     flat = None
     if bound is not None:
-        mean = sum(last_half.values()) / max(len(last_half), 1)
+        mean = sum(rest.values()) / max(len(rest), 1)
         flat = slope * HALF_A_YEAR <= bound.most + bound.part * mean
     first, last = min(series), max(series)
     settled = min(series, key=lambda night: abs(night - RETENTION))
