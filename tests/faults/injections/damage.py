@@ -107,7 +107,7 @@ _USERS = ("the configuration", "the state directory")
 
 
 def _found(ground: Ground, thing: str) -> Path:
-    """Where it is; what the fault before this one took away, and nobody has asked for since, is made anew."""
+    """Where it is; what the fault before this one took away is made anew when the next update needs it."""
     for again in (False, True):
         if again:
             ground.moves()
@@ -130,9 +130,9 @@ def _inject(ground: Ground, case: Case) -> None:
     how = next(how for how in (_FILE | _ANY) if case.label.endswith(f" {how}"))
     path, config = _found(ground, case.label.removesuffix(f" {how}")), world.config
     ground.moves()
-    spare = world.directory / "spare"
+    spare, directory = world.directory / "spare", path.is_dir()
     shutil.rmtree(spare, ignore_errors=True)
-    shutil.copytree(path, spare, symlinks=True) if path.is_dir() else shutil.copyfile(path, spare)
+    shutil.copytree(path, spare, symlinks=True) if directory else shutil.copyfile(path, spare)
     (_FILE | _ANY)[how](path)
     mine = _mine(path)
     before = _content(mine)
@@ -150,6 +150,17 @@ def _inject(ground: Ground, case: Case) -> None:
     world.unread = case.label.startswith("an object of the clone")
     ground.met(*results)
     ground.lands()
+    if world.unread:  # the next fault finds a clone that is whole
+        for clone in world.directory.glob(THINGS["the clone"]):
+            shutil.rmtree(clone)
+        world.unread = False
+    elif how in _REFUSED and _is_not_lockbots(path, directory=directory):
+        _remove(path)  # lockbot did without, and said what is to be moved away
+
+
+def _is_not_lockbots(path: Path, *, directory: bool) -> bool:
+    foreign = path.is_symlink() or (path.exists() and path.lstat().st_uid != os.geteuid())
+    return foreign or (path.exists() and path.is_dir() != directory)
 
 
 def _content(path: Path) -> dict[str, str]:

@@ -55,15 +55,13 @@ def killed_at(
         ready()
         process = ground.world.start()
         time.sleep(share * seconds)
-        if process.poll() is None:
-            break
-        finish(process)
+        if everything:
+            kill_all(ground.world, process.pid)
+        else:
+            process.kill()
+        if finish(process).code == -signal.SIGKILL:
+            return
         share *= _SHORTER
-    if everything:
-        kill_all(ground.world, process.pid)
-    else:
-        process.kill()
-    assert finish(process).code == -signal.SIGKILL
 
 
 def _at_an_instant(ground: Ground, case: Case, *, everything: bool) -> None:
