@@ -43,6 +43,7 @@ _CONFIG = f"""\
 _AS_IT_WAS_MADE = re.compile(r"(?:error|warning) in (?:commit|tree|tag|blob) [0-9a-f]+: \w+: ")
 _OBJECTS_OF_NIX = re.compile(r"\bGit (?:object|commit|tree|blob)\b|\blibgit2\b|object not found", re.IGNORECASE)
 """What Nix says of a repository that it can't read, in every version some of it."""
+_HEAD = re.compile(rb"ref: refs/heads/[^\s/]+\n")
 _LOOSE_LIMIT = 2000
 _PACK_LIMIT = 40
 
@@ -292,12 +293,12 @@ def _is_usable(clone: Clone) -> bool:
             return False
         if clone.git.ask("rev-parse", "--is-bare-repository") != "true":
             return False
+        if not _HEAD.fullmatch(files.read(clone.directory / "HEAD", 1024)):  # git takes more, but calls it strange
+            return False
         refs = clone.git.run("for-each-ref", "--format=%(objectname)^{tree}", check=False)
         asked = clone.git.run("cat-file", "--batch-check", stdin=refs.stdout.encode(), check=False)
-    except LockbotError as error:
-        if isinstance(error, CommandError):
-            return False
-        raise
+    except (CommandError, OSError):
+        return False
     broken = refs.code != 0 or "broken ref" in refs.stderr or asked.code != 0
     return not broken and all(" tree " in line for line in asked.stdout.splitlines())
 

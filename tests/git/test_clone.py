@@ -94,13 +94,15 @@ def corrupt(path: Path) -> None:
     path.write_bytes(b"")
 
 
-@pytest.mark.parametrize("what", ["HEAD", "config", "ref", "objects", "garbage"])
+@pytest.mark.parametrize("what", ["HEAD", "half of HEAD", "config", "ref", "objects", "garbage"])
 def test_a_damaged_clone_is_made_anew(world: World, what: str) -> None:
     clone = world.open()
     sync(clone, world.source())
     match what:
         case "HEAD" | "config":
             (clone.directory / what).write_bytes(b"\0\0\0")
+        case "half of HEAD":
+            (clone.directory / "HEAD").write_text("ref: refs/he")
         case "ref":
             (clone.directory / "refs" / "lockbot" / "local").write_bytes(b"")
         case "objects":
