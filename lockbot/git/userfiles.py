@@ -205,8 +205,8 @@ def _is_as_old(place: Path, made: int) -> bool:
 
 
 def _lacks(git: Git, top: Path, path: str, commit: str) -> bool:
-    whole = git.ask("rev-parse", f"{commit}:{path}") == git.ask("hash-object", f"--path={path}", str(top / path))
-    return not whole and (_is_nothing(top / path) or _is_part_of(git, top / path, commit, path))
+    begun = _is_nothing(top / path) or _is_part_of(git, top / path, commit, path)
+    return begun and not _is_whole(git, top / path, commit, path)
 
 
 # -- files as git writes them -----------------------------------------------------------------------------------
@@ -236,12 +236,19 @@ def _is_nothing(place: Path) -> bool:
     return not os.path.lexists(place) or (stat.S_ISREG(place.lstat().st_mode) and place.stat().st_size == 0)
 
 
+def _is_whole(git: Git, place: Path, commit: str, path: str) -> bool:
+    """Whether a file is the commit's, by git's filters."""
+    named = attempt(git, "rev-parse", f"{commit}:{path}")
+    return (
+        named.code == 0 and attempt(git, "hash-object", f"--path={path}", "--", str(place)).stdout == named.stdout
+    )
+
+
 def _is_part_of(git: Git, place: Path, commit: str, path: str) -> bool:
     """Whether a file is as far as git came in writing the commit's: the beginning, or all of it."""
     if place.is_symlink() or not place.is_file():
         return False
-    named = attempt(git, "rev-parse", f"{commit}:{path}")
-    if named.code == 0 and attempt(git, "hash-object", f"--path={path}", "--", str(place)).stdout == named.stdout:
+    if _is_whole(git, place, commit, path):
         return True
     whole = attempt(git, "cat-file", "--filters", f"{commit}:{path}")
     # What git prints comes as text: from the first byte on that is none, it isn't known.
